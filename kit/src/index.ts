@@ -1,0 +1,3 @@
+export { Cleanup } from "./cleanup.ts";
+export { createLogger, type Logger } from "./log.ts";
+export { RunError, type Running, type RunOptions, run, spawn } from "./run.ts";

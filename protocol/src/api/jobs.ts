@@ -1,0 +1,146 @@
+import { z } from "zod";
+import { jobStatuses } from "../states.ts";
+
+/** Limits of a job request; stated once, used by the schemas and printed in the documentation. */
+export const jobLimits = {
+  /** UTF-8 size of a script, `bytes` */
+  scriptBytes: 1024 * 1024,
+  /** size of a whole request body, `bytes` */
+  bodyBytes: 4 * 1024 * 1024,
+  /** default and longest script time, `seconds` */
+  timeoutDefault: 300,
+  timeoutMax: 24 * 3600,
+  memoryMbDefault: 512,
+  memoryMbMin: 32,
+  memoryMbMax: 256 * 1024,
+  vcpusDefault: 1,
+  vcpusMax: 64,
+  diskGbDefault: 2,
+  diskGbMax: 1024,
+  environmentEntries: 256,
+} as const;
+
+const utf8 = new TextEncoder();
+
+export const Environment = z
+  .record(
+    z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "is no valid variable name: use letters, digits and _, not starting with a digit"),
+    z.string().max(128 * 1024).refine((v) => !v.includes("\0"), "must not contain a NUL character"),
+  )
+  .refine((e) => Object.keys(e).length <= jobLimits.environmentEntries, `has more than ${jobLimits.environmentEntries} variables`)
+  .describe("Environment variables of the script");
+
+export const Isolation = z.enum(["container", "vm"]).describe("The weakest isolation the job accepts; refused where it cannot be had");
+
+/** Body of `POST /mags-jobs`. */
+export const CreateJob = z
+  .object({
+    script: z
+      .string()
+      .min(1, "must not be empty")
+      .refine((s) => utf8.encode(s).length <= jobLimits.scriptBytes, "is larger than 1 MiB: upload the data as a file, or fetch it in the script")
+      .refine((s) => !s.includes("\0"), "must not contain a NUL character")
+      .describe("Shell script; run by /bin/sh as root in /root"),
+    type: z.enum(["inline"]).default("inline").describe("How the script is given"),
+    name: z.string().min(1).max(128).optional().describe("Label; generated if absent"),
+    persistent: z.boolean().default(false).describe("Keep the machine after the script has ended"),
+    ephemeral: z.boolean().default(false).describe("Keep nothing; fastest"),
+    no_sleep: z.boolean().default(false).describe("Never sleep when idle (needs persistent)"),
+    startup_command: z.string().max(64 * 1024).optional().describe("Run when a sleeping machine wakes"),
+    environment: Environment.default({}),
+    timeout: z.number().int().min(1).max(jobLimits.timeoutMax).default(jobLimits.timeoutDefault).describe("Time the script may run, in seconds"),
+    vcpus: z.number().min(0.1).max(jobLimits.vcpusMax).default(jobLimits.vcpusDefault).describe("CPU limit"),
+    memory_mb: z.number().int().min(jobLimits.memoryMbMin).max(jobLimits.memoryMbMax).default(jobLimits.memoryMbDefault).describe("Memory limit, in MiB"),
+    disk_gb: z.number().min(0.1).max(jobLimits.diskGbMax).default(jobLimits.diskGbDefault).describe("Size of the machine's writable disk, in GiB"),
+    rootfs_type: z.string().max(64).optional().describe("Image name; the base image if absent"),
+    isolation: Isolation.optional(),
+  })
+  .refine((j) => !j.no_sleep || j.persistent, { path: ["no_sleep"], message: "needs persistent: true" })
+  .refine((j) => !(j.ephemeral && j.persistent), { path: ["ephemeral"], message: "cannot be combined with persistent: true" });
+export type CreateJob = z.infer<typeof CreateJob>;
+
+/** Answer of `POST /mags-jobs`, status 202. */
+export const JobAccepted = z.object({
+  request_id: z.uuid(),
+  name: z.string(),
+  status: z.enum(jobStatuses),
+  message: z.string(),
+});
+
+/** What really ran a job; null until a node has started it. */
+export const RanBy = z.object({
+  node: z.string().describe("Node name"),
+  driver: z.string().describe("container or qemu"),
+  driver_version: z.string().describe("For example crun 1.8.1"),
+  isolation: z.object({
+    level: Isolation,
+    user_namespace: z.boolean(),
+    seccomp: z.boolean(),
+    kvm: z.boolean(),
+    emulated: z.boolean(),
+  }),
+  image: z.string(),
+  image_digest: z.string().describe("sha256 of the image"),
+  limits: z.object({ vcpus: z.number(), memory_mb: z.number(), disk_gb: z.number(), pids: z.number(), timeout: z.number() }),
+  machine: z.string().describe("Id of the sandbox; equals vm_id"),
+});
+export type RanBy = z.infer<typeof RanBy>;
+
+/** One job as `GET …/status` and the list show it. Times are ISO 8601, durations milliseconds. */
+export const Job = z.object({
+  request_id: z.uuid(),
+  name: z.string(),
+  status: z.enum(jobStatuses),
+  vm_id: z.string().nullable(),
+  subdomain: z.string().nullable(),
+  url: z.string().nullable(),
+  exit_code: z.number().int().nullable().describe("Exit code of the script; 128+n when signal n ended it"),
+  signal: z.string().nullable(),
+  error: z.string().nullable().describe("Why the status is error"),
+  reason: z.string().nullable().describe("Machine-readable reason of a final status: exited, timeout, out_of_memory, stopped, node_lost, start_failed, …"),
+  persistent: z.boolean(),
+  no_sleep: z.boolean(),
+  startup_command: z.string().nullable(),
+  timeout: z.number(),
+  attempt: z.number().int(),
+  created_at: z.string(),
+  started_at: z.string().nullable(),
+  completed_at: z.string().nullable(),
+  script_duration_ms: z.number().nullable(),
+  duration_ms: z.number().nullable().describe("From acceptance to the final status"),
+  log_truncated: z.boolean(),
+  ran_by: RanBy.nullable(),
+});
+export type Job = z.infer<typeof Job>;
+
+export const JobStatusQuery = z.object({
+  wait: z.coerce.number().min(0).max(60).optional().describe("Hold the answer until the script has ended, at most this many seconds"),
+});
+
+export const ListJobsQuery = z.object({
+  page: z.coerce.number().int().min(1).default(1),
+  page_size: z.coerce.number().int().min(1).max(200).default(20),
+  status: z.enum(jobStatuses).optional(),
+  name: z.string().max(128).optional(),
+});
+
+export const JobList = z.object({
+  jobs: z.array(Job),
+  total: z.number().int(),
+  page: z.number().int(),
+  page_size: z.number().int(),
+});
+
+/** Body of `PATCH /mags-jobs/:id`. */
+export const UpdateJob = z
+  .strictObject({ startup_command: z.string().max(64 * 1024).nullable().optional(), no_sleep: z.boolean().optional() })
+  .refine((u) => Object.keys(u).length > 0, "names nothing to change: send startup_command or no_sleep");
+export type UpdateJob = z.infer<typeof UpdateJob>;
+
+export const PoolStatus = z.object({
+  idle_vms: z.number().int(),
+  busy_vms: z.number().int(),
+  total_vms: z.number().int(),
+  min_pool_size: z.number().int(),
+  max_pool_size: z.number().int(),
+});

@@ -1,0 +1,45 @@
+/**
+ * Every error the API can answer with, in one table: stable code, HTTP status and the hint that says how to mend it.
+ * The message itself is written where the error is raised, because only that place knows the value that was wrong.
+ * `docs/errors.md` lists the same rows; a test holds the two together.
+ */
+export const errors = {
+  invalid_request: { status: 400, hint: "Correct the field named in the message and send the request again." },
+  malformed_json: { status: 400, hint: "Send a JSON object with Content-Type: application/json." },
+  unauthorized: { status: 401, hint: "Send Authorization: Bearer <token>; the first token is in admin.token of the data directory." },
+  not_found: { status: 404, hint: "List what exists with GET /api/v1/mags-jobs." },
+  conflict: { status: 409, hint: "Read the current state with GET …/status and try again." },
+  idempotency_mismatch: { status: 409, hint: "Use a new Idempotency-Key for a different request." },
+  too_large: { status: 413, hint: "Make the request smaller; the limit is in the message." },
+  unsupported_media_type: { status: 415, hint: "Send Content-Type: application/json." },
+  isolation_unavailable: { status: 422, hint: "Leave isolation out, or use a host that offers it (`mags doctor`)." },
+  too_big_for_nodes: { status: 422, hint: "Ask for fewer vcpus or less memory_mb than the largest node has." },
+  rate_limited: { status: 429, hint: "Wait as long as Retry-After says." },
+  internal: { status: 500, hint: "Try again; if it stays, report the request id." },
+  unavailable: { status: 503, hint: "Try again in a moment; GET /readyz says what is missing." },
+} as const satisfies Record<string, { status: number; hint: string }>;
+
+export type ErrorCode = keyof typeof errors;
+
+/** An error with its API answer. `field` is the request field that was wrong, as a dotted path. */
+export class ApiError extends Error {
+  override readonly name = "ApiError";
+  readonly code: ErrorCode;
+  readonly field: string | undefined;
+
+  constructor(code: ErrorCode, message: string, field?: string) {
+    super(message);
+    this.code = code;
+    this.field = field;
+  }
+
+  get status(): number {
+    return errors[this.code].status;
+  }
+
+  /** The body on the wire: `message` is also at the top level because existing clients print it. */
+  toBody(requestId?: string) {
+    const { code, message, field } = this;
+    return { message, error: { code, message, hint: errors[code].hint, field, request_id: requestId } };
+  }
+}

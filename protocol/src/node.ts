@@ -1,0 +1,80 @@
+/**
+ * What server and agent say to each other. The agent calls the server (`register`, `claim`, `renew`, `report`); the
+ * server calls the agent at the address it registered (logs, stop, pool). Both send `Authorization: Bearer <node token>`.
+ */
+import { z } from "zod";
+import { CreateJob, Isolation, RanBy } from "./api/jobs.ts";
+
+/** `POST /node/v1/register`. A new `boot_id` means a new agent process: the server answers with the jobs the node still holds. */
+export const RegisterNode = z.object({
+  node: z.string(),
+  boot_id: z.uuid(),
+  address: z.string().describe("Base URL of the agent's API"),
+  vcpus: z.number(),
+  memory_mb: z.number(),
+  isolation: z.array(Isolation).describe("Levels this node can give"),
+  rootfs_types: z.array(z.string()),
+});
+export type RegisterNode = z.infer<typeof RegisterNode>;
+
+/** A job as the agent gets it. `attempt` is the fencing token: every report carries it. */
+export const Assignment = z.object({
+  id: z.uuid(),
+  attempt: z.number().int(),
+  name: z.string(),
+  spec: CreateJob,
+});
+export type Assignment = z.infer<typeof Assignment>;
+
+/** Answer of register: jobs that the server believes run on this node; the agent adopts them or reports them lost. */
+export const Registered = z.object({ held: z.array(Assignment), lease_seconds: z.number() });
+
+/** `POST /node/v1/claim`: held up to `wait_ms` until there is work that fits what is free. */
+export const ClaimJobs = z.object({
+  node: z.string(),
+  boot_id: z.uuid(),
+  free_vcpus: z.number(),
+  free_memory_mb: z.number(),
+  max: z.number().int(),
+  wait_ms: z.number().int().max(30_000),
+});
+export type ClaimJobs = z.infer<typeof ClaimJobs>;
+export const Claimed = z.object({ jobs: z.array(Assignment) });
+
+/** `POST /node/v1/renew`, once a second. `lost` lists jobs no longer this node's (kill them, report nothing); `stop` those to stop. */
+export const RenewLeases = z.object({
+  node: z.string(),
+  boot_id: z.uuid(),
+  jobs: z.array(z.object({ id: z.uuid(), attempt: z.number().int() })),
+});
+export const LeasesRenewed = z.object({ lost: z.array(z.uuid()), stop: z.array(z.uuid()) });
+
+export const endReasons = ["exited", "timeout", "out_of_memory", "stopped", "node_lost", "start_failed", "supervisor_lost", "disk_full"] as const;
+export type EndReason = (typeof endReasons)[number];
+
+/** How a script ended: one shape whether it succeeded or not. */
+export const ScriptEnd = z.object({
+  reason: z.enum(endReasons),
+  exit_code: z.number().int().nullable(),
+  signal: z.string().nullable(),
+  /** sentence for people; null when the script ended by itself */
+  error: z.string().nullable(),
+  script_duration_ms: z.number().nullable(),
+  log_truncated: z.boolean(),
+});
+export type ScriptEnd = z.infer<typeof ScriptEnd>;
+
+/**
+ * `POST /node/v1/report`. `started`: the script runs. `script_ended`: it ended and the machine stays (persistent).
+ * `finished`: the machine is gone too; final. Reports with an old attempt answer 409 and change nothing; a repeated
+ * report answers as the first did.
+ */
+export const ReportJob = z.discriminatedUnion("event", [
+  z.object({ event: z.literal("started"), id: z.uuid(), attempt: z.number().int(), ran_by: RanBy }),
+  z.object({ event: z.literal("script_ended"), id: z.uuid(), attempt: z.number().int(), end: ScriptEnd, ran_by: RanBy.nullable() }),
+  z.object({ event: z.literal("finished"), id: z.uuid(), attempt: z.number().int(), end: ScriptEnd, ran_by: RanBy.nullable() }),
+]);
+export type ReportJob = z.infer<typeof ReportJob>;
+
+/** Agent: `GET /agent/v1/jobs/:id/logs?after=&limit=` answers `Logs`; with `follow=1` an SSE stream of `entry` and, last, `end` events. */
+/** Agent: `POST /agent/v1/jobs/:id/stop` → 202. `GET /agent/v1/pool` → `PoolStatus`. */

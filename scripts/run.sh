@@ -1,0 +1,19 @@
+#!/bin/sh
+# Runs one of the developer tasks under the project's Node (the machine's where it is new enough, else ours).
+set -eu
+cd "$(dirname "$0")/.."
+. scripts/node.sh
+task=$1
+shift
+case $task in
+  check)
+    node node_modules/.bin/biome check .
+    node node_modules/.bin/tsc -p .
+    node node_modules/.bin/depcruise --config .dependency-cruiser.cjs protocol kit server agent sdk cli magsd test bench scripts
+    node node_modules/.bin/knip
+    ;;
+  fix) node node_modules/.bin/biome check --write . ;;
+  gen) node scripts/gen-openapi.ts ;;
+  bench) node bench/src/main.ts "$@" ;;
+  *) echo "unknown task: $task" >&2; exit 2 ;;
+esac
