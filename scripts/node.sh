@@ -3,7 +3,7 @@ node_new_enough() { "$1" -e 'const [a,b]=process.versions.node.split(".").map(Nu
 if ! node_new_enough node; then
   if ! node_new_enough "$PWD/.tools/node_modules/.bin/node"; then
     echo "Node $(node --version) is older than 22.18: fetching Node 24 from the npm registry" >&2
-    npm install --prefix .tools --no-save --no-audit --no-fund --loglevel=error --allow-scripts=node 'node@24' >&2
+    npm install --prefix .tools --no-save --no-audit --no-fund --loglevel=error 'node@24' >&2
   fi
   PATH="$PWD/.tools/node_modules/.bin:$PATH"
   export PATH
