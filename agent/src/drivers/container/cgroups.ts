@@ -1,0 +1,100 @@
+import { readdir, readFile, rmdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { RunError, run } from "@mags/kit";
+
+const ROOT = "/sys/fs/cgroup";
+
+/**
+ * The layout of the host's control groups: `v2` is the unified tree; `v1` has a tree per controller; `hybrid` is v1
+ * with a v2 tree beside it at `unified` that has no controllers.
+ */
+export type CgroupLayout = "v1" | "v2" | "hybrid";
+
+export async function cgroupLayout(): Promise<CgroupLayout> {
+  const entries = await readdir(ROOT);
+  if (entries.includes("cgroup.controllers")) return "v2";
+  return entries.includes("unified") ? "hybrid" : "v1";
+}
+
+/** The trees that a cgroup path appears in: one on v2, one per controller on v1. */
+async function trees(): Promise<string[]> {
+  if ((await cgroupLayout()) === "v2") return [ROOT];
+  return (await readdir(ROOT)).map((controller) => join(ROOT, controller));
+}
+
+/** Processes killed for want of memory in the cgroup `path`; 0 when the kernel does not say. */
+export async function oomKills(path: string): Promise<number> {
+  const files = [join(ROOT, path, "memory.events"), join(ROOT, "memory", path, "memory.oom_control")];
+  for (const file of files) {
+    const text = await readFile(file, "utf8").catch(() => "");
+    const count = /^oom_kill (\d+)$/m.exec(text)?.[1];
+    if (count) return Number(count);
+  }
+  return 0;
+}
+
+/** Names of the cgroups right below `parent`, in any tree. */
+export async function listCgroups(parent: string): Promise<Set<string>> {
+  const names = new Set<string>();
+  for (const tree of await trees()) {
+    const entries = await readdir(join(tree, parent), { withFileTypes: true }).catch(() => []);
+    for (const entry of entries) if (entry.isDirectory()) names.add(entry.name);
+  }
+  return names;
+}
+
+/** Kills what is in the cgroup `path` and removes it from every tree. */
+export async function removeCgroup(path: string): Promise<void> {
+  for (const tree of await trees()) {
+    const dir = join(tree, path);
+    for (let round = 0; round < 50; round++) {
+      if (await tryRemove(dir)) break;
+      await killMembers(dir);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+}
+
+async function tryRemove(dir: string): Promise<boolean> {
+  try {
+    await rmdir(dir);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "ENOENT";
+  }
+}
+
+async function killMembers(dir: string): Promise<void> {
+  const pids = await readFile(join(dir, "cgroup.procs"), "utf8").catch(() => "");
+  for (const pid of pids.split("\n").filter(Boolean)) {
+    try {
+      process.kill(Number(pid), "SIGKILL");
+    } catch {
+      // gone between the look and the signal
+    }
+  }
+}
+
+/**
+ * Takes the empty v2 tree of a hybrid host out of this process's view: crun 1.8 refuses to start where it sees one. Only
+ * in a mount namespace of our own, never in the host's.
+ */
+export async function hideHybridTree(): Promise<void> {
+  if ((await cgroupLayout()) !== "hybrid") return;
+  const [own, host] = await Promise.all(["self", "1"].map((pid) => run("readlink", [`/proc/${pid}/ns/mnt`])));
+  if (own === host) throw new Error("the agent needs a mount namespace of its own: start it through `unshare --mount`");
+  try {
+    await run("umount", [join(ROOT, "unified")]);
+  } catch (error) {
+    if (!(error instanceof RunError) || !/not mounted/.test(error.stderr)) throw error;
+  }
+}
+
+/** Makes v2's controllers available below `parent`, which v1 does by itself. */
+export async function prepareParent(parent: string): Promise<void> {
+  if ((await cgroupLayout()) !== "v2") return;
+  await run("mkdir", ["-p", join(ROOT, parent)]);
+  for (const dir of [ROOT, join(ROOT, parent)]) {
+    await writeFile(join(dir, "cgroup.subtree_control"), "+cpu +memory +pids").catch(() => undefined);
+  }
+}

@@ -1,0 +1,193 @@
+import { randomBytes } from "node:crypto";
+import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { Cleanup, type Logger } from "@mags/kit";
+import type { Volumes } from "../../mounts/volume.ts";
+import type { Network } from "../../network/index.ts";
+import type { Driver, DriverFacts, Image, Sandbox, SandboxSize } from "../../sandbox/driver.ts";
+import { listCgroups, prepareParent, removeCgroup } from "./cgroups.ts";
+import { mountRoot, unmountRoot } from "./root.ts";
+import { Runtime } from "./runtime.ts";
+import { type ContainerRecord, ContainerSandbox, isAlive, startTimeOf } from "./sandbox.ts";
+import { containerConfig, PIDS_LIMIT } from "./spec.ts";
+import { idBase } from "./userns.ts";
+
+export interface ContainerDriverOptions {
+  /** state that lives as long as the machine is up, on a tmpfs: `/run/mags/<instance>` */
+  runDir: string;
+  /** directory for volume files */
+  volumeDir: string;
+  /** name of this agent among others on the machine */
+  instance: string;
+  /** `auto`, or name or path of an OCI runtime */
+  ociRuntime: string;
+  network: Network;
+  volumes: Volumes;
+  logger: Logger;
+}
+
+/** Sandboxes as containers of an OCI runtime. */
+export class ContainerDriver implements Driver {
+  readonly facts: DriverFacts;
+  readonly pidsLimit = PIDS_LIMIT;
+  readonly #options: ContainerDriverOptions;
+  readonly #runtime: Runtime;
+  readonly #slots = new Set<number>();
+
+  private constructor(options: ContainerDriverOptions, runtime: Runtime) {
+    this.#options = options;
+    this.#runtime = runtime;
+    this.facts = {
+      driver: "container",
+      driver_version: runtime.version,
+      isolation: { level: "container", user_namespace: true, seccomp: true, kvm: false, emulated: false },
+    };
+  }
+
+  /** Throws when no runtime works on this host. */
+  static async open(options: ContainerDriverOptions): Promise<ContainerDriver> {
+    await mkdir(join(options.runDir, "sandboxes"), { recursive: true, mode: 0o711 });
+    await mkdir(options.volumeDir, { recursive: true });
+    const runtime = await Runtime.find(options.ociRuntime, join(options.runDir, "oci"));
+    const driver = new ContainerDriver(options, runtime);
+    await prepareParent(driver.#cgroupParent);
+    return driver;
+  }
+
+  async create(image: Image, size: SandboxSize): Promise<Sandbox> {
+    const id = `m${randomBytes(6).toString("hex")}`;
+    const cleanup = new Cleanup();
+    const slot = this.#takeSlot(cleanup);
+    try {
+      const dir = await this.#makeDir(id, cleanup);
+      const volume = join(this.#options.volumeDir, `${id}.ext4`);
+      cleanup.add("volume", () => rm(volume, { force: true }));
+      const [network] = await Promise.all([
+        this.#options.network.acquire(cleanup),
+        this.#options.volumes.create(volume, size.diskGb),
+      ]);
+      const base = idBase(slot);
+      const rootfs = await mountRoot(dir, image.rootfs, volume, base, cleanup);
+      const cgroupsPath = `/${this.#cgroupParent}/${id}`;
+      const config = containerConfig({
+        id,
+        rootfs,
+        idBase: base,
+        netnsPath: network.netnsPath,
+        cgroupsPath,
+        size,
+        binds: [
+          ["/usr/bin/catatonit", "/dev/init"],
+          [join(dir, "job"), "/run/mags"],
+          [await this.#resolvConf(dir), "/etc/resolv.conf"],
+        ],
+      });
+      await writeFile(join(dir, "config.json"), JSON.stringify(config));
+      const record = { id, slot, idBase: base, networkId: network.id, size, image, cgroupsPath, volume };
+      await writeRecord(dir, { ...record, pid: 0, startTime: "" });
+      cleanup.add("container", () => this.#removeContainer(id, cgroupsPath));
+      await this.#runtime.start(id, dir);
+      const pid = Number(await readFile(join(dir, "pid"), "utf8"));
+      const full = { ...record, pid, startTime: await startTimeOf(pid) };
+      await writeRecord(dir, full);
+      return new ContainerSandbox(full, this.#runtime, dir, cleanup);
+    } catch (error) {
+      await cleanup.run().catch((failure) => this.#options.logger.warn({ err: failure, id }, "clean-up after a failed start"));
+      throw error;
+    }
+  }
+
+  async adopt(id: string): Promise<Sandbox | undefined> {
+    const record = await this.#readRecord(id);
+    if (!record || !(await isAlive(record))) return undefined;
+    const cleanup = new Cleanup();
+    this.#slots.add(record.slot);
+    cleanup.add("slot", () => this.#slots.delete(record.slot));
+    const dir = this.#dirOf(id);
+    cleanup.add("directory", () => rm(dir, { recursive: true, force: true }));
+    cleanup.add("volume", () => rm(record.volume, { force: true }));
+    const network = this.#options.network.adopt(record.networkId);
+    cleanup.add("network", () => network.release());
+    cleanup.add("root mounts", () => unmountRoot(dir));
+    cleanup.add("container", () => this.#removeContainer(id, record.cgroupsPath));
+    return new ContainerSandbox(record, this.#runtime, dir, cleanup);
+  }
+
+  async reclaim(keep: ReadonlySet<string>): Promise<number> {
+    let count = 0;
+    const networks = new Set<string>();
+    // Containers before the networks and files that they hold.
+    for (const id of await this.#known()) {
+      const record = await this.#readRecord(id);
+      if (keep.has(id)) {
+        if (record) networks.add(record.networkId);
+        continue;
+      }
+      await this.#removeLeftover(id, record);
+      count++;
+    }
+    return count + (await this.#options.network.reclaim(networks));
+  }
+
+  get #cgroupParent() {
+    return `mags-${this.#options.instance}`;
+  }
+
+  #dirOf(id: string) {
+    return join(this.#options.runDir, "sandboxes", id);
+  }
+
+  #takeSlot(cleanup: Cleanup): number {
+    let slot = 0;
+    while (this.#slots.has(slot)) slot++;
+    this.#slots.add(slot);
+    cleanup.add("slot", () => this.#slots.delete(slot));
+    return slot;
+  }
+
+  async #makeDir(id: string, cleanup: Cleanup): Promise<string> {
+    const dir = this.#dirOf(id);
+    cleanup.add("directory", () => rm(dir, { recursive: true, force: true }));
+    await mkdir(join(dir, "job"), { recursive: true, mode: 0o711 });
+    return dir;
+  }
+
+  async #resolvConf(dir: string): Promise<string> {
+    const path = join(dir, "resolv.conf");
+    await writeFile(path, this.#options.network.resolvConf(), { mode: 0o644 });
+    return path;
+  }
+
+  async #removeContainer(id: string, cgroupsPath: string): Promise<void> {
+    await this.#runtime.call(["delete", "--force", id]).catch(() => undefined);
+    await removeCgroup(cgroupsPath);
+  }
+
+  /** Everything on the machine that bears the name of a sandbox of ours, from any of the places where one leaves traces. */
+  async #known(): Promise<Set<string>> {
+    const files = await readdir(this.#options.volumeDir);
+    const volumes = files.filter((name) => /^m[0-9a-f]{12}\.ext4$/.test(name)).map((name) => name.slice(0, -5));
+    const dirs = await readdir(join(this.#options.runDir, "sandboxes"));
+    return new Set([...dirs, ...volumes, ...(await listCgroups(this.#cgroupParent))]);
+  }
+
+  async #removeLeftover(id: string, record: ContainerRecord | undefined): Promise<void> {
+    this.#options.logger.info({ sandbox: id }, "removing a leftover sandbox");
+    if (record && (await isAlive(record))) process.kill(record.pid, "SIGKILL");
+    await this.#removeContainer(id, `/${this.#cgroupParent}/${id}`);
+    await unmountRoot(this.#dirOf(id));
+    await rm(this.#dirOf(id), { recursive: true, force: true });
+    await rm(join(this.#options.volumeDir, `${id}.ext4`), { force: true });
+  }
+
+  async #readRecord(id: string): Promise<ContainerRecord | undefined> {
+    const text = await readFile(join(this.#dirOf(id), "sandbox.json"), "utf8").catch(() => undefined);
+    return text === undefined ? undefined : (JSON.parse(text) as ContainerRecord);
+  }
+}
+
+async function writeRecord(dir: string, record: ContainerRecord): Promise<void> {
+  const path = join(dir, "sandbox.json");
+  await writeFile(`${path}.new`, JSON.stringify(record));
+  await rename(`${path}.new`, path);
+}

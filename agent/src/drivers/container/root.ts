@@ -1,0 +1,41 @@
+import { mkdir, rmdir } from "node:fs/promises";
+import { join } from "node:path";
+import { bindIdmapped, type Cleanup, mountAs, run, unmount } from "@mags/kit";
+import { openUserNamespace } from "./userns.ts";
+
+/**
+ * Mounts a sandbox's root at `<dir>/rootfs`: the image below, the volume file above, both with the ids of the range that
+ * starts at `base`, so that image and volume hold natural ids on disk. The mounts live in the agent's mount namespace:
+ * they go with the agent, while the container keeps its own hold on them.
+ */
+export async function mountRoot(
+  dir: string,
+  imageRootfs: string,
+  volume: string,
+  base: number,
+  cleanup: Cleanup,
+): Promise<string> {
+  const at = (name: string) => join(dir, name);
+  for (const name of ["lower", "raw", "disk", "rootfs"]) await mkdir(at(name), { recursive: true, mode: 0o711 });
+  cleanup.add("root mounts", () => unmountRoot(dir));
+  const userns = await openUserNamespace(base);
+  try {
+    await run("mount", ["-t", "ext4", "-o", "loop,noatime", volume, at("raw")]);
+    bindIdmapped(at("raw"), at("disk"), userns.fd);
+    unmount(at("raw"));
+    bindIdmapped(imageRootfs, at("lower"), userns.fd);
+    const layers = `lowerdir=${at("lower")},upperdir=${at("disk")}/upper,workdir=${at("disk")}/work`;
+    mountAs(base, "overlay", "overlay", at("rootfs"), layers);
+  } finally {
+    userns.close();
+  }
+  return at("rootfs");
+}
+
+/** Takes the mounts of `mountRoot` away, as far as they are there. */
+export async function unmountRoot(dir: string): Promise<void> {
+  for (const name of ["rootfs", "lower", "disk", "raw"]) {
+    unmount(join(dir, name));
+    await rmdir(join(dir, name)).catch(() => undefined);
+  }
+}

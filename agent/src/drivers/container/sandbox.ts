@@ -1,0 +1,109 @@
+import { chown, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Cleanup } from "@mags/kit";
+import type { Command, CommandEnd, Image, Sandbox, SandboxSize } from "../../sandbox/driver.ts";
+import { adoptWrapped, startWrapped } from "../../sandbox/wrapper.ts";
+import { oomKills } from "./cgroups.ts";
+import type { Runtime } from "./runtime.ts";
+import { processConfig } from "./spec.ts";
+
+/** What is written down of a container, so that the next agent process finds it again. */
+export interface ContainerRecord {
+  id: string;
+  slot: number;
+  idBase: number;
+  networkId: string;
+  size: SandboxSize;
+  image: Image;
+  cgroupsPath: string;
+  volume: string;
+  pid: number;
+  /** start time of `pid` in clock ticks since boot, field 22 of /proc/<pid>/stat: tells a reused pid */
+  startTime: string;
+}
+
+/** A running container. */
+export class ContainerSandbox implements Sandbox {
+  readonly record: ContainerRecord;
+  readonly #runtime: Runtime;
+  readonly #dir: string;
+  readonly #cleanup: Cleanup;
+
+  constructor(record: ContainerRecord, runtime: Runtime, dir: string, cleanup: Cleanup) {
+    this.record = record;
+    this.#runtime = runtime;
+    this.#dir = dir;
+    this.#cleanup = cleanup;
+  }
+
+  get id() {
+    return this.record.id;
+  }
+  get size() {
+    return this.record.size;
+  }
+  get image() {
+    return this.record.image;
+  }
+
+  async place(name: string, content: string): Promise<void> {
+    const path = join(this.#dir, "job", name);
+    await writeFile(path, content, { mode: 0o400 });
+    await chown(path, this.record.idBase, this.record.idBase);
+  }
+
+  async exec(command: Command): Promise<{ end: Promise<CommandEnd> }> {
+    const { directory } = command;
+    const process = join(directory, "process.json");
+    await writeFile(process, JSON.stringify(processConfig(command.argv, command.env, command.cwd)), { mode: 0o600 });
+    const log = join(directory, "runtime.log");
+    const pidFile = join(directory, "script.pid");
+    const argv = this.#runtime.command(["--log", log, "exec", "--process", process, "--pid-file", pidFile, this.id]);
+    const { end } = await startWrapped(directory, command.stdoutFifo, command.stderrFifo, argv);
+    return { end: end.then((result) => explain(result, directory)) };
+  }
+
+  async adoptExec(directory: string): Promise<{ end: Promise<CommandEnd> }> {
+    const { end } = await adoptWrapped(directory);
+    return { end: end.then((result) => explain(result, directory)) };
+  }
+
+  oomKills(): Promise<number> {
+    return oomKills(this.record.cgroupsPath);
+  }
+
+  async kill(): Promise<void> {
+    if (!(await isAlive(this.record))) return;
+    // The end of a pid namespace's first process ends all of them.
+    try {
+      process.kill(this.record.pid, "SIGKILL");
+    } catch {
+      return;
+    }
+    while (await isAlive(this.record)) await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+
+  async destroy(): Promise<void> {
+    await this.kill();
+    await this.#cleanup.run();
+  }
+}
+
+/** A runtime that could not start the command says so in its log and leaves no pid file. */
+async function explain(end: CommandEnd, directory: string): Promise<CommandEnd> {
+  if ("failed" in end || end.exitCode === 0) return end;
+  const started = await readFile(join(directory, "script.pid"), "utf8").catch(() => "");
+  if (started) return end;
+  const log = await readFile(join(directory, "runtime.log"), "utf8").catch(() => "");
+  return { failed: "start_failed", message: log.trim().slice(-500) || "the runtime did not start the script" };
+}
+
+/** Start time of a process, or "" when there is none; zombies count as gone. */
+export async function startTimeOf(pid: number): Promise<string> {
+  const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return fields[0] === "Z" || fields[0] === "X" ? "" : (fields[19] ?? "");
+}
+
+export const isAlive = async (record: ContainerRecord): Promise<boolean> =>
+  record.startTime !== "" && (await startTimeOf(record.pid)) === record.startTime;

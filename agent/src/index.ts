@@ -1,0 +1,96 @@
+import { createHash } from "node:crypto";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { Cleanup, type Logger } from "@mags/kit";
+import { jobLimits } from "@mags/protocol";
+import { startApi } from "./api.ts";
+import { ControlPlane } from "./control-plane.ts";
+import { ContainerDriver } from "./drivers/container/index.ts";
+import { readImage } from "./images.ts";
+import { JobNode } from "./jobs/node.ts";
+import { JobRecords } from "./jobs/record.ts";
+import { Volumes } from "./mounts/volume.ts";
+import { Network } from "./network/index.ts";
+import { Pool } from "./pool/pool.ts";
+
+export interface AgentOptions {
+  /** state of this machine lives below it */
+  dataDir: string;
+  serverUrl: string;
+  nodeToken: string;
+  nodeName: string;
+  /** directory with one folder per image */
+  imageDir: string;
+  /** `auto`, or name or path of an OCI runtime */
+  ociRuntime: string;
+  /** capacity offered, `cores` and `MiB` */
+  vcpus: number;
+  memoryMb: number;
+  pool: { min: number; max: number };
+  /** output kept per job, `bytes` */
+  logLimitBytes: number;
+  logger: Logger;
+}
+
+export interface Agent {
+  /** jobs on this node now */
+  running(): number;
+  /** Lets running jobs be: the next agent process on this data directory takes them up. */
+  close(): Promise<void>;
+}
+
+/** Starts a node: it takes up what an earlier process left, then claims work. Throws when no sandbox can be made here. */
+export async function startAgent(options: AgentOptions): Promise<Agent> {
+  const cleanup = new Cleanup();
+  const { dataDir, logger } = options;
+  const instance = createHash("sha256").update(dataDir).digest("hex").slice(0, 8);
+  const agentDir = join(dataDir, "agent");
+  await mkdir(agentDir, { recursive: true, mode: 0o700 });
+  const records = new JobRecords(join(agentDir, "jobs"));
+  const image = await readImage(options.imageDir, "base");
+  const network = await Network.open({ stateDir: agentDir, logger, instance });
+  cleanup.add("network", () => network.close());
+  const driver = await ContainerDriver.open({
+    runDir: join("/run/mags", instance),
+    volumeDir: join(agentDir, "volumes"),
+    instance,
+    ociRuntime: options.ociRuntime,
+    network,
+    volumes: new Volumes(join(agentDir, "templates")),
+    logger,
+  });
+  let node: JobNode | undefined;
+  let pool: Pool | undefined;
+  const api = await startApi({ node: () => node, pool: () => pool, records, nodeToken: options.nodeToken });
+  cleanup.add("agent API", () => api.close());
+  node = new JobNode({
+    name: options.nodeName,
+    vcpus: options.vcpus,
+    memoryMb: options.memoryMb,
+    address: api.address,
+    imageName: image.name,
+    rebooted: await rebooted(agentDir),
+    controlPlane: new ControlPlane(options.serverUrl, options.nodeToken),
+    driver,
+    records,
+    logger,
+  });
+  const size = { vcpus: jobLimits.vcpusDefault, memoryMb: jobLimits.memoryMbDefault, diskGb: jobLimits.diskGbDefault };
+  pool = new Pool({ driver, image, size, ...options.pool, logger });
+  const started = node;
+  cleanup.add("pool", () => pool?.close());
+  cleanup.add("node", () => started.close());
+  await node.start({ node: options.nodeName, driver, pool, records, logLimitBytes: options.logLimitBytes, logger });
+  return { running: () => started.running, close: () => cleanup.run() };
+}
+
+/** True when the machine has booted since the last call with this directory. */
+async function rebooted(agentDir: string): Promise<boolean> {
+  const path = join(agentDir, "machine-boot-id");
+  const [now, before] = await Promise.all([
+    readFile("/proc/sys/kernel/random/boot_id", "utf8"),
+    readFile(path, "utf8").catch(() => undefined),
+  ]);
+  await writeFile(path, now);
+  return before !== undefined && before !== now;
+}

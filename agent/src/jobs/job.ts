@@ -1,0 +1,239 @@
+import { constants } from "node:os";
+import type { Logger } from "@mags/kit";
+import type { RanBy, ScriptEnd } from "@mags/protocol";
+import { LogCapture } from "../logs/index.ts";
+import type { Pool } from "../pool/pool.ts";
+import type { CommandEnd, Driver, Sandbox } from "../sandbox/driver.ts";
+import type { JobRecord, JobRecords } from "./record.ts";
+
+/** What jobs on this node share. */
+export interface JobContext {
+  node: string;
+  driver: Driver;
+  pool: Pool;
+  records: JobRecords;
+  logLimitBytes: number;
+  logger: Logger;
+  /** Delivers a report for as long as it takes; resolves to false when the job is another attempt's. */
+  report(event: "started" | "script_ended" | "finished", record: JobRecord): Promise<boolean>;
+}
+
+type Ended = { by: "script"; end: CommandEnd } | { by: "timeout" } | { by: "stop" } | { by: "lost" };
+
+const BASE_ENVIRONMENT = {
+  HOME: "/root",
+  USER: "root",
+  LOGNAME: "root",
+  SHELL: "/bin/sh",
+  PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+  LANG: "C.UTF-8",
+};
+
+/**
+ * One job on this node, from its assignment to the report of its end.
+ *
+ * There is one place where a script can end, the race in `#untilEnd`: by itself, at its time limit, on request, or
+ * because the lease was lost. The first of them wins. A persistent job's machine then stays until `stop`.
+ */
+export class Job {
+  readonly #context: JobContext;
+  readonly #record: JobRecord;
+  readonly #interrupt = Promise.withResolvers<Ended>();
+  #log: LogCapture | undefined;
+  #sandbox: Sandbox | undefined;
+
+  constructor(context: JobContext, record: JobRecord) {
+    this.#context = context;
+    this.#record = record;
+  }
+
+  get id() {
+    return this.#record.assignment.id;
+  }
+  get attempt() {
+    return this.#record.assignment.attempt;
+  }
+  get spec() {
+    return this.#record.assignment.spec;
+  }
+  get log() {
+    return this.#log;
+  }
+
+  /** Ends the script (and a persistent job's machine); safe at any time. */
+  stop(): void {
+    this.#interrupt.resolve({ by: "stop" });
+  }
+
+  /** The job is no longer this node's: everything of it goes, nothing is reported. */
+  abandon(): void {
+    this.#interrupt.resolve({ by: "lost" });
+  }
+
+  /** Runs the job to its end and reports it. Never throws. */
+  async run(): Promise<void> {
+    try {
+      await this.#context.records.create(this.#record);
+      await this.#openLog();
+      const started = performance.now();
+      const sandbox = await this.#context.pool.take(this.#size());
+      this.#sandbox = sandbox;
+      this.#log?.system(`machine ${sandbox.id} ready in ${Math.round(performance.now() - started)} ms`);
+      const { end } = await this.#start(sandbox);
+      await this.#finish(await this.#untilEnd(end));
+    } catch (error) {
+      await this.#failedToStart(error as Error);
+    }
+  }
+
+  /** Goes on with a job that an earlier agent process had started. Never throws. */
+  async adopt(sandbox: Sandbox | undefined): Promise<void> {
+    try {
+      await this.#openLog();
+      const directory = this.#context.records.directory(this.id);
+      this.#log?.system("the agent was restarted; the job goes on");
+      if (sandbox) {
+        this.#sandbox = sandbox;
+        this.#context.pool.adopted();
+        const { end } = await sandbox.adoptExec(directory);
+        await this.#finish(this.#record.end ? { by: "script", end: await end } : await this.#untilEnd(end));
+      } else if (this.#record.phase === "started") {
+        await this.#finish({ by: "script", end: { failed: "supervisor_lost", message: "the machine was gone after a restart" } });
+      } else {
+        await this.#deliver();
+      }
+    } catch (error) {
+      await this.#failedToStart(error as Error);
+    }
+  }
+
+  async #openLog(): Promise<void> {
+    const dir = this.#context.records.directory(this.id);
+    this.#log = await LogCapture.open({ dir, limitBytes: this.#context.logLimitBytes });
+  }
+
+  #size() {
+    const { vcpus, memory_mb, disk_gb } = this.spec;
+    return { vcpus, memoryMb: memory_mb, diskGb: disk_gb };
+  }
+
+  async #start(sandbox: Sandbox): Promise<{ end: Promise<CommandEnd> }> {
+    const log = this.#log as LogCapture;
+    await sandbox.place("script", this.spec.script);
+    Object.assign(this.#record, { phase: "started", sandbox: sandbox.id, ran_by: this.#ranBy(sandbox), started_at: Date.now() });
+    // Written before the script starts: what may have run is never run again.
+    await this.#context.records.write(this.#record);
+    const command = await sandbox.exec({
+      directory: this.#context.records.directory(this.id),
+      argv: ["/bin/sh", "/run/mags/script"],
+      env: { ...BASE_ENVIRONMENT, HOSTNAME: sandbox.id, ...this.spec.environment },
+      cwd: "/root",
+      stdoutFifo: log.stdoutFifo,
+      stderrFifo: log.stderrFifo,
+    });
+    void this.#context.report("started", this.#record);
+    return command;
+  }
+
+  #ranBy(sandbox: Sandbox): RanBy {
+    const { vcpus, memory_mb, disk_gb, timeout } = this.spec;
+    return {
+      node: this.#context.node,
+      ...this.#context.driver.facts,
+      image: sandbox.image.name,
+      image_digest: sandbox.image.digest,
+      limits: { vcpus, memory_mb, disk_gb, pids: this.#context.driver.pidsLimit, timeout },
+      machine: sandbox.id,
+    };
+  }
+
+  async #untilEnd(end: Promise<CommandEnd>): Promise<Ended> {
+    const deadline = (this.#record.started_at ?? Date.now()) + this.spec.timeout * 1000;
+    const timer = Promise.withResolvers<Ended>();
+    const timeout = setTimeout(() => timer.resolve({ by: "timeout" }), Math.max(0, deadline - Date.now()));
+    try {
+      return await Promise.race([
+        end.then((value): Ended => ({ by: "script", end: value })),
+        timer.promise,
+        this.#interrupt.promise,
+      ]);
+    } finally {
+      clearTimeout(timeout);
+    }
+  }
+
+  /** From the end of the script to the end of the machine. */
+  async #finish(ended: Ended): Promise<void> {
+    if (ended.by === "lost") return this.#removeMachine();
+    const sandbox = this.#sandbox;
+    this.#record.end ??= await this.#describe(ended, sandbox);
+    const stays = this.spec.persistent && ended.by === "script" && "exitCode" in ended.end;
+    if (stays) {
+      await this.#context.records.write(this.#record);
+      await this.#context.report("script_ended", this.#record);
+      const interrupted = await this.#interrupt.promise;
+      if (interrupted.by === "lost") return this.#removeMachine();
+      this.#record.end = { ...this.#record.end, reason: "stopped" };
+    }
+    // Killed before the log is closed: what its children still printed is in it, and nothing comes after its end record.
+    await sandbox?.kill();
+    await this.#closeLog();
+    this.#record.phase = "ended";
+    await this.#context.records.write(this.#record);
+    const removed = this.#removeMachine();
+    await this.#deliver();
+    await removed;
+  }
+
+  async #describe(ended: Ended, sandbox: Sandbox | undefined): Promise<ScriptEnd> {
+    const { timeout, memory_mb } = this.spec;
+    const script_duration_ms = this.#record.started_at === null ? null : Date.now() - this.#record.started_at;
+    const base = { exit_code: null, signal: null, script_duration_ms, log_truncated: false };
+    if (ended.by === "timeout") return { ...base, reason: "timeout", error: `the script ran longer than its limit of ${timeout} s` };
+    if (ended.by !== "script") return { ...base, reason: "stopped", error: null };
+    if ("failed" in ended.end) return { ...base, reason: ended.end.failed, error: ended.end.message };
+    const { exitCode } = ended.end;
+    const result = { ...base, exit_code: exitCode, signal: signalOf(exitCode) };
+    if (exitCode === 137 && ((await sandbox?.oomKills()) ?? 0) > 0) {
+      return { ...result, reason: "out_of_memory", error: `the script needed more than its limit of ${memory_mb} MiB of memory` };
+    }
+    return { ...result, reason: "exited", error: null };
+  }
+
+  async #closeLog(): Promise<void> {
+    const end = this.#record.end as ScriptEnd;
+    const status = end.reason === "exited" ? "completed" : end.reason === "stopped" ? "stopped" : "error";
+    await this.#log?.finish({ status, exit_code: end.exit_code, signal: end.signal, reason: end.reason });
+    end.log_truncated = this.#log?.truncated ?? false;
+    this.#log?.close();
+    this.#log = undefined;
+  }
+
+  async #removeMachine(): Promise<void> {
+    const sandbox = this.#sandbox;
+    this.#sandbox = undefined;
+    if (!sandbox) return;
+    await sandbox.destroy().catch((error) => this.#context.logger.warn({ err: error, job: this.id }, "a sandbox could not be removed whole"));
+    this.#context.pool.gone();
+  }
+
+  async #deliver(): Promise<void> {
+    if (!(await this.#context.report("finished", this.#record))) return;
+    this.#record.phase = "reported";
+    await this.#context.records.write(this.#record);
+  }
+
+  async #failedToStart(error: Error): Promise<void> {
+    this.#context.logger.error({ err: error, job: this.id }, "a job could not be run");
+    this.#log?.system(`the job could not be run: ${error.message}`);
+    await this.#finish({ by: "script", end: { failed: "start_failed", message: error.message } }).catch((cause) =>
+      this.#context.logger.error({ err: cause, job: this.id }, "the end of a job could not be recorded"),
+    );
+  }
+}
+
+/** The signal that a shell's exit status of 128+n stands for. */
+function signalOf(exitCode: number): string | null {
+  if (exitCode <= 128) return null;
+  return Object.entries(constants.signals).find(([, number]) => number === exitCode - 128)?.[0] ?? null;
+}

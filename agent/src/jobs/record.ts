@@ -1,0 +1,77 @@
+import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { Assignment, RanBy, ScriptEnd } from "@mags/protocol";
+import { z } from "zod";
+
+/**
+ * How far a job has come on this node, written down before each step so that a killed agent's successor knows what may
+ * have happened: `assigned` nothing ran yet, `started` the script may run or have run, `ended` its end is known but the
+ * server may not know it, `reported` the server has it.
+ */
+const Phase = z.enum(["assigned", "started", "ended", "reported"]);
+
+export const JobRecord = z.object({
+  phase: Phase,
+  assignment: Assignment,
+  sandbox: z.string().nullable(),
+  ran_by: RanBy.nullable(),
+  /** when the script was started, ms since 1970 */
+  started_at: z.number().nullable(),
+  end: ScriptEnd.nullable(),
+});
+export type JobRecord = z.infer<typeof JobRecord>;
+
+/** The record of a job of which nothing has run. */
+export const unstarted = (assignment: Assignment): JobRecord => ({
+  phase: "assigned",
+  assignment,
+  sandbox: null,
+  ran_by: null,
+  started_at: null,
+  end: null,
+});
+
+/** The directories of jobs on this node; each holds the record, the logs and what the script's wrapper writes. */
+export class JobRecords {
+  readonly #dir: string;
+
+  constructor(dir: string) {
+    this.#dir = dir;
+  }
+
+  directory(id: string): string {
+    return join(this.#dir, id);
+  }
+
+  async create(record: JobRecord): Promise<void> {
+    await mkdir(this.directory(record.assignment.id), { recursive: true, mode: 0o700 });
+    await this.write(record);
+  }
+
+  /**
+   * Replaces the record. Not flushed to the disk: it has to outlive the agent, which the page cache does, and not the
+   * machine, because after a reboot no script of before can be running and none is started a second time.
+   */
+  async write(record: JobRecord): Promise<void> {
+    const path = join(this.directory(record.assignment.id), "job.json");
+    await writeFile(`${path}.new`, JSON.stringify(record), { mode: 0o600 });
+    await rename(`${path}.new`, path);
+  }
+
+  /** The record of a job, or undefined when the node has none that can be read. */
+  async read(id: string): Promise<JobRecord | undefined> {
+    const text = await readFile(join(this.directory(id), "job.json"), "utf8").catch(() => undefined);
+    if (text === undefined) return undefined;
+    const parsed = JobRecord.safeParse(JSON.parse(text));
+    return parsed.success ? parsed.data : undefined;
+  }
+
+  async ids(): Promise<string[]> {
+    await mkdir(this.#dir, { recursive: true, mode: 0o700 });
+    return readdir(this.#dir);
+  }
+
+  async remove(id: string): Promise<void> {
+    await rm(this.directory(id), { recursive: true, force: true });
+  }
+}

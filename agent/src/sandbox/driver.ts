@@ -1,0 +1,69 @@
+/**
+ * The contract between the agent and what isolates a script. A driver knows how to make, find again and remove
+ * sandboxes; it knows nothing of jobs, leases or the server. `driver.conformance.ts` states what every driver must do.
+ */
+import type { RanBy } from "@mags/protocol";
+
+/** Size of a sandbox. */
+export interface SandboxSize {
+  /** CPU limit, `cores` */
+  vcpus: number;
+  /** memory limit without swap, `MiB` */
+  memoryMb: number;
+  /** writable disk, `GiB` */
+  diskGb: number;
+}
+
+/** A root file system that sandboxes start from. */
+export interface Image {
+  name: string;
+  digest: string;
+  /** directory with natural ids, never written to */
+  rootfs: string;
+}
+
+/** A command to run in a sandbox as root; its output goes to the two FIFOs, its exit status to `directory`/exit. */
+export interface Command {
+  /** directory of this run on the host; holds what outlives the agent */
+  directory: string;
+  argv: string[];
+  env: Record<string, string>;
+  cwd: string;
+  stdoutFifo: string;
+  stderrFifo: string;
+}
+
+/** How a command ended: its exit code (128+n for signal n), or why there is none. */
+export type CommandEnd = { exitCode: number } | { failed: "start_failed" | "supervisor_lost"; message: string };
+
+/** A running sandbox. Calls may come in any order and twice; after `destroy` nothing of it is left. */
+export interface Sandbox {
+  readonly id: string;
+  readonly size: SandboxSize;
+  readonly image: Image;
+  /** Puts a file readable by the sandbox's root at `/run/mags/<name>`. */
+  place(name: string, content: string): Promise<void>;
+  /** Starts a command; the promise of its end is in the answer. Throws when it could not be started. */
+  exec(command: Command): Promise<{ end: Promise<CommandEnd> }>;
+  /** Takes up a command that an earlier agent process started. */
+  adoptExec(directory: string): Promise<{ end: Promise<CommandEnd> }>;
+  /** Number of processes that the kernel killed in it for want of memory. */
+  oomKills(): Promise<number>;
+  /** Ends every process in it, at once. */
+  kill(): Promise<void>;
+  destroy(): Promise<void>;
+}
+
+/** Facts about a driver, as they go into a job's record. */
+export type DriverFacts = Pick<RanBy, "driver" | "driver_version" | "isolation">;
+
+export interface Driver {
+  readonly facts: DriverFacts;
+  /** most processes in a sandbox */
+  readonly pidsLimit: number;
+  create(image: Image, size: SandboxSize): Promise<Sandbox>;
+  /** The sandbox `id` that an earlier agent process made, or undefined when it no longer runs. */
+  adopt(id: string): Promise<Sandbox | undefined>;
+  /** Removes everything that looks like a sandbox of this agent and is not in `keep`; answers how many things. */
+  reclaim(keep: ReadonlySet<string>): Promise<number>;
+}
