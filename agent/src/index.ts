@@ -48,7 +48,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   await mkdir(agentDir, { recursive: true, mode: 0o700 });
   const records = new JobRecords(join(agentDir, "jobs"));
   const image = await readImage(options.imageDir, "base");
-  const network = await Network.open({ stateDir: agentDir, logger, instance });
+  const network = await Network.open({ logger, instance });
   cleanup.add("network", () => network.close());
   const driver = await ContainerDriver.open({
     runDir: join("/run/mags", instance),

@@ -87,6 +87,7 @@ export class ContainerDriver implements Driver {
       await writeRecord(dir, { ...record, pid: 0, startTime: "" });
       cleanup.add("container", () => this.#removeContainer(id, cgroupsPath));
       await this.#runtime.start(id, dir);
+      await network.handOver();
       const pid = Number(await readFile(join(dir, "pid"), "utf8"));
       const full = { ...record, pid, startTime: await startTimeOf(pid) };
       await writeRecord(dir, full);

@@ -1,0 +1,2 @@
+export { LogCapture } from "./capture.ts";
+export { logRoutes } from "./routes.ts";

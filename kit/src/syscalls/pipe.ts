@@ -1,0 +1,36 @@
+/** splice(2), fcntl(2) and mkfifo(3) through koffi: moving bytes from a pipe into a file in one system call. */
+import koffi from "koffi";
+import { SyscallError } from "./mount.ts";
+
+const libc = koffi.load("libc.so.6");
+const spliceCall = libc.func("long splice(int from, void *fromOffset, int to, int64_t *toOffset, size_t length, unsigned int flags)");
+const fcntl = libc.func("int fcntl(int fd, int command, int value)");
+const mkfifo = libc.func("int mkfifo(str path, unsigned int mode)");
+
+const SPLICE_F_NONBLOCK = 2;
+const F_SETPIPE_SZ = 1031;
+
+/**
+ * Moves up to `length` bytes from the pipe `from` into the file `to` at `offset`. Answers how many were moved; 0 when
+ * the pipe is empty. The bytes leave the pipe and enter the file in the same call, so a process killed at any moment has
+ * neither lost nor doubled one.
+ */
+export function splicePipe(from: number, to: number, offset: number, length: number): number {
+  const moved = Number(spliceCall(from, null, to, [offset], length, SPLICE_F_NONBLOCK));
+  if (moved >= 0) return moved;
+  const error = new SyscallError("splice", koffi.errno());
+  if (error.code === "EAGAIN" || error.code === "EINTR") return 0;
+  throw error;
+}
+
+/** Lets the pipe hold up to `bytes`; the kernel rounds up to whole pages. */
+export function setPipeSize(fd: number, bytes: number): void {
+  if (fcntl(fd, F_SETPIPE_SZ, bytes) < 0) throw new SyscallError("fcntl F_SETPIPE_SZ", koffi.errno());
+}
+
+/** Makes a named pipe for its owner alone; one that is there already is fine. */
+export function makeFifo(path: string): void {
+  if (mkfifo(path, 0o600) === 0) return;
+  const error = new SyscallError(`mkfifo ${path}`, koffi.errno());
+  if (error.code !== "EEXIST") throw error;
+}
