@@ -73,7 +73,7 @@ export function processConfig(args: string[], env: Record<string, string>, cwd: 
     env: Object.entries(env).map(([name, value]) => `${name}=${value}`),
     cwd,
     capabilities: Object.fromEntries(["bounding", "effective", "permitted"].map((set) => [set, CAPABILITIES])),
-    rlimits: [{ type: "RLIMIT_NOFILE", soft: 65_536, hard: 65_536 }, { type: "RLIMIT_CORE", soft: 0, hard: 0 }],
+    rlimits: [{ type: "RLIMIT_CORE", soft: 0, hard: 0 }],
     // su and sudo are set-uid programs; inside a user namespace they can become only what the sandbox already is.
     noNewPrivileges: false,
   };
