@@ -1,8 +1,11 @@
-import { readdir, readFile, readlink, rmdir, writeFile } from "node:fs/promises";
+import { readdir, readFile, readlink, rm, rmdir, statfs, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { RunError, run } from "@mags/kit";
+import { mount, run } from "@mags/kit";
 
 const ROOT = "/sys/fs/cgroup";
+const HYBRID_TREE = join(ROOT, "unified");
+/** linux/magic.h */
+const CGROUP2_SUPER_MAGIC = 0x63677270;
 
 /**
  * The layout of the host's control groups: `v2` is the unified tree; `v1` has a tree per controller; `hybrid` is v1
@@ -19,7 +22,14 @@ export async function cgroupLayout(): Promise<CgroupLayout> {
 /** The trees that a cgroup path appears in: one on v2, one per controller on v1. */
 async function trees(): Promise<string[]> {
   if ((await cgroupLayout()) === "v2") return [ROOT];
-  return (await readdir(ROOT)).map((controller) => join(ROOT, controller));
+  const names = (await readdir(ROOT)).filter((name) => name !== "unified");
+  const hybrid = (await isCgroup2(HYBRID_TREE)) ? [HYBRID_TREE] : [];
+  return [...names.map((controller) => join(ROOT, controller)), ...hybrid];
+}
+
+async function isCgroup2(path: string): Promise<boolean> {
+  const stat = await statfs(path).catch(() => undefined);
+  return stat?.type === CGROUP2_SUPER_MAGIC;
 }
 
 /** Processes killed for want of memory in the cgroup `path`; 0 when the kernel does not say. */
@@ -45,6 +55,7 @@ export async function listCgroups(parent: string): Promise<Set<string>> {
 
 /** Kills what is in the cgroup `path` and removes it from every tree. */
 export async function removeCgroup(path: string): Promise<void> {
+  if (!(await isCgroup2(HYBRID_TREE))) await rm(join(HYBRID_TREE, path), { recursive: true, force: true });
   for (const tree of await trees()) {
     const dir = join(tree, path);
     for (let round = 0; round < 50; round++) {
@@ -76,19 +87,16 @@ async function killMembers(dir: string): Promise<void> {
 }
 
 /**
- * Takes the empty v2 tree of a hybrid host out of this process's view: crun 1.8 refuses to start where it sees one. Only
- * in a mount namespace of our own, never in the host's.
+ * Covers the empty v2 tree of a hybrid host with a small tmpfs, because crun 1.8 refuses to start where it sees such a
+ * tree. Covers and does not unmount: crun makes plain directories in what it finds there, and they must not land in the
+ * host's own file system. Only in a mount namespace of our own.
  */
 export async function hideHybridTree(): Promise<void> {
-  if ((await cgroupLayout()) !== "hybrid") return;
+  if (!(await isCgroup2(HYBRID_TREE))) return;
   // Some hosts do not let root look at their first process; then the caller's word has to do.
   const [own, host] = await Promise.all(["self", "1"].map((pid) => readlink(`/proc/${pid}/ns/mnt`).catch(() => pid)));
   if (own === host) throw new Error("the agent needs a mount namespace of its own: start it through `unshare --mount`");
-  try {
-    await run("umount", [join(ROOT, "unified")]);
-  } catch (error) {
-    if (!(error instanceof RunError) || !/not mounted/.test(error.stderr)) throw error;
-  }
+  mount("tmpfs", "mags", HYBRID_TREE, "size=16m,mode=755");
 }
 
 /** Makes v2's controllers available below `parent`, which v1 does by itself. */

@@ -1,0 +1,14 @@
+import { env, execArgv, execPath, argv } from "node:process";
+
+const MARKER = "MAGS_MOUNT_NAMESPACE";
+
+/**
+ * Puts this process into a mount namespace of its own, by replacing it (same pid) where it is not in one yet. What the
+ * agent mounts then goes with it when it is killed, and the host's mount table stays clean.
+ */
+export function enterMountNamespace(): void {
+  if (env[MARKER]) return;
+  const command = ["unshare", "--mount", "--propagation", "slave", execPath, ...execArgv, ...argv.slice(1)];
+  const execve = process.execve as (file: string, args: string[], env: NodeJS.ProcessEnv) => never;
+  execve("/usr/bin/unshare", command, { ...env, [MARKER]: "1" });
+}

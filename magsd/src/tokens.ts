@@ -1,0 +1,26 @@
+import { randomBytes } from "node:crypto";
+import { link, open, readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+
+/** Reads the secret `<dir>/<name>.token`; makes it first (mode 0600) where there is none. */
+export async function ensureToken(dir: string, name: string): Promise<string> {
+  const path = join(dir, `${name}.token`);
+  const existing = await readFile(path, "utf8").catch(() => "");
+  if (existing.trim()) return existing.trim();
+  const token = `mags_${randomBytes(24).toString("base64url")}`;
+  const draft = `${path}.${process.pid}`;
+  const file = await open(draft, "w", 0o600);
+  try {
+    await file.writeFile(`${token}\n`);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  // link(2) fails where another process was first; then its token holds.
+  const made = await link(draft, path).then(
+    () => true,
+    () => false,
+  );
+  await rm(draft);
+  return made ? token : (await readFile(path, "utf8")).trim();
+}
