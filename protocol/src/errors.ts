@@ -1,3 +1,5 @@
+import { z } from "zod";
+
 /**
  * Every error the API can answer with, in one table: stable code, HTTP status and the hint that says how to mend it.
  * The message itself is written where the error is raised, because only that place knows the value that was wrong.
@@ -8,6 +10,7 @@ export const errors = {
   malformed_json: { status: 400, hint: "Send a JSON object with Content-Type: application/json." },
   unauthorized: { status: 401, hint: "Send Authorization: Bearer <token>; the first token is in admin.token of the data directory." },
   not_found: { status: 404, hint: "List what exists with GET /api/v1/mags-jobs." },
+  method_not_allowed: { status: 405, hint: "Use one of the methods that the Allow header names." },
   conflict: { status: 409, hint: "Read the current state with GET …/status and try again." },
   idempotency_mismatch: { status: 409, hint: "Use a new Idempotency-Key for a different request." },
   too_large: { status: 413, hint: "Make the request smaller; the limit is in the message." },
@@ -18,6 +21,18 @@ export const errors = {
   internal: { status: 500, hint: "Try again; if it stays, report the request id." },
   unavailable: { status: 503, hint: "Try again in a moment; GET /readyz says what is missing." },
 } as const satisfies Record<string, { status: number; hint: string }>;
+
+/** Body of every error answer. */
+export const ErrorBody = z.object({
+  message: z.string(),
+  error: z.object({
+    code: z.string().describe("Stable, for programs"),
+    message: z.string(),
+    hint: z.string().describe("How to mend it"),
+    field: z.string().optional().describe("Request field that was wrong, as a dotted path"),
+    request_id: z.string().optional(),
+  }),
+});
 
 export type ErrorCode = keyof typeof errors;
 

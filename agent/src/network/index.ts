@@ -1,15 +1,24 @@
-import { readFile } from "node:fs/promises";
-import { type Cleanup, type Logger, run } from "@mags/kit";
+import { readdir, rm } from "node:fs/promises";
+import { type Cleanup, type Logger, RunError, run, unmount } from "@mags/kit";
+import { AddressRange, checkAllow, type EgressAllow } from "./addresses.ts";
+import { chooseResolvers, hostResolvers, type Resolvers } from "./resolvers.ts";
 import { ruleset } from "./rules.ts";
+import { slotBatch } from "./slot.ts";
+
+export { type EgressAllow, parseEgressAllow } from "./addresses.ts";
 
 export interface NetworkOptions {
   /** name of this agent among others on the machine; eight characters */
   instance: string;
   logger: Logger;
-  /** command put before each call, to work in another network namespace than the caller's */
-  prefix?: string[];
+  /** addresses of sandboxes, 10.213.0.0/16 by default; agents on one machine may share it */
+  range?: string;
+  /** addresses opened among the closed ranges */
+  allow?: readonly EgressAllow[];
   /** resolvers of sandboxes; those of the host by default */
-  resolvers?: string[];
+  resolvers?: readonly string[];
+  /** command put before each call, to work in another network namespace than the caller's */
+  prefix?: readonly string[];
 }
 
 /** One sandbox's network: a namespace joined to the host by a veth pair. */
@@ -17,6 +26,7 @@ export interface NetworkSlot {
   id: string;
   /** path for the runtime to join; gone after `handOver` */
   netnsPath: string;
+  /** IPv4 address of the sandbox */
   address: string;
   gateway: string;
   hostInterface: string;
@@ -25,62 +35,67 @@ export interface NetworkSlot {
   release(): Promise<void>;
 }
 
-/** Addresses: a /30 per slot out of this /16, so that sandboxes share no link. */
-const RANGE_PREFIX = "10.213";
-const SLOTS = 16_384;
+const NETNS_DIR = "/run/netns";
 
 /**
- * Networks of sandboxes. The namespace has a name only until a container lives in it; the agent's private mount
- * namespace holds that name, so a killed agent leaves at most an empty file and a host interface, which `reclaim` takes.
+ * Networks of sandboxes. The namespace has a name only until a container lives in it. The agent's private mount namespace
+ * holds that name, so a killed agent leaves at most an empty file; `reclaim` takes it. What is taken is asked of the
+ * kernel, never of a file: the route to a sandbox's address exists once per machine, and with it goes the slot's number.
  */
 export class Network {
   readonly #options: NetworkOptions;
-  readonly #resolvers: string[];
+  readonly #range: AddressRange;
+  readonly #resolvers: Resolvers;
+  /** numbers of living slots of this process */
   readonly #used = new Set<number>();
+  /** numbers that others hold: earlier processes of this agent, and other agents */
+  #taken = new Set<number>();
 
-  private constructor(options: NetworkOptions, resolvers: string[]) {
+  private constructor(options: NetworkOptions, resolvers: readonly string[]) {
     this.#options = options;
-    this.#resolvers = resolvers;
+    this.#range = new AddressRange(options.range ?? "10.213.0.0/16");
+    this.#resolvers = chooseResolvers(resolvers, this.#range.dns);
   }
 
   /** Sets forwarding and the firewall. Throws when nftables or forwarding is not to be had. */
   static async open(options: NetworkOptions): Promise<Network> {
     const network = new Network(options, options.resolvers ?? (await hostResolvers()));
-    await network.#run("sysctl", ["-qw", "net.ipv4.ip_forward=1"]);
+    if (network.#resolvers.nameservers.length === 0) options.logger.warn("the host has no IPv4 resolver: sandboxes find no names");
     const rules = ruleset({
       table: network.#table,
       interfaces: network.#interfaces,
-      range: `${RANGE_PREFIX}.0.0/16`,
+      range: network.#range.cidr,
       resolvers: network.#resolvers,
+      allow: (options.allow ?? []).map((entry) => checkAllow(entry)),
     });
+    // Rules first: nothing is forwarded without them.
     await network.#run("nft", ["-f", "-"], rules);
+    await network.#run("sysctl", ["-qw", "net.ipv4.ip_forward=1"]);
+    await network.#look();
     return network;
   }
 
   /** `/etc/resolv.conf` of a sandbox. */
   resolvConf(): string {
-    return `${this.#resolvers.map((address) => `nameserver ${address}`).join("\n")}\noptions timeout:2 attempts:3\n`;
+    return `${this.#resolvers.nameservers.map((address) => `nameserver ${address}\n`).join("")}options timeout:2 attempts:3\n`;
   }
 
   /** A new network; its undo is on `cleanup`. */
   async acquire(cleanup: Cleanup): Promise<NetworkSlot> {
-    let number = 0;
-    while (this.#used.has(number)) number++;
-    if (number >= SLOTS) throw new Error(`all ${SLOTS} sandbox networks are in use`);
-    this.#used.add(number);
-    const slot = this.#slot(number);
-    cleanup.add("network", () => slot.release());
-    const name = this.#name(number);
-    await this.#run("ip", ["-batch", "-"], [
-      `netns add ${name}`,
-      `link add ${slot.hostInterface} type veth peer name eth0 netns ${name}`,
-      `addr add ${slot.gateway}/30 dev ${slot.hostInterface}`,
-      `link set ${slot.hostInterface} up`,
-    ]);
-    await this.#run("ip", ["netns", "exec", name, "sh", "-euc", INSIDE, "sh", slot.address, slot.gateway]);
-    // Strict reverse path: a packet with another's source address does not leave its own interface.
-    await this.#run("sysctl", ["-qw", `net.ipv4.conf.${slot.hostInterface}.rp_filter=1`]);
-    return slot;
+    for (let tries = 1; ; tries++) {
+      const number = this.#number();
+      try {
+        const slot = await this.#make(number);
+        cleanup.add("network", () => slot.release());
+        return slot;
+      } catch (error) {
+        this.#used.delete(number);
+        // Another agent took the same address in this moment: look again.
+        if (tries === 5 || !/File exists/.test(String(error))) throw error;
+        await this.#look();
+        this.#taken.add(number);
+      }
+    }
   }
 
   /** The network of a sandbox that an earlier agent process made. */
@@ -92,24 +107,16 @@ export class Network {
 
   /** Removes every network with this agent's name whose id is not in `keep`; answers how many. */
   async reclaim(keep: ReadonlySet<string>): Promise<number> {
-    let count = 0;
-    const links = await this.#run("ip", ["-o", "link", "show", "type", "veth"]);
-    for (const [, number] of links.matchAll(new RegExp(`: ${this.#interfaces}(\\d+)@`, "g"))) {
-      if (keep.has(number as string) || this.#used.has(Number(number))) continue;
-      await this.#remove(Number(number));
-      count++;
-    }
-    const names = await run("ls", ["/run/netns"]).catch(() => "");
-    for (const name of names.split("\n").filter((entry) => entry.startsWith(`mags-${this.#options.instance}-`))) {
-      const number = name.split("-")[2] as string;
-      if (!keep.has(number) && !this.#used.has(Number(number))) await this.#remove(Number(number));
-    }
-    return count;
+    const own = await this.#look();
+    const left = [...own].filter((number) => !keep.has(String(number)) && !this.#used.has(number));
+    await this.#remove(left);
+    for (const number of left) this.#taken.delete(number);
+    return left.length;
   }
 
   /** Takes the firewall away when no sandbox is left; with some it stays, for they must not be without. */
   async close(): Promise<void> {
-    if (this.#used.size === 0) await this.#run("nft", ["delete", "table", "inet", this.#table]);
+    if ((await this.#look()).size === 0) await this.#run("nft", ["delete", "table", "inet", this.#table]);
   }
 
   get #table() {
@@ -125,54 +132,85 @@ export class Network {
     return `mags-${this.#options.instance}-${number}`;
   }
 
+  /** Picks and marks a number in one step, so that no two calls get the same. */
+  #number(): number {
+    let number = 0;
+    while (this.#used.has(number) || this.#taken.has(number)) number++;
+    if (number >= this.#range.slots) throw new Error(`all ${this.#range.slots} sandbox networks are in use`);
+    this.#used.add(number);
+    return number;
+  }
+
+  async #make(number: number): Promise<NetworkSlot> {
+    const slot = this.#slot(number);
+    try {
+      await this.#run("ip", ["-batch", "-"], slotBatch(slot, this.#name(number)));
+      if (this.#resolvers.loopback) {
+        await this.#run("sysctl", ["-qw", `net.ipv4.conf.${slot.hostInterface}.route_localnet=1`]);
+      }
+    } catch (error) {
+      await this.#remove([number]).catch((cause) => this.#options.logger.warn({ err: cause }, "half a network stays"));
+      throw error;
+    }
+    return slot;
+  }
+
+  /** Asks the kernel which numbers are taken; answers those with this agent's name. */
+  async #look(): Promise<Set<number>> {
+    const [routes, links, files] = await Promise.all([
+      this.#run("ip", ["-4", "route", "show", "root", this.#range.cidr]),
+      this.#run("ip", ["-o", "link", "show", "type", "veth"]),
+      readdir(NETNS_DIR).catch(() => []),
+    ]);
+    const own = new Set<number>();
+    for (const [, number] of links.matchAll(new RegExp(`: ${this.#interfaces}(\\d+)@`, "g"))) own.add(Number(number));
+    const name = new RegExp(`^${this.#name(0).slice(0, -1)}(\\d+)$`);
+    for (const file of files) {
+      const number = name.exec(file)?.[1];
+      if (number) own.add(Number(number));
+    }
+    const routed = [...routes.matchAll(/^(\d+\.\d+\.\d+\.\d+) /gm)].map((match) => this.#range.slotOf(match[1] as string));
+    const taken = [...own, ...routed.filter((number) => number !== undefined)];
+    this.#taken = new Set(taken.filter((number) => !this.#used.has(number)));
+    return own;
+  }
+
   #slot(number: number): NetworkSlot {
-    const at = (offset: number) => `${RANGE_PREFIX}.${(number * 4) >> 8}.${((number * 4) & 255) + offset}`;
-    const name = this.#name(number);
     return {
       id: String(number),
-      netnsPath: `/run/netns/${name}`,
-      gateway: at(1),
-      address: at(2),
+      netnsPath: `${NETNS_DIR}/${this.#name(number)}`,
+      gateway: this.#range.gateway(number),
+      address: this.#range.address(number),
       hostInterface: `${this.#interfaces}${number}`,
-      handOver: async () => void (await this.#run("ip", ["netns", "del", name])),
+      handOver: () => this.#unname(number),
       release: async () => {
-        await this.#remove(number);
+        await this.#remove([number]);
         this.#used.delete(number);
       },
     };
   }
 
-  async #remove(number: number): Promise<void> {
-    await this.#run("ip", ["link", "del", `${this.#interfaces}${number}`]).catch(() => undefined);
-    await this.#run("ip", ["netns", "del", this.#name(number)]).catch(() => undefined);
-    await run("rm", ["-f", `/run/netns/${this.#name(number)}`]);
+  /** Host interfaces first: with one goes its other end and the route, so nothing leaves from here on. */
+  async #remove(numbers: readonly number[]): Promise<void> {
+    if (numbers.length === 0) return;
+    const links = numbers.map((number) => `link del ${this.#interfaces}${number}\n`).join("");
+    await this.#run("ip", ["-force", "-batch", "-"], links).catch((error) => {
+      // A namespace that ended took its interface along.
+      const lines = error instanceof RunError ? error.stderr.split("\n") : [];
+      const other = lines.filter((line) => line && !/^Cannot find device|^Command failed/.test(line));
+      if (lines.length === 0 || other.length > 0) throw error;
+    });
+    await Promise.all(numbers.map((number) => this.#unname(number)));
   }
 
-  #run(file: string, args: string[], input?: string | string[]): Promise<string> {
+  async #unname(number: number): Promise<void> {
+    const path = `${NETNS_DIR}/${this.#name(number)}`;
+    unmount(path);
+    await rm(path, { force: true });
+  }
+
+  #run(file: string, args: string[], input?: string): Promise<string> {
     const [command = file, ...rest] = [...(this.#options.prefix ?? []), file, ...args];
-    if (input === undefined) return run(command, rest);
-    return run(command, rest, { stdin: "pipe", input: Array.isArray(input) ? input.join("\n") : input });
+    return run(command, rest, input === undefined ? {} : { stdin: "pipe", input });
   }
-}
-
-/**
- * What is set inside the namespace before anyone lives there. Low ports are open to all, because the sandbox's root has no
- * power over a namespace that the host owns; IPv6 is off, for there is no route that the firewall would know.
- */
-const INSIDE = `
-echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6 || true
-echo 0 >/proc/sys/net/ipv4/ip_unprivileged_port_start
-echo "0 2147483647" >/proc/sys/net/ipv4/ping_group_range
-printf '%s\\n' "link set lo up" "addr add $1/30 dev eth0" "link set eth0 up" "route add default via $2" | ip -batch -
-`;
-
-/** The host's resolvers that can be reached from elsewhere than the host itself. */
-async function hostResolvers(): Promise<string[]> {
-  for (const file of ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"]) {
-    const text = await readFile(file, "utf8").catch(() => "");
-    const found = [...text.matchAll(/^nameserver\s+(\d+\.\d+\.\d+\.\d+)\s*$/gm)].map((match) => match[1] as string);
-    const usable = found.filter((address) => !address.startsWith("127."));
-    if (usable.length > 0) return usable;
-  }
-  return [];
 }

@@ -1,3 +1,6 @@
+import type { EgressAllow } from "./addresses.ts";
+import type { Resolvers } from "./resolvers.ts";
+
 /**
  * Ranges that a sandbox must not reach: this host's neighbours, other machines of the operator, cloud metadata, and what
  * is no destination at all. Source: the IANA special-purpose address registry.
@@ -7,8 +10,11 @@ const CLOSED = [
   "10.0.0.0/8",
   "100.64.0.0/10",
   "127.0.0.0/8",
+  // Azure gives a machine its secrets from this address, which looks like any public one.
+  "168.63.129.16/32",
   "169.254.0.0/16",
   "172.16.0.0/12",
+  "192.0.0.0/24",
   "192.168.0.0/16",
   "198.18.0.0/15",
   "224.0.0.0/3",
@@ -20,45 +26,78 @@ export interface RuleOptions {
   interfaces: string;
   /** addresses of sandboxes, CIDR */
   range: string;
-  /** resolvers that sandboxes may ask, port 53 */
-  resolvers: string[];
+  resolvers: Resolvers;
+  allow: readonly EgressAllow[];
 }
 
 /**
  * The whole firewall of one agent as one nftables transaction: replaced at once, never half there. Sandboxes reach the
  * outside by NAT and nothing else: not the host, not each other, no private range.
+ *
+ * The rules know slots by the start of their interfaces' names, so making a slot changes no rule. They run before those
+ * of others (priority -10) and can only take away: what another table drops stays dropped.
  */
-export function ruleset({ table, interfaces, range, resolvers }: RuleOptions): string {
+export function ruleset({ table, interfaces, range, resolvers, allow }: RuleOptions): string {
   const from = `iifname "${interfaces}*"`;
-  const dns = resolvers.length > 0 ? `ip daddr { ${resolvers.join(", ")} } meta l4proto { tcp, udp } th dport 53 accept` : "";
+  const to = `oifname "${interfaces}*"`;
+  const open = [
+    ...(resolvers.loopback ? [] : resolvers.nameservers.map((address) => ({ address, port: 53 }))),
+    ...allow,
+  ].map(({ address, port }) => `ip daddr ${address} meta l4proto { tcp, udp } th dport ${port} accept`);
   return `
 table inet ${table}
 delete table inet ${table}
 table inet ${table} {
+  # Only the slot's own address may come from its interface: the route back to any other does not lead there.
+  chain spoofing {
+    type filter hook prerouting priority raw; policy accept;
+    ${from} meta nfproto ipv6 drop
+    ${from} fib saddr . iif oif missing drop
+    ${from} ip daddr 127.0.0.0/8 drop
+  }
+  # The host itself: answers to its own connections, and what is opened by address.
   chain input {
     type filter hook input priority -10; policy accept;
-    ${from} ct state established,related accept
-    ${from} drop
+    ${from} jump host
+  }
+  chain host {
+    ct state established,related accept
+    ${open.join("\n    ")}
+    ${resolvers.loopback ? `ct status dnat ip daddr ${resolvers.loopback} meta l4proto { tcp, udp } th dport 53 accept` : ""}
+    drop
   }
   chain forward {
     type filter hook forward priority -10; policy accept;
     ${from} jump egress
-    oifname "${interfaces}*" ct state established,related accept
-    oifname "${interfaces}*" drop
+    ${to} ct state established,related accept
+    ${to} drop
   }
   chain egress {
-    meta nfproto ipv6 drop
     ip saddr != ${range} drop
-    oifname "${interfaces}*" drop
+    ${to} drop
     ct state established,related accept
-    ${dns}
+    tcp flags syn tcp option maxseg size set rt mtu
+    ${open.join("\n    ")}
     ip daddr { ${CLOSED.join(", ")} } drop
     accept
   }
   chain postrouting {
     type nat hook postrouting priority srcnat; policy accept;
-    ip saddr ${range} oifname != "${interfaces}*" masquerade
+    ip saddr ${range} ${to.replace("oifname", "oifname !=")} masquerade
   }
+  ${resolvers.loopback ? forwardDns(from, resolvers.nameservers[0] as string, resolvers.loopback) : ""}
 }
 `;
 }
+
+/** Rewrites questions to `dns` so that they arrive at a resolver on loopback as the host's own. */
+const forwardDns = (from: string, dns: string, loopback: string): string => `
+  chain dns {
+    type nat hook prerouting priority dstnat; policy accept;
+    ${from} ip daddr ${dns} meta l4proto { tcp, udp } th dport 53 dnat ip to ${loopback}
+  }
+  chain dns_source {
+    type nat hook input priority srcnat; policy accept;
+    ${from} ip daddr ${loopback} snat ip to 127.0.0.1
+  }
+`;

@@ -46,6 +46,7 @@ export const CreateJob = z
     persistent: z.boolean().default(false).describe("Keep the machine after the script has ended"),
     ephemeral: z.boolean().default(false).describe("Keep nothing; fastest"),
     no_sleep: z.boolean().default(false).describe("Never sleep when idle (needs persistent)"),
+    idle_minutes: z.number().min(0).max(7 * 24 * 60).optional().describe("Minutes without use after which a persistent machine sleeps"),
     startup_command: z.string().max(64 * 1024).optional().describe("Run when a sleeping machine wakes"),
     environment: Environment.default({}),
     timeout: z.number().int().min(1).max(jobLimits.timeoutMax).default(jobLimits.timeoutDefault).describe("Time the script may run, in seconds"),

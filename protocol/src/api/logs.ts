@@ -42,6 +42,8 @@ export const Logs = z.object({
   next: z.string().nullable().describe("Cursor for ?after=, null when nothing more is there now"),
 });
 
+export type Logs = z.infer<typeof Logs>;
+
 /**
  * A place in a log: bytes delivered of stdout, stderr and system, as `12.0.40`. It is the `id` of each SSE event and
  * is taken back in `Last-Event-ID` or `?after=`; positions and not record numbers, so it holds across restarts.

@@ -1,0 +1,34 @@
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Database, Queryable } from "./database.ts";
+
+const DIRECTORY = join(import.meta.dirname, "migrations");
+/** Any constant will do; it must only differ from other users of advisory locks in the same database. */
+const LOCK = 7_070_001;
+
+/**
+ * Brings the schema up to date: all missing migrations in one transaction, one server at a time.
+ * Throws Error when the database was migrated by a newer version of Mags.
+ */
+export async function migrate(database: Pick<Database, "transaction">): Promise<void> {
+  const files = (await readdir(DIRECTORY)).filter((name) => /^\d{4}_.+\.sql$/.test(name)).sort();
+  await database.transaction(async (tx) => {
+    await tx.query("SELECT pg_advisory_xact_lock($1)", [LOCK]);
+    await tx.query("CREATE TABLE IF NOT EXISTS migrations (name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())");
+    const done = new Set((await tx.query<{ name: string }>("SELECT name FROM migrations")).rows.map((row) => row.name));
+    const unknown = [...done].filter((name) => !files.includes(name));
+    if (unknown.length > 0) {
+      throw new Error(`the database was migrated by a newer version of Mags (it has ${unknown.join(", ")}): start that version, or restore an older backup`);
+    }
+    for (const name of files.filter((file) => !done.has(file))) await apply(tx, name);
+  });
+}
+
+async function apply(tx: Queryable, name: string): Promise<void> {
+  try {
+    await tx.query(await readFile(join(DIRECTORY, name), "utf8"));
+  } catch (cause) {
+    throw new Error(`migration ${name} failed: ${(cause as Error).message}`, { cause });
+  }
+  await tx.query("INSERT INTO migrations (name) VALUES ($1)", [name]);
+}

@@ -1,0 +1,69 @@
+/** The tables as TypeScript sees them, by hand; `migrations/` is where they are made. */
+import type { CreateJob, JobStatus, RanBy } from "@mags/protocol";
+import type { ColumnType, Generated } from "kysely";
+
+type Json<T> = ColumnType<T, string, string>;
+
+export interface NodesTable {
+  name: string;
+  boot_id: string;
+  address: string;
+  vcpus: number;
+  memory_mb: number;
+  isolation: string[];
+  rootfs_types: string[];
+  seen_at: Generated<Date>;
+}
+
+export interface JobsTable {
+  id: string;
+  seq: ColumnType<string, never, never>;
+  name: string;
+  spec: Json<CreateJob>;
+  status: JobStatus;
+  persistent: boolean;
+  no_sleep: boolean;
+  startup_command: string | null;
+  vcpus: number;
+  memory_mb: number;
+  timeout: number;
+  isolation: string | null;
+  rootfs_type: string | null;
+  node: string | null;
+  attempt: Generated<number>;
+  lease_until: Date | null;
+  stop_requested_at: Date | null;
+  created_at: Generated<Date>;
+  started_at: Date | null;
+  script_ended_at: Date | null;
+  completed_at: Date | null;
+  exit_code: number | null;
+  signal: string | null;
+  reason: string | null;
+  error: string | null;
+  script_duration_ms: number | null;
+  log_truncated: Generated<boolean>;
+  ran_by: Json<RanBy> | null;
+}
+
+export interface TokensTable {
+  hash: string;
+  name: string;
+  created_at: Generated<Date>;
+}
+
+export interface IdempotencyKeysTable {
+  token: string;
+  key: string;
+  request_hash: string;
+  status: number | null;
+  body: Json<unknown> | null;
+  created_at: Generated<Date>;
+}
+
+export interface Tables {
+  nodes: NodesTable;
+  jobs: JobsTable;
+  tokens: TokensTable;
+  idempotency_keys: IdempotencyKeysTable;
+}

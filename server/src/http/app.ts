@@ -1,0 +1,76 @@
+import { randomUUID } from "node:crypto";
+import swagger from "@fastify/swagger";
+import { jobLimits } from "@mags/protocol";
+import { fastify, type FastifyInstance } from "fastify";
+import { jsonSchemaTransform, serializerCompiler } from "fastify-type-provider-zod";
+import { jobRoutes } from "../jobs/routes.ts";
+import { logRoutes } from "../logs/routes.ts";
+import { nodeRoutes } from "../nodes/routes.ts";
+import { requireToken } from "./auth.ts";
+import type { App, Context } from "./context.ts";
+import { installErrorHandling } from "./errors.ts";
+import { healthRoutes } from "./health.ts";
+import { openapi } from "./openapi.ts";
+import { validatorCompiler } from "./validation.ts";
+
+const REQUEST_ID = /^[\w.:-]{1,128}$/;
+
+/** Composes the HTTP side of the server; it does not listen yet. */
+export async function buildApp(context: Context): Promise<FastifyInstance> {
+  const app = fastify({
+    bodyLimit: jobLimits.bodyBytes,
+    forceCloseConnections: true,
+    routerOptions: { maxParamLength: 512 },
+    // A client's own id is kept when it is fit for a header and a log line.
+    genReqId: ({ headers }) => (typeof headers["x-request-id"] === "string" && REQUEST_ID.test(headers["x-request-id"]) ? headers["x-request-id"] : randomUUID()),
+  });
+  app.setValidatorCompiler(validatorCompiler);
+  app.setSerializerCompiler(serializerCompiler);
+  acceptJson(app);
+  app.decorateRequest("caller", undefined);
+  app.addHook("onRequest", async (request, reply) => {
+    reply.header("X-Request-Id", request.id);
+  });
+  installErrorHandling(app, rememberRoutes(app), context.logger);
+  await app.register(swagger, { openapi: openapi(context.version), transform: jsonSchemaTransform });
+  await app.register(nodeRoutes(context) as never, { prefix: "/node/v1" });
+  await app.register(publicRoutes(context, { hide: false }), { prefix: "/api/v1" });
+  await app.register(publicRoutes(context, { hide: true }), { prefix: "/api/v2" });
+  await app.register(healthRoutes(context) as never);
+  await app.ready();
+  return app;
+}
+
+/** The same routes under each version; only one of them is documented. */
+function publicRoutes(context: Context, { hide }: { hide: boolean }) {
+  return async (app: FastifyInstance): Promise<void> => {
+    app.addHook("onRequest", requireToken(context.tokens));
+    app.addHook("onRoute", (route) => {
+      if (hide || route.method === "HEAD") route.schema = { ...route.schema, hide: true };
+    });
+    await app.register(async (scope) => {
+      await jobRoutes(context)(scope as unknown as App);
+      await logRoutes(context)(scope as unknown as App);
+    });
+  };
+}
+
+/** An empty body counts as none, because clients send the JSON content type with every POST. */
+function acceptJson(app: FastifyInstance): void {
+  const parse = app.getDefaultJsonParser("ignore", "ignore");
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("application/json", { parseAs: "string" }, (request, body, done) => {
+    if (body === "") done(null, undefined);
+    else parse(request, body as string, done);
+  });
+}
+
+/** Notes all routes; the result tells which methods a path knows, so that a wrong one is told from an unknown path. */
+function rememberRoutes(app: FastifyInstance): (path: string) => string[] {
+  const routes: { pattern: RegExp; methods: string[] }[] = [];
+  app.addHook("onRoute", ({ url, method }) => {
+    const pattern = new RegExp(`^${url.replace(/:[^/]+/g, "[^/]+")}/?$`);
+    routes.push({ pattern, methods: [method].flat() });
+  });
+  return (path) => [...new Set(routes.filter((route) => route.pattern.test(path)).flatMap((route) => route.methods))].sort();
+}

@@ -1,0 +1,36 @@
+import type { Logger } from "@mags/kit";
+import type { FastifyBaseLogger, FastifyInstance, FastifyReply, RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerDefault } from "fastify";
+import type { ZodTypeProvider } from "fastify-type-provider-zod";
+import type { Database } from "../db/database.ts";
+import type { Dispatch, Jobs } from "../jobs/service.ts";
+import type { Nodes } from "../nodes/service.ts";
+import type { Tokens } from "../tokens/service.ts";
+
+/** Everything the routes may call. */
+export interface Context {
+  db: Database;
+  tokens: Tokens;
+  nodes: Nodes;
+  jobs: Jobs;
+  dispatch: Dispatch;
+  nodeToken: string;
+  version: string;
+  logger: Logger;
+  /** aborts when the server closes, so that long polls and streams end */
+  closing: AbortSignal;
+}
+
+export type App = FastifyInstance<RawServerDefault, RawRequestDefaultExpression, RawReplyDefaultExpression, FastifyBaseLogger, ZodTypeProvider>;
+
+/** Aborts when the client hangs up or the server closes. */
+export function hangUp(reply: FastifyReply, closing: AbortSignal): AbortSignal {
+  const controller = new AbortController();
+  const abort = () => controller.abort();
+  if (reply.raw.destroyed || closing.aborted) abort();
+  closing.addEventListener("abort", abort, { once: true });
+  reply.raw.once("close", () => {
+    closing.removeEventListener("abort", abort);
+    abort();
+  });
+  return controller.signal;
+}

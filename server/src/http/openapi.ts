@@ -1,0 +1,18 @@
+/** The frame of the OpenAPI document; paths and schemas come from the routes. */
+export const openapi = (version: string) => ({
+  openapi: "3.1.0",
+  info: {
+    title: "Mags",
+    version,
+    description:
+      "On-demand Linux sandboxes that anyone can host. Every error has the same body, with a stable code and a hint; every answer carries X-Request-Id. POSTs honour Idempotency-Key for 24 hours. /api/v2 is an alias of /api/v1.",
+    license: { name: "MIT", identifier: "MIT" },
+  },
+  servers: [{ url: "/", description: "This server" }],
+  tags: [
+    { name: "jobs", description: "Scripts, and the machines they run in" },
+    { name: "health", description: "For load balancers and people; no token needed" },
+  ],
+  components: { securitySchemes: { token: { type: "http" as const, scheme: "bearer" } } },
+  security: [{ token: [] }],
+});

@@ -1,0 +1,82 @@
+import { join } from "node:path";
+import { Cleanup, type Logger } from "@mags/kit";
+import { openDatabase } from "./db/database.ts";
+import { startEmbeddedPostgres } from "./db/embedded.ts";
+import { Events } from "./db/events.ts";
+import { buildApp } from "./http/app.ts";
+import { sweepKeys } from "./http/idempotency.ts";
+import { Dispatch, Jobs } from "./jobs/service.ts";
+import { Nodes } from "./nodes/service.ts";
+import { Tokens } from "./tokens/service.ts";
+
+export { openApiDocument } from "./http/document.ts";
+export { type EmbeddedPostgres, type EmbeddedPostgresOptions, startEmbeddedPostgres } from "./db/embedded.ts";
+
+const KEY_SWEEP_MS = 3600_000;
+
+export interface ServerOptions {
+  /** holds the embedded database (in `postgres`) when no `databaseUrl` is given */
+  dataDir: string;
+  /** port 0 takes a free one */
+  listen: { host: string; port: number };
+  /** PostgreSQL >= 15 to use instead of the embedded one */
+  databaseUrl?: string | undefined;
+  /** shared with the agents; both directions carry it */
+  nodeToken: string;
+  /** first token of the public API; replaces the one of the last start */
+  adminToken: string;
+  logger: Logger;
+  version: string;
+}
+
+export interface Server {
+  url: string;
+  /** Ends long polls and streams, then stops listening, the sweep and the embedded database. */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts the control plane. Throws Error with what to do when the database cannot be started, reached or migrated, or
+ * the address is taken; what had been started is stopped again.
+ */
+export async function startServer(options: ServerOptions): Promise<Server> {
+  const cleanup = new Cleanup();
+  try {
+    const url = await start(options, cleanup);
+    return { url, close: () => cleanup.run() };
+  } catch (error) {
+    await cleanup.run();
+    throw error;
+  }
+}
+
+async function start({ dataDir, listen, logger, version, nodeToken, adminToken, databaseUrl }: ServerOptions, cleanup: Cleanup): Promise<string> {
+  const url = databaseUrl ?? (await ownDatabase(dataDir, logger, cleanup));
+  const db = await openDatabase(url, logger);
+  cleanup.add("database connections", () => db.close());
+  const events = new Events();
+  await events.listen(url, logger);
+  cleanup.add("notifications", () => events.close());
+
+  const tokens = new Tokens(db);
+  await tokens.setAdmin(adminToken);
+  const nodes = new Nodes(db, nodeToken, logger);
+  const jobs = new Jobs(db, events, nodes);
+  const dispatch = new Dispatch(db, events, nodes, logger);
+  dispatch.startSweeping();
+  cleanup.add("sweep", () => dispatch.stopSweeping());
+  const sweepOfKeys = setInterval(() => void sweepKeys(db).catch((err) => logger.warn({ err: err.message }, "old idempotency keys were not removed")), KEY_SWEEP_MS);
+  cleanup.add("sweep of keys", () => clearInterval(sweepOfKeys));
+
+  const closing = new AbortController();
+  const app = await buildApp({ db, tokens, nodes, jobs, dispatch, nodeToken, version, logger, closing: closing.signal });
+  cleanup.add("http", () => app.close());
+  cleanup.add("long polls", () => closing.abort());
+  return await app.listen({ host: listen.host, port: listen.port });
+}
+
+async function ownDatabase(dataDir: string, logger: Logger, cleanup: Cleanup): Promise<string> {
+  const postgres = await startEmbeddedPostgres({ dir: join(dataDir, "postgres"), logger });
+  cleanup.add("embedded PostgreSQL", () => postgres.close());
+  return postgres.url;
+}

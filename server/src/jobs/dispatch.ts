@@ -1,0 +1,132 @@
+import type { Logger } from "@mags/kit";
+import { ApiError, type Assignment, type ClaimJobs, type RegisterNode, type RenewLeases, type ReportJob } from "@mags/protocol";
+import type { z } from "zod";
+import type { Database } from "../db/database.ts";
+import type { Events } from "../db/events.ts";
+import type { Nodes } from "../nodes/service.ts";
+import { decideLease, decideReport, finalStatus, sweepAllowedFrom } from "./decide.ts";
+import { claimJobs, findJob, giveUp, heldJobs, markEnded, markStarted, overdueJobs, type JobRow, releaseJobs, renewLeases } from "./store.ts";
+
+/** How long a job is a node's without renewal, `s`. */
+export const LEASE_SECONDS = 8;
+/** How long agents may take to renew after this server was away, `ms`. */
+const GRACE_MS = 10_000;
+const SWEEP_MS = 500;
+/** A longer pause between two sweeps means that this server, or its database, was away, `ms`. */
+const GAP_MS = 3000;
+/** Claims look for work this often even when nobody says that there is some, `ms`. */
+const POLL_MS = 1000;
+
+/** The side of the jobs that the nodes see: the queue, its leases and reports, and the sweep over both. */
+export class Dispatch {
+  readonly #db: Database;
+  readonly #events: Events;
+  readonly #nodes: Nodes;
+  readonly #logger: Logger;
+  #sweep: { allowedFrom: number; lastTick: number };
+  #timer: NodeJS.Timeout | undefined;
+  #sweeping: Promise<void> = Promise.resolve();
+
+  constructor(db: Database, events: Events, nodes: Nodes, logger: Logger) {
+    this.#db = db;
+    this.#events = events;
+    this.#nodes = nodes;
+    this.#logger = logger;
+    this.#sweep = { allowedFrom: performance.now() + GRACE_MS, lastTick: performance.now() };
+  }
+
+  /** Registers a node and answers what it still holds; a new process of it fences the old one off. */
+  async register(node: RegisterNode): Promise<{ held: Assignment[]; lease_seconds: number }> {
+    return this.#db.transaction(async (tx) => {
+      const fresh = await this.#nodes.register(tx, node);
+      return { held: await heldJobs(tx, node.node, fresh, LEASE_SECONDS), lease_seconds: LEASE_SECONDS };
+    });
+  }
+
+  /** Hands out jobs as soon as some fit, or none after `wait_ms`. Throws ApiError conflict when the node must register again. */
+  async claim(want: ClaimJobs, signal: AbortSignal): Promise<Assignment[]> {
+    const deadline = performance.now() + want.wait_ms;
+    using work = this.#events.subscribe("work");
+    for (;;) {
+      const node = await this.#nodes.alive(want.node, want.boot_id);
+      const room = { node: want.node, bootId: want.boot_id, vcpus: want.free_vcpus, memoryMb: want.free_memory_mb, max: want.max, vm: node.isolation.includes("vm"), rootfsTypes: node.rootfs_types, leaseSeconds: LEASE_SECONDS };
+      const pollUntil = performance.now() + 5 * POLL_MS;
+      // The node's row is touched every few rounds only; between them a wake-up costs one statement.
+      do {
+        if (signal.aborted) return [];
+        const jobs = await claimJobs(this.#db, room);
+        const left = deadline - performance.now();
+        if (jobs.length > 0 || left <= 0) return jobs;
+        await work.next(Math.min(left, POLL_MS), signal);
+      } while (performance.now() < pollUntil);
+    }
+  }
+
+  /** Takes back what a claim handed to a node that had hung up meanwhile. */
+  async release(jobs: Assignment[]): Promise<void> {
+    await releaseJobs(this.#db, this.#events.payload("work"), jobs);
+    this.#events.emit("work");
+  }
+
+  /** Throws ApiError conflict when the node must register again. */
+  async renew(request: z.infer<typeof RenewLeases>): Promise<{ lost: string[]; stop: string[] }> {
+    await this.#nodes.alive(request.node, request.boot_id);
+    if (request.jobs.length === 0) return { lost: [], stop: [] };
+    const kept = await renewLeases(this.#db, request.node, request.jobs, LEASE_SECONDS);
+    const ids = new Set(kept.map((job) => job.id));
+    return { lost: request.jobs.map((job) => job.id).filter((id) => !ids.has(id)), stop: kept.filter((job) => job.stop).map((job) => job.id) };
+  }
+
+  /** Writes what a node tells of a job; a repeat changes nothing. Throws ApiError conflict for a process that lost it, not_found. */
+  async report(report: ReportJob): Promise<void> {
+    const topic = `job:${report.id}`;
+    const applied = await this.#db.transaction(async (tx) => {
+      const row = await findJob(tx, report.id, { lock: true });
+      if (!row) throw new ApiError("not_found", `there is no job ${report.id}`);
+      const { action, reason } = decideReport(facts(row), report);
+      if (action === "fenced") throw new ApiError("conflict", `job ${report.id} is no longer this node's: ${reason}`, "attempt");
+      if (action === "repeat") return false;
+      const payload = this.#events.payload(topic);
+      if (report.event === "started") await markStarted(tx, payload, report.id, report.ran_by);
+      else if (report.event === "script_ended") await markEnded(tx, payload, report.id, "running", false, report.end, report.ran_by);
+      else await markEnded(tx, payload, report.id, finalStatus(report.end.reason), true, report.end, report.ran_by);
+      return true;
+    });
+    if (applied) this.#events.emit(topic);
+  }
+
+  startSweeping(): void {
+    this.#timer = setInterval(() => {
+      this.#sweeping = this.#sweeping.then(() => this.#tick());
+    }, SWEEP_MS);
+  }
+
+  async stopSweeping(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#sweeping;
+  }
+
+  async #tick(): Promise<void> {
+    const now = performance.now();
+    const allowedFrom = sweepAllowedFrom(this.#sweep, now, { graceMs: GRACE_MS, gapMs: GAP_MS });
+    this.#sweep = { allowedFrom, lastTick: now };
+    if (now < allowedFrom) return;
+    try {
+      for (const row of await overdueJobs(this.#db)) await this.#judge(row);
+    } catch (err) {
+      // Without the database nobody could renew either.
+      this.#sweep.allowedFrom = performance.now() + GRACE_MS;
+      this.#logger.warn({ err: (err as Error).message }, "the sweep of leases failed");
+    }
+  }
+
+  async #judge(row: JobRow & { now: Date }): Promise<void> {
+    if (decideLease(facts(row), row.now).action === "keep") return;
+    const error = `Node ${row.node} did not renew its lease for ${LEASE_SECONDS} seconds: it died or lost its connection. The script may have run in part; it was not run again.`;
+    if (!(await giveUp(this.#db, this.#events.payload(`job:${row.id}`), row, error))) return;
+    this.#logger.warn({ job: row.id, node: row.node }, "lease ran out; job given up");
+    this.#events.emit(`job:${row.id}`);
+  }
+}
+
+const facts = (row: JobRow) => ({ status: row.status, attempt: row.attempt, reason: row.reason, scriptEnded: row.script_ended_at !== null, leaseUntil: row.lease_until });

@@ -1,0 +1,47 @@
+import { ApiError } from "@mags/protocol";
+
+type Body = Record<string, unknown>;
+
+/** Fields of the hosted service that this server does not have yet; to ignore them would lose data silently. */
+const unsupported = ["workspace_id", "base_workspace_id", "file_ids"];
+
+/**
+ * Turns the body of a job request as older clients send it into the one of today, before it is validated: the
+ * `__MAGS_…` keys of the environment become fields (a field given outright wins) and do not reach the script.
+ * Throws ApiError invalid_request for values that cannot be understood or honoured.
+ */
+export function modernise(body: unknown): unknown {
+  if (typeof body !== "object" || body === null || Array.isArray(body)) return body;
+  const { ...job } = body as Body;
+  refuseUnsupported(job);
+  const { environment } = job;
+  if (typeof environment !== "object" || environment === null || Array.isArray(environment)) return job;
+  const { __MAGS_IDLE_MIN: idle, __MAGS_KEEP_ALIVE: keep, __MAGS_MEM_GB: memory, __MAGS_ROOTFS_TYPE: rootfs, ...rest } = environment as Body;
+  job.environment = rest;
+  if (idle !== undefined) job.idle_minutes ??= positive("__MAGS_IDLE_MIN", idle);
+  if (memory !== undefined) job.memory_mb ??= Math.round(positive("__MAGS_MEM_GB", memory) * 1024);
+  if (rootfs !== undefined && rootfs !== "") job.rootfs_type ??= rootfs;
+  // Older clients send it with jobs of any kind; only a persistent one can sleep at all.
+  if (keep !== undefined && job.persistent === true) job.no_sleep ??= /^(1|true|yes|on)$/i.test(String(keep));
+  return job;
+}
+
+function refuseUnsupported(job: Body): void {
+  for (const field of unsupported) {
+    const value = job[field];
+    if (value === undefined || value === null || value === "" || (Array.isArray(value) && value.length === 0)) {
+      delete job[field];
+      continue;
+    }
+    throw new ApiError("invalid_request", `${field} is not supported by this version of the server: leave it out`, field);
+  }
+  if (job.type === "url") {
+    throw new ApiError("invalid_request", 'type "url" is not supported: send the text of the script in the field script, with type "inline"', "type");
+  }
+}
+
+function positive(key: string, value: unknown): number {
+  const number = typeof value === "string" && value.trim() !== "" ? Number(value) : Number.NaN;
+  if (Number.isFinite(number) && number > 0) return number;
+  throw new ApiError("invalid_request", `environment.${key} must be a positive number as text, such as "2"`, `environment.${key}`);
+}

@@ -1,0 +1,128 @@
+import { randomUUID } from "node:crypto";
+import { ApiError, type CreateJob, type JobAccepted, type LogEnd, type UpdateJob } from "@mags/protocol";
+import type { z } from "zod";
+import type { Database, Queryable } from "../db/database.ts";
+import type { Events } from "../db/events.ts";
+import type { Nodes } from "../nodes/service.ts";
+import { decideStop, decideUpdate } from "./decide.ts";
+import { generateName } from "./names.ts";
+import { endWaiting, findJob, findLiveByName, insertJob, type JobFilter, type JobRow, listJobs, requestStop, updateJob } from "./store.ts";
+import { emptyLogEnd, scriptEnded, toJob } from "./view.ts";
+
+export { Dispatch } from "./dispatch.ts";
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+/** Events wake waiters at once; this is for the ones that got lost, `ms`. */
+const POLL_MS = 1000;
+
+interface Done {
+  status: number;
+  body: z.infer<typeof JobAccepted>;
+  afterCommit: () => void;
+}
+
+/** Where a log is to be had: at a node, nowhere yet, or nowhere ever (then its end record). */
+export type LogSource = { id: string; node: string; end: LogEnd | undefined } | { id: string; node: undefined; end: LogEnd | undefined };
+
+/** The use cases of the public API. */
+export class Jobs {
+  readonly #db: Database;
+  readonly #events: Events;
+  readonly #nodes: Nodes;
+
+  constructor(db: Database, events: Events, nodes: Nodes) {
+    this.#db = db;
+    this.#events = events;
+    this.#nodes = nodes;
+  }
+
+  /** Queues a job. Throws ApiError when no node could ever run it. */
+  async create(q: Queryable, job: CreateJob): Promise<Done> {
+    await this.#nodes.refuseImpossible(job);
+    const id = randomUUID();
+    const name = job.name ?? generateName();
+    await insertJob(q, this.#events.payload("work"), id, name, { ...job, name });
+    const body = { request_id: id, name, status: "accepted" as const, message: "Job accepted" };
+    return { status: 202, body, afterCommit: () => this.#events.emit("work") };
+  }
+
+  /** Ends a job, or asks its node to. Throws ApiError not_found, or conflict when it has ended already. */
+  async stop(tx: Queryable, idOrName: string): Promise<Done> {
+    const row = await this.#lock(tx, idOrName);
+    const { action, reason } = decideStop(row);
+    if (action === "refuse") throw new ApiError("conflict", `${reason}: job ${row.id}`);
+    const base = { request_id: row.id, name: row.name };
+    if (action === "end") {
+      await endWaiting(tx, this.#events.payload(`job:${row.id}`), row.id);
+      return { status: 202, body: { ...base, status: "stopped", message: "Job stopped before it started" }, afterCommit: () => this.#events.emit(`job:${row.id}`) };
+    }
+    await requestStop(tx, row.id);
+    const push = () => {
+      if (row.node) this.#nodes.pushStop(row.node, row.id);
+    };
+    return { status: 202, body: { ...base, status: row.status, message: "Job is being stopped" }, afterCommit: push };
+  }
+
+  /** Throws ApiError not_found, or conflict when the job has ended or cannot have what is asked. */
+  async update(idOrName: string, change: UpdateJob) {
+    return this.#db.transaction(async (tx) => {
+      const row = await this.#lock(tx, idOrName);
+      const { action, reason } = decideUpdate(row, change.no_sleep === true);
+      if (action === "refuse") throw new ApiError("conflict", `${reason}: job ${row.id}`);
+      const command = change.startup_command === undefined ? row.startup_command : change.startup_command;
+      return toJob(await updateJob(tx, row.id, command, change.no_sleep ?? row.no_sleep));
+    });
+  }
+
+  /** Shows a job, once its script has ended or `waitMs` passed. Throws ApiError not_found. */
+  async status(idOrName: string, waitMs: number, signal: AbortSignal) {
+    const id = await this.#resolve(this.#db, idOrName);
+    if (waitMs === 0) return toJob(await this.#find(id));
+    const deadline = Date.now() + waitMs;
+    using changes = this.#events.subscribe(`job:${id}`);
+    for (;;) {
+      const row = await this.#find(id);
+      const left = deadline - Date.now();
+      if (scriptEnded(row) || left <= 0 || signal.aborted) return toJob(row);
+      await changes.next(Math.min(left, POLL_MS), signal);
+    }
+  }
+
+  async list(filter: JobFilter, page: number, pageSize: number) {
+    const { jobs, total } = await listJobs(this.#db, filter, pageSize, (page - 1) * pageSize);
+    return { jobs: jobs.map(toJob), total, page, page_size: pageSize };
+  }
+
+  /** Throws ApiError not_found. */
+  async logSource(idOrName: string): Promise<LogSource> {
+    const row = await this.#find(await this.#resolve(this.#db, idOrName));
+    const end = scriptEnded(row) ? emptyLogEnd(row) : undefined;
+    return { id: row.id, node: row.node ?? undefined, end };
+  }
+
+  /** Waits for any change of the job, at most `ms`. */
+  async changed(id: string, ms: number, signal: AbortSignal): Promise<void> {
+    using changes = this.#events.subscribe(`job:${id}`);
+    await changes.next(ms, signal);
+  }
+
+  async #find(id: string): Promise<JobRow> {
+    const row = await findJob(this.#db, id);
+    if (!row) throw new ApiError("not_found", `there is no job ${id}`);
+    return row;
+  }
+
+  async #lock(tx: Queryable, idOrName: string): Promise<JobRow> {
+    const id = await this.#resolve(tx, idOrName);
+    const row = await findJob(tx, id, { lock: true });
+    if (!row) throw new ApiError("not_found", `there is no job ${id}`);
+    return row;
+  }
+
+  async #resolve(q: Queryable, idOrName: string): Promise<string> {
+    if (UUID.test(idOrName)) return idOrName.toLowerCase();
+    const id = await findLiveByName(q, idOrName);
+    if (!id) throw new ApiError("not_found", `there is no job with the id ${JSON.stringify(idOrName.slice(0, 128))}, and no live one of that name`);
+    return id;
+  }
+}

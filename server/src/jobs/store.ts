@@ -1,0 +1,212 @@
+import type { Assignment, CreateJob, JobStatus, RanBy, ScriptEnd } from "@mags/protocol";
+import type { Selectable } from "kysely";
+import type { Database, Queryable } from "../db/database.ts";
+import type { JobsTable } from "../db/types.ts";
+
+/** A job without its specification, which may be large and is needed only to run it. */
+export type JobRow = Omit<Selectable<JobsTable>, "spec">;
+
+const columns = [
+  "id", "seq", "name", "status", "persistent", "no_sleep", "startup_command", "vcpus", "memory_mb", "timeout", "isolation",
+  "rootfs_type", "node", "attempt", "lease_until", "stop_requested_at", "created_at", "started_at", "script_ended_at",
+  "completed_at", "exit_code", "signal", "reason", "error", "script_duration_ms", "log_truncated", "ran_by",
+] as const satisfies readonly (keyof JobRow)[];
+const COLUMNS = columns.join(", ");
+
+const NOTIFY = "pg_notify('mags_events', $1)";
+
+const INSERT = {
+  name: "insert_job",
+  text: `WITH job AS (
+    INSERT INTO jobs (id, name, spec, persistent, no_sleep, startup_command, vcpus, memory_mb, timeout, isolation, rootfs_type)
+    VALUES ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING id)
+    SELECT ${NOTIFY} FROM job`,
+};
+
+/** Queues a job and notifies the other servers, in one statement. */
+export async function insertJob(q: Queryable, payload: string, id: string, name: string, job: CreateJob): Promise<void> {
+  await q.query(INSERT, [
+    payload, id, name, JSON.stringify(job), job.persistent, job.no_sleep, job.startup_command ?? null, job.vcpus, job.memory_mb,
+    job.timeout, job.isolation ?? null, job.rootfs_type ?? null,
+  ]);
+}
+
+const FIND = { name: "find_job", text: `SELECT ${COLUMNS} FROM jobs WHERE id = $1` };
+const FIND_LOCKED = { name: "lock_job", text: `SELECT ${COLUMNS} FROM jobs WHERE id = $1 FOR UPDATE` };
+
+export async function findJob(q: Queryable, id: string, options: { lock?: boolean } = {}): Promise<JobRow | undefined> {
+  return (await q.query<JobRow>(options.lock ? FIND_LOCKED : FIND, [id])).rows[0];
+}
+
+/** Id of the newest live job of that name. */
+export async function findLiveByName(q: Queryable, name: string): Promise<string | undefined> {
+  const { rows } = await q.query<{ id: string }>(
+    "SELECT id FROM jobs WHERE name = $1 AND status IN ('accepted', 'starting', 'running', 'sleeping') ORDER BY seq DESC LIMIT 1",
+    [name],
+  );
+  return rows[0]?.id;
+}
+
+export interface JobFilter {
+  status?: JobStatus | undefined;
+  name?: string | undefined;
+}
+
+export async function listJobs(db: Database, filter: JobFilter, limit: number, offset: number): Promise<{ jobs: JobRow[]; total: number }> {
+  let query = db.kysely.selectFrom("jobs");
+  if (filter.status) query = query.where("status", "=", filter.status);
+  if (filter.name !== undefined) query = query.where("name", "=", filter.name);
+  const [jobs, count] = await Promise.all([
+    query.select(columns).orderBy("seq", "desc").limit(limit).offset(offset).execute(),
+    query.select((e) => e.fn.countAll<string>().as("total")).executeTakeFirstOrThrow(),
+  ]);
+  return { jobs, total: Number(count.total) };
+}
+
+export interface Room {
+  node: string;
+  bootId: string;
+  vcpus: number;
+  memoryMb: number;
+  max: number;
+  vm: boolean;
+  rootfsTypes: string[];
+  leaseSeconds: number;
+}
+
+// The oldest that fit one by one are locked; of those the ones are taken whose running sums still fit together. The
+// tiny allowance is for sums of fractions such as 0.1. Rows another node is taking right now are skipped, not waited for.
+const CLAIM = {
+  name: "claim_jobs",
+  text: `WITH waiting AS (
+    SELECT id, seq, vcpus, memory_mb FROM jobs
+    WHERE status = 'accepted' AND vcpus <= $3 + 1e-9 AND memory_mb <= $4
+      AND (isolation IS DISTINCT FROM 'vm' OR $6) AND (rootfs_type IS NULL OR rootfs_type = ANY($7))
+      AND EXISTS (SELECT 1 FROM nodes WHERE name = $1 AND boot_id = $2)
+    ORDER BY seq LIMIT $5 FOR UPDATE SKIP LOCKED
+  ), sums AS (
+    SELECT id, seq, sum(vcpus) OVER (ORDER BY seq) AS vcpus, sum(memory_mb) OVER (ORDER BY seq) AS memory_mb FROM waiting
+  ), taken AS (
+    UPDATE jobs SET status = 'starting', node = $1, attempt = attempt + 1, lease_until = now() + $8::double precision * interval '1 second'
+    FROM sums WHERE jobs.id = sums.id AND sums.vcpus <= $3 + 1e-9 AND sums.memory_mb <= $4
+    RETURNING jobs.id, jobs.seq, jobs.attempt, jobs.name, jobs.spec
+  ) SELECT id, attempt, name, spec FROM taken ORDER BY seq`,
+};
+
+/** Takes the oldest waiting jobs that fit, at most `max`, for a node. */
+export async function claimJobs(q: Queryable, room: Room): Promise<Assignment[]> {
+  const values = [room.node, room.bootId, room.vcpus, Math.floor(room.memoryMb), room.max, room.vm, room.rootfsTypes, room.leaseSeconds];
+  return (await q.query<Assignment>(CLAIM, values)).rows;
+}
+
+/** Puts claimed jobs back that never reached their node; the attempt stays used, so a late receiver is fenced off. */
+export async function releaseJobs(q: Queryable, payload: string, jobs: { id: string; attempt: number }[]): Promise<void> {
+  await q.query(
+    `WITH back AS (
+       UPDATE jobs SET status = 'accepted', node = NULL, lease_until = NULL, attempt = jobs.attempt + 1
+       FROM unnest($2::uuid[], $3::int[]) AS given (id, attempt)
+       WHERE jobs.id = given.id AND jobs.attempt = given.attempt AND jobs.status = 'starting' AND jobs.started_at IS NULL
+       RETURNING jobs.id)
+     SELECT ${NOTIFY} FROM back`,
+    [payload, jobs.map((j) => j.id), jobs.map((j) => j.attempt)],
+  );
+}
+
+/** Jobs the node still holds. `bump` fences off the process that had them and gives the new one a fresh lease. */
+export async function heldJobs(tx: Queryable, node: string, bump: boolean, leaseSeconds: number): Promise<Assignment[]> {
+  const { rows } = await tx.query<Assignment>(
+    `UPDATE jobs SET attempt = attempt + $2, lease_until = now() + $3::double precision * interval '1 second'
+     WHERE node = $1 AND status IN ('starting', 'running') RETURNING id, attempt, name, spec`,
+    [node, bump ? 1 : 0, leaseSeconds],
+  );
+  return rows;
+}
+
+const RENEW = {
+  name: "renew_leases",
+  text: `UPDATE jobs SET lease_until = now() + $4::double precision * interval '1 second'
+    FROM unnest($2::uuid[], $3::int[]) AS given (id, attempt)
+    WHERE jobs.id = given.id AND jobs.attempt = given.attempt AND jobs.node = $1 AND jobs.status IN ('starting', 'running')
+    RETURNING jobs.id, jobs.stop_requested_at IS NOT NULL AS stop`,
+};
+
+/** Extends the leases of those jobs that are still the node's, and returns them. */
+export async function renewLeases(q: Queryable, node: string, jobs: { id: string; attempt: number }[], leaseSeconds: number) {
+  const { rows } = await q.query<{ id: string; stop: boolean }>(RENEW, [node, jobs.map((j) => j.id), jobs.map((j) => j.attempt), leaseSeconds]);
+  return rows;
+}
+
+const START = {
+  name: "job_started",
+  text: `WITH job AS (UPDATE jobs SET status = 'running', started_at = coalesce(started_at, clock_timestamp()), ran_by = $3 WHERE id = $2 RETURNING id)
+    SELECT ${NOTIFY} FROM job`,
+};
+
+export async function markStarted(tx: Queryable, payload: string, id: string, ranBy: RanBy): Promise<void> {
+  await tx.query(START, [payload, id, JSON.stringify(ranBy)]);
+}
+
+// What is known of the script's end stays as first told: a persistent machine may end for another reason later.
+const END = {
+  name: "job_ended",
+  text: `WITH job AS (
+    UPDATE jobs SET status = $3::text, reason = $4::text, error = coalesce($5::text, CASE WHEN $3::text = 'error' THEN error END),
+      exit_code = CASE WHEN script_ended_at IS NULL THEN $6::integer ELSE exit_code END,
+      signal = CASE WHEN script_ended_at IS NULL THEN $7::text ELSE signal END,
+      script_duration_ms = CASE WHEN script_ended_at IS NULL THEN $8::double precision ELSE script_duration_ms END,
+      log_truncated = log_truncated OR $9::boolean, ran_by = coalesce($10::jsonb, ran_by),
+      started_at = coalesce(started_at, CASE WHEN $10::jsonb IS NOT NULL THEN clock_timestamp() - coalesce($8::double precision, 0) * interval '1 millisecond' END),
+      script_ended_at = coalesce(script_ended_at, clock_timestamp()),
+      completed_at = CASE WHEN $11::boolean THEN clock_timestamp() END, lease_until = CASE WHEN $11::boolean THEN NULL ELSE lease_until END
+    WHERE id = $2 RETURNING id)
+    SELECT ${NOTIFY} FROM job`,
+};
+
+/** Writes how the script ended; a final `status` ends the job too. */
+export async function markEnded(tx: Queryable, payload: string, id: string, status: JobStatus, final: boolean, end: ScriptEnd, ranBy: RanBy | null): Promise<void> {
+  const facts = [end.exit_code, end.signal, end.script_duration_ms, end.log_truncated, ranBy && JSON.stringify(ranBy), final];
+  await tx.query(END, [payload, id, status, end.reason, end.error, ...facts]);
+}
+
+/** Ends a job that no node has. */
+export async function endWaiting(tx: Queryable, payload: string, id: string): Promise<void> {
+  await tx.query(
+    `WITH job AS (UPDATE jobs SET status = 'stopped', reason = 'stopped', stop_requested_at = clock_timestamp(), completed_at = clock_timestamp() WHERE id = $2 RETURNING id)
+     SELECT ${NOTIFY} FROM job`,
+    [payload, id],
+  );
+}
+
+export async function requestStop(tx: Queryable, id: string): Promise<void> {
+  await tx.query("UPDATE jobs SET stop_requested_at = coalesce(stop_requested_at, clock_timestamp()) WHERE id = $1", [id]);
+}
+
+export async function updateJob(tx: Queryable, id: string, startupCommand: string | null, noSleep: boolean): Promise<JobRow> {
+  const { rows } = await tx.query<JobRow>(
+    `UPDATE jobs SET startup_command = $2, no_sleep = $3,
+       spec = jsonb_strip_nulls(spec || jsonb_build_object('startup_command', $2::text, 'no_sleep', $3::boolean))
+     WHERE id = $1 RETURNING ${COLUMNS}`,
+    [id, startupCommand, noSleep],
+  );
+  return rows[0]!;
+}
+
+/** Jobs whose lease ran out, with the database's clock: the only one all servers share. */
+export async function overdueJobs(q: Queryable): Promise<(JobRow & { now: Date })[]> {
+  const { rows } = await q.query<JobRow & { now: Date }>(
+    `SELECT ${COLUMNS}, clock_timestamp() AS now FROM jobs WHERE status IN ('starting', 'running') AND lease_until < now()`,
+  );
+  return rows;
+}
+
+/** Gives a job up, unless its lease was renewed or it changed hands since it was read; true when it did. */
+export async function giveUp(q: Queryable, payload: string, job: Pick<JobRow, "id" | "attempt">, error: string): Promise<boolean> {
+  const { rowCount } = await q.query(
+    `WITH job AS (
+       UPDATE jobs SET status = 'error', reason = 'node_lost', error = $4, completed_at = clock_timestamp(), lease_until = NULL
+       WHERE id = $2 AND attempt = $3 AND status IN ('starting', 'running') AND lease_until < now() RETURNING id)
+     SELECT ${NOTIFY} FROM job`,
+    [payload, job.id, job.attempt, error],
+  );
+  return rowCount === 1;
+}

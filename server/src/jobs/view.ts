@@ -1,0 +1,41 @@
+import { type Job, isFinal, type LogEnd } from "@mags/protocol";
+import type { JobRow } from "./store.ts";
+
+const iso = (date: Date | null) => date?.toISOString() ?? null;
+
+/** A row as the public API shows it. */
+export function toJob(row: JobRow): Job {
+  return {
+    request_id: row.id,
+    name: row.name,
+    status: row.status,
+    vm_id: row.ran_by?.machine ?? null,
+    subdomain: null,
+    url: null,
+    exit_code: row.exit_code,
+    signal: row.signal,
+    error: row.error,
+    reason: row.reason,
+    persistent: row.persistent,
+    no_sleep: row.no_sleep,
+    startup_command: row.startup_command,
+    timeout: row.timeout,
+    attempt: row.attempt,
+    created_at: row.created_at.toISOString(),
+    started_at: iso(row.started_at),
+    completed_at: iso(row.completed_at),
+    script_duration_ms: row.script_duration_ms,
+    duration_ms: row.completed_at ? row.completed_at.getTime() - row.created_at.getTime() : null,
+    log_truncated: row.log_truncated,
+    ran_by: row.ran_by,
+  };
+}
+
+/** True when waiting for the script is over: the job is final, or it is persistent and only its machine is left. */
+export const scriptEnded = (row: JobRow): boolean => isFinal(row.status) || row.script_ended_at !== null;
+
+/** The last record of the log of a job of which no log was ever written. */
+export function emptyLogEnd(row: JobRow): LogEnd {
+  const none = { stdout: 0, stderr: 0 };
+  return { status: row.status, exit_code: row.exit_code, signal: row.signal, reason: row.reason, bytes: none, dropped: none };
+}

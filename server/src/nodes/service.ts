@@ -1,0 +1,90 @@
+import type { Logger } from "@mags/kit";
+import { ApiError, type CreateJob, PoolStatus, type RegisterNode } from "@mags/protocol";
+import type { z } from "zod";
+import type { Database, Queryable } from "../db/database.ts";
+import { refuse } from "./decide.ts";
+import { findNode, listNodes, type NodeRow, putNode, touchNode } from "./store.ts";
+
+/** A node silent for longer is not counted as part of the installation, `s`. */
+const KNOWN_SECONDS = 600;
+/** A node silent for longer is not counted as ready, `s`. */
+const READY_SECONDS = 15;
+const CACHE_MS = 1000;
+/** A sign of life is written at most this often, `ms`: it costs a commit. */
+const TOUCH_MS = 3000;
+const AGENT_DEADLINE_MS = 3000;
+
+/** Which machines there are, what they can do, and how to speak to their agents. */
+export class Nodes {
+  readonly #db: Database;
+  readonly #token: string;
+  readonly #logger: Logger;
+  readonly #touched = new Map<string, { node: NodeRow; until: number }>();
+  #cache: { nodes: NodeRow[]; until: number } | undefined;
+
+  constructor(db: Database, token: string, logger: Logger) {
+    this.#db = db;
+    this.#token = token;
+    this.#logger = logger;
+  }
+
+  /** Writes the registration; true when it is another process than the one that held the name before. */
+  async register(tx: Queryable, node: RegisterNode): Promise<boolean> {
+    this.#cache = undefined;
+    this.#touched.delete(node.node);
+    return (await putNode(tx, node)) !== node.boot_id;
+  }
+
+  /** Notes a sign of life. Throws ApiError conflict when this boot is not the registered one: it must register again. */
+  async alive(name: string, bootId: string): Promise<NodeRow> {
+    const touched = this.#touched.get(name);
+    if (touched && touched.node.boot_id === bootId && touched.until > Date.now()) return touched.node;
+    const node = await touchNode(this.#db, name, bootId);
+    if (!node) throw new ApiError("conflict", `node ${name} is not registered with this boot_id: register first`, "boot_id");
+    this.#touched.set(name, { node, until: Date.now() + TOUCH_MS });
+    return node;
+  }
+
+  async ready(): Promise<NodeRow[]> {
+    return listNodes(this.#db, READY_SECONDS);
+  }
+
+  /** Throws ApiError isolation_unavailable, too_big_for_nodes or invalid_request when no node could ever run the job. */
+  async refuseImpossible(job: CreateJob): Promise<void> {
+    if (!this.#cache || this.#cache.until < Date.now()) {
+      this.#cache = { nodes: await listNodes(this.#db, KNOWN_SECONDS), until: Date.now() + CACHE_MS };
+    }
+    const refusal = refuse(job, this.#cache.nodes);
+    if (refusal) throw new ApiError(refusal.code, refusal.message, refusal.field);
+  }
+
+  /** Calls a node's agent. Throws ApiError unavailable when the node is unknown, TypeError when it cannot be reached. */
+  async agentFetch(nodeName: string, path: string, init: RequestInit = {}): Promise<Response> {
+    const node = await findNode(this.#db, nodeName);
+    if (!node) throw new ApiError("unavailable", `node ${nodeName} is not registered`);
+    const headers = { ...init.headers, authorization: `Bearer ${this.#token}` };
+    return fetch(new URL(path, node.address), { ...init, headers });
+  }
+
+  /** Tells the agent at once what the next renewal would tell it within a second; a failure only costs that second. */
+  pushStop(nodeName: string, jobId: string): void {
+    const signal = AbortSignal.timeout(AGENT_DEADLINE_MS);
+    this.agentFetch(nodeName, `/agent/v1/jobs/${jobId}/stop`, { method: "POST", signal })
+      .then((response) => response.body?.cancel())
+      .catch((err) => this.#logger.debug({ err: err.message, node: nodeName, job: jobId }, "stop was not pushed; the agent will read it when it renews"));
+  }
+
+  /** Sum over the agents that answer within 3 s. */
+  async poolStatus(): Promise<z.infer<typeof PoolStatus>> {
+    const sum = { idle_vms: 0, busy_vms: 0, total_vms: 0, min_pool_size: 0, max_pool_size: 0 };
+    const asked = (await this.ready()).map(async (node) => {
+      const response = await this.agentFetch(node.name, "/agent/v1/pool", { signal: AbortSignal.timeout(AGENT_DEADLINE_MS) });
+      return PoolStatus.parse(await response.json());
+    });
+    for (const result of await Promise.allSettled(asked)) {
+      if (result.status === "rejected") continue;
+      for (const key of Object.keys(sum) as (keyof typeof sum)[]) sum[key] += result.value[key];
+    }
+    return sum;
+  }
+}

@@ -1,0 +1,42 @@
+import type { RegisterNode } from "@mags/protocol";
+import type { Selectable } from "kysely";
+import { sql } from "kysely";
+import type { Database, Queryable } from "../db/database.ts";
+import type { NodesTable } from "../db/types.ts";
+
+export type NodeRow = Selectable<NodesTable>;
+
+/** Writes the node and returns the boot id it had before. Locks its row until the transaction ends. */
+export async function putNode(tx: Queryable, node: RegisterNode): Promise<string | undefined> {
+  const before = await tx.query<{ boot_id: string }>("SELECT boot_id FROM nodes WHERE name = $1 FOR UPDATE", [node.node]);
+  await tx.query(
+    `INSERT INTO nodes (name, boot_id, address, vcpus, memory_mb, isolation, rootfs_types) VALUES ($1, $2, $3, $4, $5, $6, $7)
+     ON CONFLICT (name) DO UPDATE SET boot_id = $2, address = $3, vcpus = $4, memory_mb = $5, isolation = $6, rootfs_types = $7, seen_at = now()`,
+    [node.node, node.boot_id, node.address, node.vcpus, Math.floor(node.memory_mb), node.isolation, node.rootfs_types],
+  );
+  return before.rows[0]?.boot_id;
+}
+
+const TOUCH = {
+  name: "touch_node",
+  text: "UPDATE nodes SET seen_at = now() WHERE name = $1 AND boot_id = $2 RETURNING *",
+};
+
+/** Notes that the node is alive; undefined when another boot of it has registered since, or none. */
+export async function touchNode(db: Queryable, name: string, bootId: string): Promise<NodeRow | undefined> {
+  return (await db.query<NodeRow>(TOUCH, [name, bootId])).rows[0];
+}
+
+/** Nodes that gave a sign of life in the last `seconds`. */
+export async function listNodes(db: Database, seconds: number): Promise<NodeRow[]> {
+  return db.kysely
+    .selectFrom("nodes")
+    .selectAll()
+    .where("seen_at", ">", sql<Date>`now() - ${seconds}::double precision * interval '1 second'`)
+    .orderBy("name")
+    .execute();
+}
+
+export async function findNode(db: Database, name: string): Promise<NodeRow | undefined> {
+  return db.kysely.selectFrom("nodes").selectAll().where("name", "=", name).executeTakeFirst();
+}

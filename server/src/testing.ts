@@ -1,0 +1,117 @@
+/** What the tests of this package share: a real database in a temporary directory, and a client of both HTTP APIs. */
+import { randomUUID } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createLogger } from "@mags/kit";
+import type { Assignment, RanBy, ReportJob, ScriptEnd } from "@mags/protocol";
+import pg from "pg";
+import { type EmbeddedPostgres, type Server, startEmbeddedPostgres, startServer } from "./index.ts";
+
+export const ADMIN = "admin-token-of-the-tests";
+export const NODE_TOKEN = "node-token-of-the-tests";
+export const logger = createLogger("silent");
+
+/** A zone with an odd offset brings to light where local time is taken for UTC. */
+export const settings = { TimeZone: "America/St_Johns" };
+
+export interface World extends AsyncDisposable {
+  dir: string;
+  postgres: EmbeddedPostgres;
+  server: Server;
+  /** direct access to the rows, to see what the API really did */
+  sql: pg.Pool;
+  restartServer(): Promise<void>;
+}
+
+export async function startWorld(): Promise<World> {
+  const dir = await mkdtemp(join(tmpdir(), "mags-server-"));
+  const postgres = await startEmbeddedPostgres({ dir: join(dir, "postgres"), logger, settings });
+  const start = () => startServer({ dataDir: dir, databaseUrl: postgres.url, listen: { host: "127.0.0.1", port: 0 }, adminToken: ADMIN, nodeToken: NODE_TOKEN, logger, version: "0.0.0-test" });
+  const sql = new pg.Pool({ connectionString: postgres.url });
+  sql.on("error", () => undefined);
+  const world: World = {
+    dir,
+    postgres,
+    sql,
+    server: await start(),
+    restartServer: async () => {
+      await world.server.close();
+      world.server = await start();
+    },
+    [Symbol.asyncDispose]: async () => {
+      await world.server.close();
+      await sql.end();
+      await postgres.close();
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+  return world;
+}
+
+export interface Answer {
+  status: number;
+  headers: Headers;
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every shape
+  body: any;
+}
+
+export async function call(world: World, method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Answer> {
+  const token = path.startsWith("/node/") ? NODE_TOKEN : ADMIN;
+  const raw = typeof body === "string" ? body : body === undefined ? undefined : JSON.stringify(body);
+  const json: Record<string, string> = raw === undefined ? {} : { "content-type": "application/json" };
+  const response = await fetch(world.server.url + path, { method, ...(raw === undefined ? {} : { body: raw }), headers: { authorization: `Bearer ${token}`, ...json, ...headers } });
+  const text = await response.text();
+  return { status: response.status, headers: response.headers, body: text.startsWith("{") ? JSON.parse(text) : text };
+}
+
+export const createJob = (world: World, job: object = {}, headers = {}) => call(world, "POST", "/api/v1/mags-jobs", { script: "true", ...job }, headers);
+
+export const ranBy = (node: string): RanBy => ({
+  node, driver: "container", driver_version: "crun 1", image: "base", image_digest: "0".repeat(64), machine: "m1",
+  isolation: { level: "container", user_namespace: true, seccomp: true, kvm: false, emulated: false },
+  limits: { vcpus: 1, memory_mb: 512, disk_gb: 2, pids: 512, timeout: 300 },
+});
+
+export const ended = (end: Partial<ScriptEnd> = {}): ScriptEnd => ({ reason: "exited", exit_code: 0, signal: null, error: null, script_duration_ms: 5, log_truncated: false, ...end });
+
+/** Speaks the node protocol as an agent does. */
+export class TestNode {
+  readonly name: string;
+  readonly #world: World;
+  bootId = randomUUID();
+  address = "http://127.0.0.1:9";
+  size = { vcpus: 4, memory_mb: 4096 };
+
+  constructor(world: World, name: string) {
+    this.#world = world;
+    this.name = name;
+  }
+
+  register() {
+    return call(this.#world, "POST", "/node/v1/register", { node: this.name, boot_id: this.bootId, address: this.address, ...this.size, isolation: ["container"], rootfs_types: ["base"] });
+  }
+
+  async claim(options: { vcpus?: number; memoryMb?: number; max?: number; waitMs?: number } = {}): Promise<Assignment[]> {
+    const { vcpus = this.size.vcpus, memoryMb = this.size.memory_mb, max = 10, waitMs = 0 } = options;
+    const answer = await call(this.#world, "POST", "/node/v1/claim", { node: this.name, boot_id: this.bootId, free_vcpus: vcpus, free_memory_mb: memoryMb, max, wait_ms: waitMs });
+    if (answer.status !== 200) throw new Error(`claim answered ${answer.status}: ${answer.body.message}`);
+    return answer.body.jobs;
+  }
+
+  renew(jobs: { id: string; attempt: number }[]) {
+    return call(this.#world, "POST", "/node/v1/renew", { node: this.name, boot_id: this.bootId, jobs: jobs.map(({ id, attempt }) => ({ id, attempt })) });
+  }
+
+  report(report: ReportJob) {
+    return call(this.#world, "POST", "/node/v1/report", report);
+  }
+
+  started({ id, attempt }: { id: string; attempt: number }) {
+    return this.report({ event: "started", id, attempt, ran_by: ranBy(this.name) });
+  }
+
+  finished({ id, attempt }: { id: string; attempt: number }, end: Partial<ScriptEnd> = {}) {
+    return this.report({ event: "finished", id, attempt, end: ended(end), ran_by: ranBy(this.name) });
+  }
+}
