@@ -126,13 +126,15 @@ class Cluster {
 
   /** Starts a postmaster and returns when it answers or has given up (an old one's children may still hold on). */
   async #launch(): Promise<void> {
-    const log = join(this.#dir, "postgres.log");
-    if (((await stat(log).catch(() => undefined))?.size ?? 0) > LOG_LIMIT_BYTES) await truncate(log);
-    const file = await open(log, "a", 0o600);
+    const path = join(this.#dir, "postgres.log");
+    if (((await stat(path).catch(() => undefined))?.size ?? 0) > LOG_LIMIT_BYTES) await truncate(path);
+    const file = await open(path, "a", 0o600);
     const [command = "", ...args] = [...this.#identity.prefix, join(this.#bin, "postgres"), "-D", this.#data, ...this.#settings()];
     let exited = false;
     try {
-      const options: RunOptions = { detached: true, cleanup: false, reject: false, buffer: false, stdin: "ignore", stdout: file.fd, stderr: file.fd, cwd: "/" };
+      // Any descriptor works; the types know only the first ten.
+      const log = file.fd as 3;
+      const options: RunOptions = { detached: true, cleanup: false, reject: false, buffer: false, stdin: "ignore", stdout: log, stderr: log, cwd: "/" };
       const child = spawn(command, args, options);
       child.nodeChildProcess.unref();
       void child.then(() => {

@@ -32,6 +32,9 @@ function translate(error: FastifyError): ApiError {
       return new ApiError("too_large", `the request body is larger than ${jobLimits.bodyBytes} bytes (${jobLimits.bodyBytes / 1024 / 1024} MiB)`);
     case "FST_ERR_CTP_INVALID_MEDIA_TYPE":
       return new ApiError("unsupported_media_type", "the body must be JSON, sent with Content-Type: application/json");
+    case "FST_ERR_CTP_INVALID_JSON_BODY":
+    case "FST_ERR_CTP_EMPTY_JSON_BODY":
+      return new ApiError("malformed_json", "the body is not valid JSON");
     case "FST_ERR_CTP_INVALID_CONTENT_LENGTH":
     case "FST_ERR_BAD_URL":
       return new ApiError("invalid_request", "the request is not well-formed HTTP");

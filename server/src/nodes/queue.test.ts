@@ -1,0 +1,173 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Assignment } from "@mags/protocol";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { call, createJob, ended, ranBy, startWorld, TestNode, type World } from "../testing.ts";
+
+let world: World;
+beforeAll(async () => {
+  world = await startWorld();
+});
+afterAll(() => world[Symbol.asyncDispose]());
+afterEach(() => world.sql.query("TRUNCATE jobs, nodes"));
+
+const status = async (id: string, query = "") => (await call(world, "GET", `/api/v1/mags-jobs/${id}/status${query}`)).body;
+async function registered(name: string): Promise<TestNode> {
+  const node = new TestNode(world, name);
+  await node.register();
+  return node;
+}
+async function running(node: TestNode, job: object = {}): Promise<Assignment> {
+  await createJob(world, job);
+  const [claimed] = await node.claim({ max: 1 });
+  await node.started(claimed!);
+  return claimed!;
+}
+
+describe("claims", () => {
+  it("4 nodes take 400 jobs, none twice, and never more than fits", async () => {
+    const nodes = await Promise.all(["a", "b", "c", "d"].map(registered));
+    await Promise.all(Array.from({ length: 400 }, (_, i) => createJob(world, { vcpus: [0.1, 0.5, 1, 2][i % 4], memory_mb: [64, 256, 1024][i % 3] })));
+    const seen: string[] = [];
+    const work = async (node: TestNode) => {
+      for (let idle = 0; idle < 3; ) {
+        const jobs = await node.claim({ max: 10, waitMs: 100 });
+        idle = jobs.length === 0 ? idle + 1 : 0;
+        expect(jobs.reduce((sum, job) => sum + job.spec.vcpus, 0)).toBeLessThanOrEqual(4 + 1e-6);
+        expect(jobs.reduce((sum, job) => sum + job.spec.memory_mb, 0)).toBeLessThanOrEqual(4096);
+        for (const job of jobs) {
+          seen.push(job.id);
+          expect((await node.finished(job)).status).toBe(200);
+        }
+      }
+    };
+    await Promise.all(nodes.map(work));
+    expect([seen.length, new Set(seen).size]).toEqual([400, 400]);
+  });
+
+  it("oldest first, and only what fits", async () => {
+    const node = await registered("a");
+    for (const [name, vcpus] of [["big", 4], ["small", 1], ["small2", 1]] as const) await createJob(world, { name, vcpus });
+    expect((await node.claim({ vcpus: 1.5 })).map((job) => job.name)).toEqual(["small"]);
+    expect((await node.claim()).map((job) => job.name)).toEqual(["big"]);
+  });
+
+  it("a waiting node gets a new job at once", async () => {
+    const node = await registered("a");
+    const claim = node.claim({ waitMs: 10_000 });
+    await sleep(100);
+    const since = performance.now();
+    await createJob(world);
+    expect(await claim).toHaveLength(1);
+    expect(performance.now() - since).toBeLessThan(500);
+  });
+
+  it("jobs claimed for a node that hung up are not lost", async () => {
+    const node = await registered("a");
+    const abort = new AbortController();
+    const body = JSON.stringify({ node: "a", boot_id: node.bootId, free_vcpus: 4, free_memory_mb: 4096, max: 1, wait_ms: 20_000 });
+    const hanging = fetch(`${world.server.url}/node/v1/claim`, { method: "POST", body, signal: abort.signal, headers: { authorization: "Bearer node-token-of-the-tests", "content-type": "application/json" } });
+    await sleep(100);
+    abort.abort();
+    await hanging.catch(() => undefined);
+    await createJob(world);
+    expect(await node.claim({ waitMs: 2000 })).toHaveLength(1);
+  });
+
+  it("a node of an old boot must register again", async () => {
+    const old = await registered("a");
+    const fresh = await registered("a");
+    await expect(old.claim()).rejects.toThrow("409");
+    expect((await old.renew([])).status).toBe(409);
+    expect((await fresh.renew([])).status).toBe(200);
+  });
+});
+
+describe("reports", () => {
+  it("are fenced by attempt, and harmless when repeated", async () => {
+    const node = await registered("a");
+    const job = await running(node);
+    expect((await node.finished({ ...job, attempt: 0 })).status).toBe(409);
+    expect((await status(job.id)).status).toBe("running");
+    expect((await node.finished(job, { exit_code: 3 })).status).toBe(200);
+    expect((await node.finished(job, { reason: "timeout", exit_code: null, error: "late" })).status).toBe(200);
+    expect(await status(job.id)).toMatchObject({ status: "completed", exit_code: 3, reason: "exited", error: null, ran_by: { node: "a" }, vm_id: "m1" });
+  });
+
+  it("a persistent job stays running after its script, and waiting for it is over", async () => {
+    const node = await registered("a");
+    const job = await running(node, { persistent: true });
+    const waiting = status(job.id, "?wait=20");
+    await node.report({ event: "script_ended", id: job.id, attempt: job.attempt, end: ended({ exit_code: 4, script_duration_ms: 12 }), ran_by: ranBy("a") });
+    expect(await waiting).toMatchObject({ status: "running", exit_code: 4, script_duration_ms: 12, completed_at: null });
+    await node.finished(job, { reason: "stopped", exit_code: null, script_duration_ms: null });
+    expect(await status(job.id)).toMatchObject({ status: "stopped", reason: "stopped", exit_code: 4, script_duration_ms: 12 });
+  });
+
+  it("wait answers as soon as the script ended, and after the time otherwise", async () => {
+    const node = await registered("a");
+    const job = await running(node);
+    expect((await status(job.id, "?wait=0.2")).status).toBe("running");
+    const since = performance.now();
+    const waiting = status(job.id, "?wait=30");
+    await node.finished(job, { reason: "out_of_memory", exit_code: 137, error: "The script needed more memory." });
+    expect(await waiting).toMatchObject({ status: "error", error: "The script needed more memory.", reason: "out_of_memory" });
+    expect(performance.now() - since).toBeLessThan(1000);
+  });
+});
+
+describe("stop and update", () => {
+  it("a waiting job is stopped at once; stopping it again is a conflict that names the state", async () => {
+    const { body } = await createJob(world, { name: "waiting" });
+    expect((await call(world, "POST", "/api/v1/mags-jobs/waiting/stop")).body.status).toBe("stopped");
+    expect((await call(world, "GET", `/api/v1/mags-jobs/${body.request_id}/logs`)).body).toMatchObject({ logs: [], end: { status: "stopped" } });
+    const again = await call(world, "POST", `/api/v1/mags-jobs/${body.request_id}/stop`);
+    expect([again.status, again.body.message]).toEqual([409, expect.stringContaining("stopped")]);
+  });
+
+  it("a running job's node is told when it renews", async () => {
+    const node = await registered("a");
+    const job = await running(node);
+    expect((await call(world, "POST", `/api/v1/mags-jobs/${job.id}/stop`)).status).toBe(202);
+    expect((await node.renew([job])).body).toEqual({ lost: [], stop: [job.id] });
+  });
+
+  it("no_sleep and the startup command can be changed while the job lives", async () => {
+    const node = await registered("a");
+    const job = await running(node, { persistent: true });
+    const patch = (body: object) => call(world, "PATCH", `/api/v1/mags-jobs/${job.id}`, body);
+    expect((await patch({ no_sleep: true, startup_command: "run" })).body).toMatchObject({ no_sleep: true, startup_command: "run" });
+    expect((await patch({ startup_command: null })).body).toMatchObject({ no_sleep: true, startup_command: null });
+    expect((await patch({ script: "x" })).status).toBe(400);
+    await node.finished(job);
+    expect((await patch({ no_sleep: false })).status).toBe(409);
+  });
+});
+
+describe("a node that is away", () => {
+  it("comes back with a new boot: its jobs are offered, and the old process is fenced off", async () => {
+    const old = await registered("a");
+    const job = await running(old);
+    const fresh = new TestNode(world, "a");
+    const { held } = (await fresh.register()).body;
+    expect(held).toMatchObject([{ id: job.id, attempt: job.attempt + 1 }]);
+    expect((await fresh.register()).body.held).toMatchObject([{ id: job.id, attempt: job.attempt + 1 }]);
+    expect((await old.finished(job)).status).toBe(409);
+    expect((await fresh.renew([{ id: randomUUID(), attempt: 1 }, ...held])).body.lost).toHaveLength(1);
+    expect((await fresh.finished(held[0])).status).toBe(200);
+  });
+
+  it("loses its jobs when the lease runs out, but not before a restarted server has given it time", async () => {
+    const node = await registered("a");
+    const job = await running(node);
+    await world.restartServer();
+    const since = performance.now();
+    await world.sql.query("UPDATE jobs SET lease_until = now() - interval '1 minute'");
+    const lost = await status(job.id, "?wait=20");
+    expect(performance.now() - since).toBeGreaterThan(8000);
+    expect(lost).toMatchObject({ status: "error", reason: "node_lost", error: expect.stringContaining("Node a") });
+    expect((await node.renew([job])).body.lost).toEqual([job.id]);
+    expect((await node.finished(job)).status).toBe(409);
+    expect(await node.claim()).toEqual([]);
+  });
+});
