@@ -9,8 +9,8 @@ import { Dispatch, Jobs } from "./jobs/service.ts";
 import { Nodes } from "./nodes/service.ts";
 import { Tokens } from "./tokens/service.ts";
 
-export { openApiDocument } from "./http/document.ts";
 export { type EmbeddedPostgres, type EmbeddedPostgresOptions, startEmbeddedPostgres } from "./db/embedded.ts";
+export { openApiDocument } from "./http/document.ts";
 
 const KEY_SWEEP_MS = 3600_000;
 
@@ -50,7 +50,10 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   }
 }
 
-async function start({ dataDir, listen, logger, version, nodeToken, adminToken, databaseUrl }: ServerOptions, cleanup: Cleanup): Promise<string> {
+async function start(
+  { dataDir, listen, logger, version, nodeToken, adminToken, databaseUrl }: ServerOptions,
+  cleanup: Cleanup,
+): Promise<string> {
   const url = databaseUrl ?? (await ownDatabase(dataDir, logger, cleanup));
   const db = await openDatabase(url, logger);
   cleanup.add("database connections", () => db.close());
@@ -65,11 +68,24 @@ async function start({ dataDir, listen, logger, version, nodeToken, adminToken, 
   const dispatch = new Dispatch(db, events, nodes, logger);
   dispatch.startSweeping();
   cleanup.add("sweep", () => dispatch.stopSweeping());
-  const sweepOfKeys = setInterval(() => void sweepKeys(db).catch((err) => logger.warn({ err: err.message }, "old idempotency keys were not removed")), KEY_SWEEP_MS);
+  const sweepOfKeys = setInterval(
+    () => void sweepKeys(db).catch((err) => logger.warn({ err: err.message }, "old idempotency keys were not removed")),
+    KEY_SWEEP_MS,
+  );
   cleanup.add("sweep of keys", () => clearInterval(sweepOfKeys));
 
   const closing = new AbortController();
-  const app = await buildApp({ db, tokens, nodes, jobs, dispatch, nodeToken, version, logger, closing: closing.signal });
+  const app = await buildApp({
+    db,
+    tokens,
+    nodes,
+    jobs,
+    dispatch,
+    nodeToken,
+    version,
+    logger,
+    closing: closing.signal,
+  });
   cleanup.add("http", () => app.close());
   cleanup.add("long polls", () => closing.abort());
   return await app.listen({ host: listen.host, port: listen.port });

@@ -27,9 +27,19 @@ export interface World extends AsyncDisposable {
 export async function startWorld(): Promise<World> {
   const dir = await mkdtemp(join(tmpdir(), "mags-server-"));
   const postgres = await startEmbeddedPostgres({ dir: join(dir, "postgres"), logger, settings });
-  const start = () => startServer({ dataDir: dir, databaseUrl: postgres.url, listen: { host: "127.0.0.1", port: 0 }, adminToken: ADMIN, nodeToken: NODE_TOKEN, logger, version: "0.0.0-test" });
+  const start = () =>
+    startServer({
+      dataDir: dir,
+      databaseUrl: postgres.url,
+      listen: { host: "127.0.0.1", port: 0 },
+      adminToken: ADMIN,
+      nodeToken: NODE_TOKEN,
+      logger,
+      version: "0.0.0-test",
+    });
   const sql = new pg.Pool({ connectionString: postgres.url });
   sql.on("error", () => undefined);
+  sql.on("connect", (client) => client.on("error", () => undefined));
   const world: World = {
     dir,
     postgres,
@@ -56,24 +66,48 @@ export interface Answer {
   body: any;
 }
 
-export async function call(world: World, method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Answer> {
+export async function call(
+  world: World,
+  method: string,
+  path: string,
+  body?: unknown,
+  headers: Record<string, string> = {},
+): Promise<Answer> {
   const token = path.startsWith("/node/") ? NODE_TOKEN : ADMIN;
   const raw = typeof body === "string" ? body : body === undefined ? undefined : JSON.stringify(body);
   const json: Record<string, string> = raw === undefined ? {} : { "content-type": "application/json" };
-  const response = await fetch(world.server.url + path, { method, ...(raw === undefined ? {} : { body: raw }), headers: { authorization: `Bearer ${token}`, ...json, ...headers } });
+  const response = await fetch(world.server.url + path, {
+    method,
+    ...(raw === undefined ? {} : { body: raw }),
+    headers: { authorization: `Bearer ${token}`, ...json, ...headers },
+  });
   const text = await response.text();
   return { status: response.status, headers: response.headers, body: text.startsWith("{") ? JSON.parse(text) : text };
 }
 
-export const createJob = (world: World, job: object = {}, headers = {}) => call(world, "POST", "/api/v1/mags-jobs", { script: "true", ...job }, headers);
+export const createJob = (world: World, job: object = {}, headers = {}) =>
+  call(world, "POST", "/api/v1/mags-jobs", { script: "true", ...job }, headers);
 
 export const ranBy = (node: string): RanBy => ({
-  node, driver: "container", driver_version: "crun 1", image: "base", image_digest: "0".repeat(64), machine: "m1",
+  node,
+  driver: "container",
+  driver_version: "crun 1",
+  image: "base",
+  image_digest: "0".repeat(64),
+  machine: "m1",
   isolation: { level: "container", user_namespace: true, seccomp: true, kvm: false, emulated: false },
   limits: { vcpus: 1, memory_mb: 512, disk_gb: 2, pids: 512, timeout: 300 },
 });
 
-export const ended = (end: Partial<ScriptEnd> = {}): ScriptEnd => ({ reason: "exited", exit_code: 0, signal: null, error: null, script_duration_ms: 5, log_truncated: false, ...end });
+export const ended = (end: Partial<ScriptEnd> = {}): ScriptEnd => ({
+  reason: "exited",
+  exit_code: 0,
+  signal: null,
+  error: null,
+  script_duration_ms: 5,
+  log_truncated: false,
+  ...end,
+});
 
 /** Speaks the node protocol as an agent does. */
 export class TestNode {
@@ -89,18 +123,38 @@ export class TestNode {
   }
 
   register() {
-    return call(this.#world, "POST", "/node/v1/register", { node: this.name, boot_id: this.bootId, address: this.address, ...this.size, isolation: ["container"], rootfs_types: ["base"] });
+    return call(this.#world, "POST", "/node/v1/register", {
+      node: this.name,
+      boot_id: this.bootId,
+      address: this.address,
+      ...this.size,
+      isolation: ["container"],
+      rootfs_types: ["base"],
+    });
   }
 
-  async claim(options: { vcpus?: number; memoryMb?: number; max?: number; waitMs?: number } = {}): Promise<Assignment[]> {
+  async claim(
+    options: { vcpus?: number; memoryMb?: number; max?: number; waitMs?: number } = {},
+  ): Promise<Assignment[]> {
     const { vcpus = this.size.vcpus, memoryMb = this.size.memory_mb, max = 10, waitMs = 0 } = options;
-    const answer = await call(this.#world, "POST", "/node/v1/claim", { node: this.name, boot_id: this.bootId, free_vcpus: vcpus, free_memory_mb: memoryMb, max, wait_ms: waitMs });
+    const answer = await call(this.#world, "POST", "/node/v1/claim", {
+      node: this.name,
+      boot_id: this.bootId,
+      free_vcpus: vcpus,
+      free_memory_mb: memoryMb,
+      max,
+      wait_ms: waitMs,
+    });
     if (answer.status !== 200) throw new Error(`claim answered ${answer.status}: ${answer.body.message}`);
     return answer.body.jobs;
   }
 
   renew(jobs: { id: string; attempt: number }[]) {
-    return call(this.#world, "POST", "/node/v1/renew", { node: this.name, boot_id: this.bootId, jobs: jobs.map(({ id, attempt }) => ({ id, attempt })) });
+    return call(this.#world, "POST", "/node/v1/renew", {
+      node: this.name,
+      boot_id: this.bootId,
+      jobs: jobs.map(({ id, attempt }) => ({ id, attempt })),
+    });
   }
 
   report(report: ReportJob) {

@@ -12,7 +12,10 @@ export function postgresBinaries(): string {
   try {
     root = dirname(dirname(createRequire(import.meta.url).resolve(name)));
   } catch (cause) {
-    throw new Error(`the package ${name} is not installed: run npm install, or set DATABASE_URL to a PostgreSQL >= 15 of your own`, { cause });
+    throw new Error(
+      `the package ${name} is not installed: run npm install, or set DATABASE_URL to a PostgreSQL >= 15 of your own`,
+      { cause },
+    );
   }
   linkLibraries(root);
   return join(root, "native", "bin");

@@ -30,7 +30,10 @@ const OLDEST_VERSION = 15;
 /** Connects, checks the version and migrates. Throws Error with what to do when the server is too old or too new for us. */
 export async function openDatabase(url: string, logger: Logger): Promise<Database> {
   const pool = new pg.Pool({ connectionString: url, max: 24, keepAlive: true, application_name: "mags-server" });
-  pool.on("error", (err) => logger.warn({ err: err.message }, "a database connection broke"));
+  const broke = (err: Error) => logger.warn({ err: err.message }, "a database connection broke");
+  pool.on("error", broke);
+  // The pool listens on idle connections only; one that breaks in use, between two statements, would end the process.
+  pool.on("connect", (client) => client.on("error", broke));
   const connect = () => connectPatiently(pool);
   const database: Database = {
     kysely: new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) }),
@@ -85,8 +88,14 @@ async function finish<T>(client: pg.PoolClient, work: Promise<T>): Promise<T> {
   }
 }
 
-function runOn<Row extends pg.QueryResultRow>(client: pg.PoolClient, statement: Statement | string, values?: unknown[]) {
-  return typeof statement === "string" ? client.query<Row>(statement, values) : client.query<Row>({ ...statement, values });
+function runOn<Row extends pg.QueryResultRow>(
+  client: pg.PoolClient,
+  statement: Statement | string,
+  values?: unknown[],
+) {
+  return typeof statement === "string"
+    ? client.query<Row>(statement, values)
+    : client.query<Row>({ ...statement, values });
 }
 
 async function inTransaction<T>(client: pg.PoolClient, work: (tx: Queryable) => Promise<T>): Promise<T> {
@@ -105,6 +114,8 @@ async function checkVersion(database: Queryable): Promise<void> {
   const { rows } = await database.query<{ server_version_num: string }>("SHOW server_version_num");
   const major = Math.floor(Number(rows[0]?.server_version_num) / 10_000);
   if (major < OLDEST_VERSION) {
-    throw new Error(`the database is PostgreSQL ${major}, but Mags needs ${OLDEST_VERSION} or newer: upgrade it, or unset DATABASE_URL to use the embedded one`);
+    throw new Error(
+      `the database is PostgreSQL ${major}, but Mags needs ${OLDEST_VERSION} or newer: upgrade it, or unset DATABASE_URL to use the embedded one`,
+    );
   }
 }

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
-import { mkdir, open, readFile, rename, rm, stat, truncate } from "node:fs/promises";
 import { accessSync, constants, lstatSync } from "node:fs";
+import { mkdir, open, readFile, rename, rm, stat, truncate } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -97,7 +97,8 @@ class Cluster {
         return;
       }
       if (!running) await this.#launch();
-      if (Date.now() > deadline) throw new Error(`PostgreSQL did not start in ${START_DEADLINE_MS} ms: ${await this.#lastWords()}`);
+      if (Date.now() > deadline)
+        throw new Error(`PostgreSQL did not start in ${START_DEADLINE_MS} ms: ${await this.#lastWords()}`);
       await sleep(20);
     }
   }
@@ -129,12 +130,27 @@ class Cluster {
     const path = join(this.#dir, "postgres.log");
     if (((await stat(path).catch(() => undefined))?.size ?? 0) > LOG_LIMIT_BYTES) await truncate(path);
     const file = await open(path, "a", 0o600);
-    const [command = "", ...args] = [...this.#identity.prefix, join(this.#bin, "postgres"), "-D", this.#data, ...this.#settings()];
+    const [command = "", ...args] = [
+      ...this.#identity.prefix,
+      join(this.#bin, "postgres"),
+      "-D",
+      this.#data,
+      ...this.#settings(),
+    ];
     let exited = false;
     try {
       // Any descriptor works; the types know only the first ten.
       const log = file.fd as 3;
-      const options: RunOptions = { detached: true, cleanup: false, reject: false, buffer: false, stdin: "ignore", stdout: log, stderr: log, cwd: "/" };
+      const options: RunOptions = {
+        detached: true,
+        cleanup: false,
+        reject: false,
+        buffer: false,
+        stdin: "ignore",
+        stdout: log,
+        stderr: log,
+        cwd: "/",
+      };
       const child = spawn(command, args, options);
       child.nodeChildProcess.unref();
       void child.then(() => {
@@ -172,7 +188,12 @@ class Cluster {
   }
 
   async #answers(): Promise<boolean> {
-    const client = new pg.Client({ host: this.socketDir, user: USER, database: "postgres", connectionTimeoutMillis: 5000 });
+    const client = new pg.Client({
+      host: this.socketDir,
+      user: USER,
+      database: "postgres",
+      connectionTimeoutMillis: 5000,
+    });
     client.on("error", () => undefined);
     try {
       await client.connect();
@@ -202,7 +223,10 @@ async function socketDirectory(dir: string): Promise<string> {
     await mkdir(dir, { recursive: true, mode: 0o700 });
     return dir;
   }
-  const short = join(writable("/run") ? "/run" : tmpdir(), `mags-${createHash("sha256").update(dir).digest("hex").slice(0, 12)}`);
+  const short = join(
+    writable("/run") ? "/run" : tmpdir(),
+    `mags-${createHash("sha256").update(dir).digest("hex").slice(0, 12)}`,
+  );
   await mkdir(short, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== "EEXIST") throw error;
   });
@@ -224,7 +248,11 @@ function writable(path: string): boolean {
   }
 }
 
-const exists = (path: string) => stat(path).then(() => true, () => false);
+const exists = (path: string) =>
+  stat(path).then(
+    () => true,
+    () => false,
+  );
 
 /** A zombie counts as dead: nobody may be there to reap an adopted postmaster. */
 async function alive(pid: number): Promise<boolean> {

@@ -57,7 +57,8 @@ export class Events {
   async #listenOnce(url: string, ready: () => void): Promise<void> {
     const client = new pg.Client({ connectionString: url, keepAlive: true, application_name: "mags-events" });
     const ended = new Promise<void>((resolve, reject) => {
-      client.once("error", reject);
+      // Not once: a second error without a listener would end the process.
+      client.on("error", reject);
       client.once("end", resolve);
       this.#stop.signal.addEventListener("abort", () => resolve(), { once: true });
     });

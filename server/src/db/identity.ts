@@ -24,7 +24,10 @@ export async function chooseIdentity(): Promise<Identity> {
     await run(namespace[0]!, [...namespace.slice(1), "true"]);
     return { prefix: namespace, uid: 0 };
   } catch {
-    return { prefix: ["setpriv", `--reuid=${UNPRIVILEGED}`, `--regid=${UNPRIVILEGED}`, "--clear-groups"], uid: UNPRIVILEGED };
+    return {
+      prefix: ["setpriv", `--reuid=${UNPRIVILEGED}`, `--regid=${UNPRIVILEGED}`, "--clear-groups"],
+      uid: UNPRIVILEGED,
+    };
   }
 }
 

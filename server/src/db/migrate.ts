@@ -14,11 +14,15 @@ export async function migrate(database: Pick<Database, "transaction">): Promise<
   const files = (await readdir(DIRECTORY)).filter((name) => /^\d{4}_.+\.sql$/.test(name)).sort();
   await database.transaction(async (tx) => {
     await tx.query("SELECT pg_advisory_xact_lock($1)", [LOCK]);
-    await tx.query("CREATE TABLE IF NOT EXISTS migrations (name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())");
+    await tx.query(
+      "CREATE TABLE IF NOT EXISTS migrations (name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())",
+    );
     const done = new Set((await tx.query<{ name: string }>("SELECT name FROM migrations")).rows.map((row) => row.name));
     const unknown = [...done].filter((name) => !files.includes(name));
     if (unknown.length > 0) {
-      throw new Error(`the database was migrated by a newer version of Mags (it has ${unknown.join(", ")}): start that version, or restore an older backup`);
+      throw new Error(
+        `the database was migrated by a newer version of Mags (it has ${unknown.join(", ")}): start that version, or restore an older backup`,
+      );
     }
     for (const name of files.filter((file) => !done.has(file))) await apply(tx, name);
   });

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import swagger from "@fastify/swagger";
 import { jobLimits } from "@mags/protocol";
-import { fastify, type FastifyInstance } from "fastify";
+import { type FastifyInstance, fastify } from "fastify";
 import { jsonSchemaTransform, serializerCompiler } from "fastify-type-provider-zod";
 import { jobRoutes } from "../jobs/routes.ts";
 import { logRoutes } from "../logs/routes.ts";
@@ -22,7 +22,10 @@ export async function buildApp(context: Context): Promise<FastifyInstance> {
     forceCloseConnections: true,
     routerOptions: { maxParamLength: 512 },
     // A client's own id is kept when it is fit for a header and a log line.
-    genReqId: ({ headers }) => (typeof headers["x-request-id"] === "string" && REQUEST_ID.test(headers["x-request-id"]) ? headers["x-request-id"] : randomUUID()),
+    genReqId: ({ headers }) =>
+      typeof headers["x-request-id"] === "string" && REQUEST_ID.test(headers["x-request-id"])
+        ? headers["x-request-id"]
+        : randomUUID(),
   });
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
@@ -72,5 +75,6 @@ function rememberRoutes(app: FastifyInstance): (path: string) => string[] {
     const pattern = new RegExp(`^${url.replace(/:[^/]+/g, "[^/]+")}/?$`);
     routes.push({ pattern, methods: [method].flat() });
   });
-  return (path) => [...new Set(routes.filter((route) => route.pattern.test(path)).flatMap((route) => route.methods))].sort();
+  return (path) =>
+    [...new Set(routes.filter((route) => route.pattern.test(path)).flatMap((route) => route.methods))].sort();
 }

@@ -23,7 +23,8 @@ export function requireToken(tokens: Tokens) {
 export function requireNodeToken(nodeToken: string) {
   const expected = Buffer.from(hashToken(nodeToken));
   return async (request: FastifyRequest): Promise<void> => {
-    if (!timingSafeEqual(Buffer.from(hashToken(bearer(request))), expected)) throw new ApiError("unauthorized", "the node token is wrong");
+    if (!timingSafeEqual(Buffer.from(hashToken(bearer(request))), expected))
+      throw new ApiError("unauthorized", "the node token is wrong");
   };
 }
 

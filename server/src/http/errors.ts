@@ -4,7 +4,11 @@ import type { FastifyError, FastifyInstance, FastifyRequest } from "fastify";
 import { isConnectionError } from "../db/database.ts";
 
 /** Makes every error leave as the protocol's error body; what is not ours to tell is logged and answered as `internal`. */
-export function installErrorHandling(app: FastifyInstance, methodsOf: (path: string) => string[], logger: Logger): void {
+export function installErrorHandling(
+  app: FastifyInstance,
+  methodsOf: (path: string) => string[],
+  logger: Logger,
+): void {
   app.setErrorHandler(async (error: FastifyError | ApiError, request, reply) => {
     const answer = error instanceof ApiError ? error : translate(error);
     if (answer.status >= 500) logger.error({ err: error, request_id: request.id }, "request failed");
@@ -22,14 +26,24 @@ const pathOf = (request: FastifyRequest) => request.url.split("?")[0] ?? "/";
 
 function missing(request: FastifyRequest, methodsOf: (path: string) => string[]): ApiError {
   const methods = methodsOf(pathOf(request));
-  if (methods.length > 0) return new ApiError("method_not_allowed", `${request.method} is not possible here; possible: ${methods.join(", ")}`);
-  return new ApiError("not_found", `there is no ${request.method} ${pathOf(request).slice(0, 200)}; /openapi.json lists what there is`);
+  if (methods.length > 0)
+    return new ApiError(
+      "method_not_allowed",
+      `${request.method} is not possible here; possible: ${methods.join(", ")}`,
+    );
+  return new ApiError(
+    "not_found",
+    `there is no ${request.method} ${pathOf(request).slice(0, 200)}; /openapi.json lists what there is`,
+  );
 }
 
 function translate(error: FastifyError): ApiError {
   switch (error.code) {
     case "FST_ERR_CTP_BODY_TOO_LARGE":
-      return new ApiError("too_large", `the request body is larger than ${jobLimits.bodyBytes} bytes (${jobLimits.bodyBytes / 1024 / 1024} MiB)`);
+      return new ApiError(
+        "too_large",
+        `the request body is larger than ${jobLimits.bodyBytes} bytes (${jobLimits.bodyBytes / 1024 / 1024} MiB)`,
+      );
     case "FST_ERR_CTP_INVALID_MEDIA_TYPE":
       return new ApiError("unsupported_media_type", "the body must be JSON, sent with Content-Type: application/json");
     case "FST_ERR_CTP_INVALID_JSON_BODY":
@@ -41,10 +55,15 @@ function translate(error: FastifyError): ApiError {
     // Text that PostgreSQL cannot store, from a path or a query.
     case "22021":
     case "22P05":
-      return new ApiError("invalid_request", "the request holds text that is not valid UTF-8 or contains a NUL character");
+      return new ApiError(
+        "invalid_request",
+        "the request holds text that is not valid UTF-8 or contains a NUL character",
+      );
   }
-  if (error.statusCode === 400 && error instanceof SyntaxError) return new ApiError("malformed_json", `the body is not valid JSON: ${error.message}`);
+  if (error.statusCode === 400 && error instanceof SyntaxError)
+    return new ApiError("malformed_json", `the body is not valid JSON: ${error.message}`);
   if (isConnectionError(error)) return new ApiError("unavailable", "the database does not answer at the moment");
-  if (error.statusCode && error.statusCode >= 400 && error.statusCode < 500) return new ApiError("invalid_request", error.message);
+  if (error.statusCode && error.statusCode >= 400 && error.statusCode < 500)
+    return new ApiError("invalid_request", error.message);
   return new ApiError("internal", "the server failed to handle the request");
 }

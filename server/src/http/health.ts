@@ -8,18 +8,42 @@ const schema = { tags: ["health"], security: [] };
 
 export function healthRoutes({ db, nodes, version, logger }: Context) {
   return async (app: App): Promise<void> => {
-    app.get("/healthz", { schema: { ...schema, operationId: "healthz", summary: "Is the server alive", description: "Answers as long as the process does.", response: { 200: Health } } }, async () => ({ status: "ok", version }));
+    app.get(
+      "/healthz",
+      {
+        schema: {
+          ...schema,
+          operationId: "healthz",
+          summary: "Is the server alive",
+          description: "Answers as long as the process does.",
+          response: { 200: Health },
+        },
+      },
+      async () => ({ status: "ok", version }),
+    );
     app.get(
       "/readyz",
-      { schema: { ...schema, operationId: "readyz", summary: "Can jobs run", description: "503 names what is missing: the database, or a node.", response: { 200: Health, 503: NotReady } } },
+      {
+        schema: {
+          ...schema,
+          operationId: "readyz",
+          summary: "Can jobs run",
+          description: "503 names what is missing: the database, or a node.",
+          response: { 200: Health, 503: NotReady },
+        },
+      },
       async (_, reply) => {
         const missing = await findMissing();
         if (missing.length === 0) return { status: "ready", version };
         return reply.status(503).send({ status: "unavailable", message: `not ready: ${missing.join("; ")}`, missing });
       },
     );
-    app.get("/openapi.json", { schema: { hide: true } as never }, async () => (app as unknown as { swagger(): object }).swagger());
-    app.get("/", { schema: { hide: true } as never }, async (_, reply) => reply.type("text/plain; charset=utf-8").send(`Mags ${version}. The API is described at /openapi.json.\n`));
+    app.get("/openapi.json", { schema: { hide: true } as never }, async () =>
+      (app as unknown as { swagger(): object }).swagger(),
+    );
+    app.get("/", { schema: { hide: true } as never }, async (_, reply) =>
+      reply.type("text/plain; charset=utf-8").send(`Mags ${version}. The API is described at /openapi.json.\n`),
+    );
   };
 
   async function findMissing(): Promise<string[]> {

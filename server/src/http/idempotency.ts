@@ -33,14 +33,22 @@ export async function answerOnce(
     return send(reply, outcome);
   }
   if (typeof key !== "string" || key.length === 0 || key.length > 255) {
-    throw new ApiError("invalid_request", "the Idempotency-Key header must be 1 to 255 characters long", "Idempotency-Key");
+    throw new ApiError(
+      "invalid_request",
+      "the Idempotency-Key header must be 1 to 255 characters long",
+      "Idempotency-Key",
+    );
   }
   const owner = [request.caller?.tokenHash ?? "", key];
   const outcome = await db.transaction(async (tx) => {
     const stored = await claimKey(tx, owner, hashOf(request));
     if (stored) return { ...stored, replayed: true };
     const done = await work(tx);
-    await tx.query("UPDATE idempotency_keys SET status = $3, body = $4 WHERE token = $1 AND key = $2", [...owner, done.status, JSON.stringify(done.body)]);
+    await tx.query("UPDATE idempotency_keys SET status = $3, body = $4 WHERE token = $1 AND key = $2", [
+      ...owner,
+      done.status,
+      JSON.stringify(done.body),
+    ]);
     return { ...done, replayed: false };
   });
   if (outcome.replayed) reply.header("Idempotency-Replayed", "true");
@@ -62,7 +70,11 @@ const CLAIM_KEY = {
 };
 
 /** Takes the key, or returns the answer stored under it. */
-async function claimKey(tx: Queryable, owner: string[], hash: string): Promise<{ status: number; body: object } | undefined> {
+async function claimKey(
+  tx: Queryable,
+  owner: string[],
+  hash: string,
+): Promise<{ status: number; body: object } | undefined> {
   const taken = await tx.query(CLAIM_KEY, [...owner, hash]);
   if (taken.rowCount === 1) return undefined;
   const { rows } = await tx.query<{ request_hash: string; status: number; body: object }>(
@@ -70,18 +82,27 @@ async function claimKey(tx: Queryable, owner: string[], hash: string): Promise<{
     owner,
   );
   const row = rows[0];
-  if (!row) throw new ApiError("unavailable", "the Idempotency-Key expired at this very moment: send the request again");
-  if (row.request_hash !== hash) throw new ApiError("idempotency_mismatch", `the Idempotency-Key ${JSON.stringify(owner[1])} was already used for another request`);
+  if (!row)
+    throw new ApiError("unavailable", "the Idempotency-Key expired at this very moment: send the request again");
+  if (row.request_hash !== hash)
+    throw new ApiError(
+      "idempotency_mismatch",
+      `the Idempotency-Key ${JSON.stringify(owner[1])} was already used for another request`,
+    );
   return { status: row.status, body: row.body };
 }
 
 function hashOf(request: FastifyRequest): string {
   const path = request.url.replace(/^\/api\/v\d+/, "").split("?")[0];
-  return createHash("sha256").update(JSON.stringify([request.method, path, request.body ?? null])).digest("hex");
+  return createHash("sha256")
+    .update(JSON.stringify([request.method, path, request.body ?? null]))
+    .digest("hex");
 }
 
 /** Forgets keys older than 24 h; returns how many. */
 export async function sweepKeys(db: Database): Promise<number> {
-  const { rowCount } = await db.query(`DELETE FROM idempotency_keys WHERE created_at < clock_timestamp() - interval '${KEPT}'`);
+  const { rowCount } = await db.query(
+    `DELETE FROM idempotency_keys WHERE created_at < clock_timestamp() - interval '${KEPT}'`,
+  );
   return rowCount ?? 0;
 }

@@ -1,8 +1,23 @@
 import { finalStatuses, type JobStatus, jobStatuses } from "@mags/protocol";
 import { describe, expect, it } from "vitest";
-import { decideLease, decideReport, decideStop, decideUpdate, finalStatus, type JobFacts, sweepAllowedFrom } from "./decide.ts";
+import {
+  decideLease,
+  decideReport,
+  decideStop,
+  decideUpdate,
+  finalStatus,
+  type JobFacts,
+  sweepAllowedFrom,
+} from "./decide.ts";
 
-const row = (facts: Partial<JobFacts>): JobFacts => ({ status: "running", attempt: 2, reason: null, scriptEnded: false, leaseUntil: null, ...facts });
+const row = (facts: Partial<JobFacts>): JobFacts => ({
+  status: "running",
+  attempt: 2,
+  reason: null,
+  scriptEnded: false,
+  leaseUntil: null,
+  ...facts,
+});
 
 describe("decideReport", () => {
   const table: [string, Partial<JobFacts>, "started" | "script_ended" | "finished", number, string][] = [
@@ -10,7 +25,13 @@ describe("decideReport", () => {
     ["a repeated start changes nothing", { status: "running" }, "started", 2, "repeat"],
     ["an old attempt is fenced off", { status: "running" }, "finished", 1, "fenced"],
     ["an attempt never given is fenced off", { status: "running" }, "finished", 3, "fenced"],
-    ["an old attempt is fenced off after the end too", { status: "completed", reason: "exited" }, "finished", 1, "fenced"],
+    [
+      "an old attempt is fenced off after the end too",
+      { status: "completed", reason: "exited" },
+      "finished",
+      1,
+      "fenced",
+    ],
     ["an end may come before the start was heard", { status: "starting" }, "finished", 2, "apply"],
     ["the end of a persistent job's script", { status: "running" }, "script_ended", 2, "apply"],
     ["the same end again", { status: "running", scriptEnded: true }, "script_ended", 2, "repeat"],
@@ -25,12 +46,23 @@ describe("decideReport", () => {
 });
 
 describe("verbs", () => {
-  const stops: Record<JobStatus, string> = { accepted: "end", starting: "ask", running: "ask", sleeping: "ask", completed: "refuse", error: "refuse", stopped: "refuse" };
+  const stops: Record<JobStatus, string> = {
+    accepted: "end",
+    starting: "ask",
+    running: "ask",
+    sleeping: "ask",
+    completed: "refuse",
+    error: "refuse",
+    stopped: "refuse",
+  };
   it.each(jobStatuses)("stop of a job that is %s", (status) => {
     expect(decideStop({ status }).action).toBe(stops[status]);
   });
   it.each(finalStatuses)("a job that is %s cannot be updated, and the reason says so", (status) => {
-    expect(decideUpdate({ status, persistent: true }, false)).toEqual({ action: "refuse", reason: `cannot update a job that is ${status}` });
+    expect(decideUpdate({ status, persistent: true }, false)).toEqual({
+      action: "refuse",
+      reason: `cannot update a job that is ${status}`,
+    });
   });
   it("no_sleep is refused for a job that is not persistent", () => {
     expect(decideUpdate({ status: "running", persistent: false }, true).action).toBe("refuse");
@@ -38,7 +70,13 @@ describe("verbs", () => {
   });
 });
 
-it.each([["exited", "completed"], ["stopped", "stopped"], ["timeout", "error"], ["node_lost", "error"], ["disk_full", "error"]] as const)("the reason %s means %s", (reason, status) => {
+it.each([
+  ["exited", "completed"],
+  ["stopped", "stopped"],
+  ["timeout", "error"],
+  ["node_lost", "error"],
+  ["disk_full", "error"],
+] as const)("the reason %s means %s", (reason, status) => {
   expect(finalStatus(reason)).toBe(status);
 });
 

@@ -1,11 +1,29 @@
 import type { Logger } from "@mags/kit";
-import { ApiError, type Assignment, type ClaimJobs, type RegisterNode, type RenewLeases, type ReportJob } from "@mags/protocol";
+import {
+  ApiError,
+  type Assignment,
+  type ClaimJobs,
+  type RegisterNode,
+  type RenewLeases,
+  type ReportJob,
+} from "@mags/protocol";
 import type { z } from "zod";
 import type { Database } from "../db/database.ts";
 import type { Events } from "../db/events.ts";
 import type { Nodes } from "../nodes/service.ts";
 import { decideLease, decideReport, finalStatus, sweepAllowedFrom } from "./decide.ts";
-import { claimJobs, findJob, giveUp, heldJobs, markEnded, markStarted, overdueJobs, type JobRow, releaseJobs, renewLeases } from "./store.ts";
+import {
+  claimJobs,
+  findJob,
+  giveUp,
+  heldJobs,
+  type JobRow,
+  markEnded,
+  markStarted,
+  overdueJobs,
+  releaseJobs,
+  renewLeases,
+} from "./store.ts";
 
 /** How long a job is a node's without renewal, `s`. */
 export const LEASE_SECONDS = 8;
@@ -49,7 +67,16 @@ export class Dispatch {
     using work = this.#events.subscribe("work");
     for (;;) {
       const node = await this.#nodes.alive(want.node, want.boot_id);
-      const room = { node: want.node, bootId: want.boot_id, vcpus: want.free_vcpus, memoryMb: want.free_memory_mb, max: want.max, vm: node.isolation.includes("vm"), rootfsTypes: node.rootfs_types, leaseSeconds: LEASE_SECONDS };
+      const room = {
+        node: want.node,
+        bootId: want.boot_id,
+        vcpus: want.free_vcpus,
+        memoryMb: want.free_memory_mb,
+        max: want.max,
+        vm: node.isolation.includes("vm"),
+        rootfsTypes: node.rootfs_types,
+        leaseSeconds: LEASE_SECONDS,
+      };
       const pollUntil = performance.now() + 5 * POLL_MS;
       // The node's row is touched every few rounds only; between them a wake-up costs one statement.
       do {
@@ -74,7 +101,10 @@ export class Dispatch {
     if (request.jobs.length === 0) return { lost: [], stop: [] };
     const kept = await renewLeases(this.#db, request.node, request.jobs, LEASE_SECONDS);
     const ids = new Set(kept.map((job) => job.id));
-    return { lost: request.jobs.map((job) => job.id).filter((id) => !ids.has(id)), stop: kept.filter((job) => job.stop).map((job) => job.id) };
+    return {
+      lost: request.jobs.map((job) => job.id).filter((id) => !ids.has(id)),
+      stop: kept.filter((job) => job.stop).map((job) => job.id),
+    };
   }
 
   /** Writes what a node tells of a job; a repeat changes nothing. Throws ApiError conflict for a process that lost it, not_found. */
@@ -84,11 +114,13 @@ export class Dispatch {
       const row = await findJob(tx, report.id, { lock: true });
       if (!row) throw new ApiError("not_found", `there is no job ${report.id}`);
       const { action, reason } = decideReport(facts(row), report);
-      if (action === "fenced") throw new ApiError("conflict", `job ${report.id} is no longer this node's: ${reason}`, "attempt");
+      if (action === "fenced")
+        throw new ApiError("conflict", `job ${report.id} is no longer this node's: ${reason}`, "attempt");
       if (action === "repeat") return false;
       const payload = this.#events.payload(topic);
       if (report.event === "started") await markStarted(tx, payload, report.id, report.ran_by);
-      else if (report.event === "script_ended") await markEnded(tx, payload, report.id, "running", false, report.end, report.ran_by);
+      else if (report.event === "script_ended")
+        await markEnded(tx, payload, report.id, "running", false, report.end, report.ran_by);
       else await markEnded(tx, payload, report.id, finalStatus(report.end.reason), true, report.end, report.ran_by);
       return true;
     });
@@ -129,4 +161,10 @@ export class Dispatch {
   }
 }
 
-const facts = (row: JobRow) => ({ status: row.status, attempt: row.attempt, reason: row.reason, scriptEnded: row.script_ended_at !== null, leaseUntil: row.lease_until });
+const facts = (row: JobRow) => ({
+  status: row.status,
+  attempt: row.attempt,
+  reason: row.reason,
+  scriptEnded: row.script_ended_at !== null,
+  leaseUntil: row.lease_until,
+});

@@ -10,7 +10,11 @@ beforeAll(async () => {
 });
 afterAll(() => world[Symbol.asyncDispose]());
 
-const rows = async () => Number((await world.sql.query("SELECT (SELECT count(*) FROM jobs) + (SELECT count(*) FROM idempotency_keys) AS n")).rows[0].n);
+const rows = async () =>
+  Number(
+    (await world.sql.query("SELECT (SELECT count(*) FROM jobs) + (SELECT count(*) FROM idempotency_keys) AS n")).rows[0]
+      .n,
+  );
 const url = "/api/v1/mags-jobs";
 
 describe("a request that is wrong names the field and creates nothing", () => {
@@ -25,7 +29,13 @@ describe("a request that is wrong names the field and creates nothing", () => {
     ["a script over 1 MiB", { script: "x".repeat(jobLimits.scriptBytes + 1) }, 400, "invalid_request", "script"],
     ["persistent as text", { script: "a", persistent: "yes" }, 400, "invalid_request", "persistent"],
     ["environment as a list", { script: "a", environment: ["A=1"] }, 400, "invalid_request", "environment"],
-    ["a name that is no variable name", { script: "a", environment: { "1A": "x" } }, 400, "invalid_request", "environment.1A"],
+    [
+      "a name that is no variable name",
+      { script: "a", environment: { "1A": "x" } },
+      400,
+      "invalid_request",
+      "environment.1A",
+    ],
     ["a name with a space", { script: "a", environment: { "A B": "x" } }, 400, "invalid_request", "environment.A B"],
     ["a value that is a number", { script: "a", environment: { A: 1 } }, 400, "invalid_request", "environment.A"],
     ["a negative timeout", { script: "a", timeout: -1 }, 400, "invalid_request", "timeout"],
@@ -43,15 +53,30 @@ describe("a request that is wrong names the field and creates nothing", () => {
     ["a script by URL", { script: "a", type: "url" }, 400, "invalid_request", "type"],
     ["no_sleep without persistent", { script: "a", no_sleep: true }, 400, "invalid_request", "no_sleep"],
     ["a workspace, which is not there yet", { script: "a", workspace_id: "w" }, 400, "invalid_request", "workspace_id"],
-    ["memory in the old spelling that is no number", { script: "a", environment: { __MAGS_MEM_GB: "lots" } }, 400, "invalid_request", "environment.__MAGS_MEM_GB"],
+    [
+      "memory in the old spelling that is no number",
+      { script: "a", environment: { __MAGS_MEM_GB: "lots" } },
+      400,
+      "invalid_request",
+      "environment.__MAGS_MEM_GB",
+    ],
     ["malformed JSON", '{"script": "a"', 400, "malformed_json", undefined],
     ["a JSON array", "[]", 400, "malformed_json", undefined],
     ["an empty body", "", 400, "malformed_json", undefined],
-    ["a body over the limit", JSON.stringify({ script: "a", x: "y".repeat(jobLimits.bodyBytes) }), 413, "too_large", undefined],
+    [
+      "a body over the limit",
+      JSON.stringify({ script: "a", x: "y".repeat(jobLimits.bodyBytes) }),
+      413,
+      "too_large",
+      undefined,
+    ],
   ];
   it.each(table)("%s", async (_, body, status, code, field) => {
     const before = await rows();
-    const answer = await call(world, "POST", url, body, { "idempotency-key": "of a bad request", "content-type": "application/json" });
+    const answer = await call(world, "POST", url, body, {
+      "idempotency-key": "of a bad request",
+      "content-type": "application/json",
+    });
     expect([answer.status, answer.body.error.code, answer.body.error.field]).toEqual([status, code, field]);
     if (field) expect(answer.body.message).toContain(field);
     expect(answer.body.error.hint).toBeTruthy();
@@ -62,7 +87,11 @@ describe("a request that is wrong names the field and creates nothing", () => {
 });
 
 describe("tokens", () => {
-  it.each([["missing", ""], ["wrong", "Bearer nope"], ["of another scheme", "Basic YTpi"]])("a token that is %s is refused", async (_, authorization) => {
+  it.each([
+    ["missing", ""],
+    ["wrong", "Bearer nope"],
+    ["of another scheme", "Basic YTpi"],
+  ])("a token that is %s is refused", async (_, authorization) => {
     const before = await rows();
     const answer = await call(world, "POST", url, { script: "true" }, { authorization });
     expect([answer.status, answer.body.error.code]).toEqual([401, "unauthorized"]);
@@ -76,12 +105,19 @@ describe("tokens", () => {
 });
 
 describe("addresses", () => {
-  it.each(["0d8f2b6e-4b0e-4a7e-9b55-111111111111", "no-such-name", "%00", "a".repeat(400)])("an unknown job %s", async (id) => {
-    for (const [method, path] of [["GET", "status"], ["GET", "logs"], ["POST", "stop"]] as const) {
-      const answer = await call(world, method, `${url}/${id}/${path}`);
-      expect(answer.status).toBe(id === "%00" ? 400 : 404);
-    }
-  });
+  it.each(["0d8f2b6e-4b0e-4a7e-9b55-111111111111", "no-such-name", "%00", "a".repeat(400)])(
+    "an unknown job %s",
+    async (id) => {
+      for (const [method, path] of [
+        ["GET", "status"],
+        ["GET", "logs"],
+        ["POST", "stop"],
+      ] as const) {
+        const answer = await call(world, method, `${url}/${id}/${path}`);
+        expect(answer.status).toBe(id === "%00" ? 400 : 404);
+      }
+    },
+  );
   it("an unknown path and a wrong method are told apart", async () => {
     expect((await call(world, "GET", "/api/v1/nothing")).status).toBe(404);
     const wrong = await call(world, "DELETE", url);
@@ -95,10 +131,22 @@ describe("addresses", () => {
 });
 
 it("honours the old spellings in the environment, and does not pass them on", async () => {
-  const environment = { A: "1", __MAGS_IDLE_MIN: "7", __MAGS_KEEP_ALIVE: "1", __MAGS_MEM_GB: "0.5", __MAGS_ROOTFS_TYPE: "base" };
+  const environment = {
+    A: "1",
+    __MAGS_IDLE_MIN: "7",
+    __MAGS_KEEP_ALIVE: "1",
+    __MAGS_MEM_GB: "0.5",
+    __MAGS_ROOTFS_TYPE: "base",
+  };
   const { body } = await createJob(world, { persistent: true, environment });
   const { rows: found } = await world.sql.query("SELECT spec FROM jobs WHERE id = $1", [body.request_id]);
-  expect(found[0].spec).toMatchObject({ environment: { A: "1" }, idle_minutes: 7, no_sleep: true, memory_mb: 512, rootfs_type: "base" });
+  expect(found[0].spec).toMatchObject({
+    environment: { A: "1" },
+    idle_minutes: 7,
+    no_sleep: true,
+    memory_mb: 512,
+    rootfs_type: "base",
+  });
   expect(Object.keys(found[0].spec.environment)).toEqual(["A"]);
 });
 
@@ -116,7 +164,11 @@ describe("Idempotency-Key", () => {
     const first = await post("k1", { name: "a" });
     const second = await post("k1", { name: "a" });
     expect(second.body).toEqual(first.body);
-    expect([first.headers.get("idempotency-replayed"), second.headers.get("idempotency-replayed"), second.status]).toEqual([null, "true", 202]);
+    expect([
+      first.headers.get("idempotency-replayed"),
+      second.headers.get("idempotency-replayed"),
+      second.status,
+    ]).toEqual([null, "true", 202]);
   });
   it("refuses the key for another request", async () => {
     await post("k2", { name: "a" });

@@ -16,7 +16,13 @@ export function modernise(body: unknown): unknown {
   refuseUnsupported(job);
   const { environment } = job;
   if (typeof environment !== "object" || environment === null || Array.isArray(environment)) return job;
-  const { __MAGS_IDLE_MIN: idle, __MAGS_KEEP_ALIVE: keep, __MAGS_MEM_GB: memory, __MAGS_ROOTFS_TYPE: rootfs, ...rest } = environment as Body;
+  const {
+    __MAGS_IDLE_MIN: idle,
+    __MAGS_KEEP_ALIVE: keep,
+    __MAGS_MEM_GB: memory,
+    __MAGS_ROOTFS_TYPE: rootfs,
+    ...rest
+  } = environment as Body;
   job.environment = rest;
   if (idle !== undefined) job.idle_minutes ??= positive("__MAGS_IDLE_MIN", idle);
   if (memory !== undefined) job.memory_mb ??= Math.round(positive("__MAGS_MEM_GB", memory) * 1024);
@@ -33,15 +39,27 @@ function refuseUnsupported(job: Body): void {
       delete job[field];
       continue;
     }
-    throw new ApiError("invalid_request", `${field} is not supported by this version of the server: leave it out`, field);
+    throw new ApiError(
+      "invalid_request",
+      `${field} is not supported by this version of the server: leave it out`,
+      field,
+    );
   }
   if (job.type === "url") {
-    throw new ApiError("invalid_request", 'type "url" is not supported: send the text of the script in the field script, with type "inline"', "type");
+    throw new ApiError(
+      "invalid_request",
+      'type "url" is not supported: send the text of the script in the field script, with type "inline"',
+      "type",
+    );
   }
 }
 
 function positive(key: string, value: unknown): number {
   const number = typeof value === "string" && value.trim() !== "" ? Number(value) : Number.NaN;
   if (Number.isFinite(number) && number > 0) return number;
-  throw new ApiError("invalid_request", `environment.${key} must be a positive number as text, such as "2"`, `environment.${key}`);
+  throw new ApiError(
+    "invalid_request",
+    `environment.${key} must be a positive number as text, such as "2"`,
+    `environment.${key}`,
+  );
 }

@@ -1,4 +1,14 @@
-import { CreateJob, ErrorBody, Job, JobAccepted, JobList, JobStatusQuery, ListJobsQuery, PoolStatus, UpdateJob } from "@mags/protocol";
+import {
+  CreateJob,
+  ErrorBody,
+  Job,
+  JobAccepted,
+  JobList,
+  JobStatusQuery,
+  ListJobsQuery,
+  PoolStatus,
+  UpdateJob,
+} from "@mags/protocol";
 import { z } from "zod";
 import type { App, Context } from "../http/context.ts";
 import { hangUp } from "../http/context.ts";
@@ -11,7 +21,10 @@ const failures = { "4xx": ErrorBody, "5xx": ErrorBody };
 
 export const JobParams = z.object({ id: z.string().describe("Id of a job, or the name of a live one") });
 export const PostHeaders = z.looseObject({
-  "idempotency-key": z.string().optional().describe("Repeating a request with the same key within 24 hours answers as the first did, and does nothing more"),
+  "idempotency-key": z
+    .string()
+    .optional()
+    .describe("Repeating a request with the same key within 24 hours answers as the first did, and does nothing more"),
 });
 
 export function jobRoutes(context: Context) {
@@ -30,9 +43,14 @@ function writing(app: App, { db, jobs }: Context): void {
         request.body = modernise(request.body) as typeof request.body;
       },
       schema: {
-        tags, operationId: "createJob", summary: "Run a script",
-        description: "Queues a script for a fresh machine and answers at once; follow it with the status and logs of the returned id.",
-        headers: PostHeaders, body: CreateJob, response: { 202: JobAccepted.describe("Accepted"), ...failures },
+        tags,
+        operationId: "createJob",
+        summary: "Run a script",
+        description:
+          "Queues a script for a fresh machine and answers at once; follow it with the status and logs of the returned id.",
+        headers: PostHeaders,
+        body: CreateJob,
+        response: { 202: JobAccepted.describe("Accepted"), ...failures },
       },
     },
     (request, reply) => answerOnce(db, request, reply, (q) => jobs.create(q, request.body), { single: true }) as never,
@@ -41,19 +59,30 @@ function writing(app: App, { db, jobs }: Context): void {
     "/mags-jobs/:id/stop",
     {
       schema: {
-        tags, operationId: "stopJob", summary: "Stop a job",
-        description: "A job that waits ends at once; one that runs is ended by its node. A job that has ended answers 409.",
-        headers: PostHeaders, params: JobParams, response: { 202: JobAccepted.describe("Stopped, or being stopped"), ...failures },
+        tags,
+        operationId: "stopJob",
+        summary: "Stop a job",
+        description:
+          "A job that waits ends at once; one that runs is ended by its node. A job that has ended answers 409.",
+        headers: PostHeaders,
+        params: JobParams,
+        response: { 202: JobAccepted.describe("Stopped, or being stopped"), ...failures },
       },
     },
-    (request, reply) => answerOnce(db, request, reply, (q) => jobs.stop(q, request.params.id), { single: false }) as never,
+    (request, reply) =>
+      answerOnce(db, request, reply, (q) => jobs.stop(q, request.params.id), { single: false }) as never,
   );
   app.patch(
     "/mags-jobs/:id",
     {
       schema: {
-        tags, operationId: "updateJob", summary: "Change a live job", description: "Sets the startup command or whether the machine may sleep.",
-        params: JobParams, body: UpdateJob, response: { 200: Job, ...failures },
+        tags,
+        operationId: "updateJob",
+        summary: "Change a live job",
+        description: "Sets the startup command or whether the machine may sleep.",
+        params: JobParams,
+        body: UpdateJob,
+        response: { 200: Job, ...failures },
       },
     },
     (request) => jobs.update(request.params.id, request.body),
@@ -65,9 +94,14 @@ function reading(app: App, { jobs, nodes, closing }: Context): void {
     "/mags-jobs/:id/status",
     {
       schema: {
-        tags, operationId: "getJob", summary: "Show a job",
-        description: "With wait the answer is held until the script has ended: the job is final, or it is persistent and only its machine is left.",
-        params: JobParams, querystring: JobStatusQuery, response: { 200: Job, ...failures },
+        tags,
+        operationId: "getJob",
+        summary: "Show a job",
+        description:
+          "With wait the answer is held until the script has ended: the job is final, or it is persistent and only its machine is left.",
+        params: JobParams,
+        querystring: JobStatusQuery,
+        response: { 200: Job, ...failures },
       },
     },
     (request, reply) => jobs.status(request.params.id, (request.query.wait ?? 0) * 1000, hangUp(reply, closing)),
@@ -76,8 +110,12 @@ function reading(app: App, { jobs, nodes, closing }: Context): void {
     "/mags-jobs",
     {
       schema: {
-        tags, operationId: "listJobs", summary: "List jobs", description: "Newest first, page by page.",
-        querystring: ListJobsQuery, response: { 200: JobList, ...failures },
+        tags,
+        operationId: "listJobs",
+        summary: "List jobs",
+        description: "Newest first, page by page.",
+        querystring: ListJobsQuery,
+        response: { 200: JobList, ...failures },
       },
     },
     ({ query }) => jobs.list({ status: query.status, name: query.name }, query.page, query.page_size),
@@ -86,7 +124,10 @@ function reading(app: App, { jobs, nodes, closing }: Context): void {
     "/mags-jobs/pool-status",
     {
       schema: {
-        tags, operationId: "getPoolStatus", summary: "Show the warm pool", description: "Machines ready and busy, summed over all nodes.",
+        tags,
+        operationId: "getPoolStatus",
+        summary: "Show the warm pool",
+        description: "Machines ready and busy, summed over all nodes.",
         response: { 200: PoolStatus, ...failures },
       },
     },

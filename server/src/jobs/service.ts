@@ -6,7 +6,17 @@ import type { Events } from "../db/events.ts";
 import type { Nodes } from "../nodes/service.ts";
 import { decideStop, decideUpdate } from "./decide.ts";
 import { generateName } from "./names.ts";
-import { endWaiting, findJob, findLiveByName, insertJob, type JobFilter, type JobRow, listJobs, requestStop, updateJob } from "./store.ts";
+import {
+  endWaiting,
+  findJob,
+  findLiveByName,
+  insertJob,
+  type JobFilter,
+  type JobRow,
+  listJobs,
+  requestStop,
+  updateJob,
+} from "./store.ts";
 import { emptyLogEnd, scriptEnded, toJob } from "./view.ts";
 
 export { Dispatch } from "./dispatch.ts";
@@ -22,7 +32,9 @@ interface Done {
 }
 
 /** Where a log is to be had: at a node, nowhere yet, or nowhere ever (then its end record). */
-export type LogSource = { id: string; node: string; end: LogEnd | undefined } | { id: string; node: undefined; end: LogEnd | undefined };
+export type LogSource =
+  | { id: string; node: string; end: LogEnd | undefined }
+  | { id: string; node: undefined; end: LogEnd | undefined };
 
 /** The use cases of the public API. */
 export class Jobs {
@@ -54,7 +66,11 @@ export class Jobs {
     const base = { request_id: row.id, name: row.name };
     if (action === "end") {
       await endWaiting(tx, this.#events.payload(`job:${row.id}`), row.id);
-      return { status: 202, body: { ...base, status: "stopped", message: "Job stopped before it started" }, afterCommit: () => this.#events.emit(`job:${row.id}`) };
+      return {
+        status: 202,
+        body: { ...base, status: "stopped", message: "Job stopped before it started" },
+        afterCommit: () => this.#events.emit(`job:${row.id}`),
+      };
     }
     await requestStop(tx, row.id);
     const push = () => {
@@ -122,7 +138,11 @@ export class Jobs {
   async #resolve(q: Queryable, idOrName: string): Promise<string> {
     if (UUID.test(idOrName)) return idOrName.toLowerCase();
     const id = await findLiveByName(q, idOrName);
-    if (!id) throw new ApiError("not_found", `there is no job with the id ${JSON.stringify(idOrName.slice(0, 128))}, and no live one of that name`);
+    if (!id)
+      throw new ApiError(
+        "not_found",
+        `there is no job with the id ${JSON.stringify(idOrName.slice(0, 128))}, and no live one of that name`,
+      );
     return id;
   }
 }

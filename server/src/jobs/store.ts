@@ -7,9 +7,33 @@ import type { JobsTable } from "../db/types.ts";
 export type JobRow = Omit<Selectable<JobsTable>, "spec">;
 
 const columns = [
-  "id", "seq", "name", "status", "persistent", "no_sleep", "startup_command", "vcpus", "memory_mb", "timeout", "isolation",
-  "rootfs_type", "node", "attempt", "lease_until", "stop_requested_at", "created_at", "started_at", "script_ended_at",
-  "completed_at", "exit_code", "signal", "reason", "error", "script_duration_ms", "log_truncated", "ran_by",
+  "id",
+  "seq",
+  "name",
+  "status",
+  "persistent",
+  "no_sleep",
+  "startup_command",
+  "vcpus",
+  "memory_mb",
+  "timeout",
+  "isolation",
+  "rootfs_type",
+  "node",
+  "attempt",
+  "lease_until",
+  "stop_requested_at",
+  "created_at",
+  "started_at",
+  "script_ended_at",
+  "completed_at",
+  "exit_code",
+  "signal",
+  "reason",
+  "error",
+  "script_duration_ms",
+  "log_truncated",
+  "ran_by",
 ] as const satisfies readonly (keyof JobRow)[];
 const COLUMNS = columns.join(", ");
 
@@ -24,10 +48,26 @@ const INSERT = {
 };
 
 /** Queues a job and notifies the other servers, in one statement. */
-export async function insertJob(q: Queryable, payload: string, id: string, name: string, job: CreateJob): Promise<void> {
+export async function insertJob(
+  q: Queryable,
+  payload: string,
+  id: string,
+  name: string,
+  job: CreateJob,
+): Promise<void> {
   await q.query(INSERT, [
-    payload, id, name, JSON.stringify(job), job.persistent, job.no_sleep, job.startup_command ?? null, job.vcpus, job.memory_mb,
-    job.timeout, job.isolation ?? null, job.rootfs_type ?? null,
+    payload,
+    id,
+    name,
+    JSON.stringify(job),
+    job.persistent,
+    job.no_sleep,
+    job.startup_command ?? null,
+    job.vcpus,
+    job.memory_mb,
+    job.timeout,
+    job.isolation ?? null,
+    job.rootfs_type ?? null,
   ]);
 }
 
@@ -52,7 +92,12 @@ export interface JobFilter {
   name?: string | undefined;
 }
 
-export async function listJobs(db: Database, filter: JobFilter, limit: number, offset: number): Promise<{ jobs: JobRow[]; total: number }> {
+export async function listJobs(
+  db: Database,
+  filter: JobFilter,
+  limit: number,
+  offset: number,
+): Promise<{ jobs: JobRow[]; total: number }> {
   let query = db.kysely.selectFrom("jobs");
   if (filter.status) query = query.where("status", "=", filter.status);
   if (filter.name !== undefined) query = query.where("name", "=", filter.name);
@@ -95,12 +140,25 @@ const CLAIM = {
 
 /** Takes the oldest waiting jobs that fit, at most `max`, for a node. */
 export async function claimJobs(q: Queryable, room: Room): Promise<Assignment[]> {
-  const values = [room.node, room.bootId, room.vcpus, Math.floor(room.memoryMb), room.max, room.vm, room.rootfsTypes, room.leaseSeconds];
+  const values = [
+    room.node,
+    room.bootId,
+    room.vcpus,
+    Math.floor(room.memoryMb),
+    room.max,
+    room.vm,
+    room.rootfsTypes,
+    room.leaseSeconds,
+  ];
   return (await q.query<Assignment>(CLAIM, values)).rows;
 }
 
 /** Puts claimed jobs back that never reached their node; the attempt stays used, so a late receiver is fenced off. */
-export async function releaseJobs(q: Queryable, payload: string, jobs: { id: string; attempt: number }[]): Promise<void> {
+export async function releaseJobs(
+  q: Queryable,
+  payload: string,
+  jobs: { id: string; attempt: number }[],
+): Promise<void> {
   await q.query(
     `WITH back AS (
        UPDATE jobs SET status = 'accepted', node = NULL, lease_until = NULL, attempt = jobs.attempt + 1
@@ -113,7 +171,12 @@ export async function releaseJobs(q: Queryable, payload: string, jobs: { id: str
 }
 
 /** Jobs the node still holds. `bump` fences off the process that had them and gives the new one a fresh lease. */
-export async function heldJobs(tx: Queryable, node: string, bump: boolean, leaseSeconds: number): Promise<Assignment[]> {
+export async function heldJobs(
+  tx: Queryable,
+  node: string,
+  bump: boolean,
+  leaseSeconds: number,
+): Promise<Assignment[]> {
   const { rows } = await tx.query<Assignment>(
     `UPDATE jobs SET attempt = attempt + $2, lease_until = now() + $3::double precision * interval '1 second'
      WHERE node = $1 AND status IN ('starting', 'running') RETURNING id, attempt, name, spec`,
@@ -131,8 +194,18 @@ const RENEW = {
 };
 
 /** Extends the leases of those jobs that are still the node's, and returns them. */
-export async function renewLeases(q: Queryable, node: string, jobs: { id: string; attempt: number }[], leaseSeconds: number) {
-  const { rows } = await q.query<{ id: string; stop: boolean }>(RENEW, [node, jobs.map((j) => j.id), jobs.map((j) => j.attempt), leaseSeconds]);
+export async function renewLeases(
+  q: Queryable,
+  node: string,
+  jobs: { id: string; attempt: number }[],
+  leaseSeconds: number,
+) {
+  const { rows } = await q.query<{ id: string; stop: boolean }>(RENEW, [
+    node,
+    jobs.map((j) => j.id),
+    jobs.map((j) => j.attempt),
+    leaseSeconds,
+  ]);
   return rows;
 }
 
@@ -163,8 +236,23 @@ const END = {
 };
 
 /** Writes how the script ended; a final `status` ends the job too. */
-export async function markEnded(tx: Queryable, payload: string, id: string, status: JobStatus, final: boolean, end: ScriptEnd, ranBy: RanBy | null): Promise<void> {
-  const facts = [end.exit_code, end.signal, end.script_duration_ms, end.log_truncated, ranBy && JSON.stringify(ranBy), final];
+export async function markEnded(
+  tx: Queryable,
+  payload: string,
+  id: string,
+  status: JobStatus,
+  final: boolean,
+  end: ScriptEnd,
+  ranBy: RanBy | null,
+): Promise<void> {
+  const facts = [
+    end.exit_code,
+    end.signal,
+    end.script_duration_ms,
+    end.log_truncated,
+    ranBy && JSON.stringify(ranBy),
+    final,
+  ];
   await tx.query(END, [payload, id, status, end.reason, end.error, ...facts]);
 }
 
@@ -178,10 +266,17 @@ export async function endWaiting(tx: Queryable, payload: string, id: string): Pr
 }
 
 export async function requestStop(tx: Queryable, id: string): Promise<void> {
-  await tx.query("UPDATE jobs SET stop_requested_at = coalesce(stop_requested_at, clock_timestamp()) WHERE id = $1", [id]);
+  await tx.query("UPDATE jobs SET stop_requested_at = coalesce(stop_requested_at, clock_timestamp()) WHERE id = $1", [
+    id,
+  ]);
 }
 
-export async function updateJob(tx: Queryable, id: string, startupCommand: string | null, noSleep: boolean): Promise<JobRow> {
+export async function updateJob(
+  tx: Queryable,
+  id: string,
+  startupCommand: string | null,
+  noSleep: boolean,
+): Promise<JobRow> {
   const { rows } = await tx.query<JobRow>(
     `UPDATE jobs SET startup_command = $2, no_sleep = $3,
        spec = jsonb_strip_nulls(spec || jsonb_build_object('startup_command', $2::text, 'no_sleep', $3::boolean))
@@ -200,7 +295,12 @@ export async function overdueJobs(q: Queryable): Promise<(JobRow & { now: Date }
 }
 
 /** Gives a job up, unless its lease was renewed or it changed hands since it was read; true when it did. */
-export async function giveUp(q: Queryable, payload: string, job: Pick<JobRow, "id" | "attempt">, error: string): Promise<boolean> {
+export async function giveUp(
+  q: Queryable,
+  payload: string,
+  job: Pick<JobRow, "id" | "attempt">,
+  error: string,
+): Promise<boolean> {
   const { rowCount } = await q.query(
     `WITH job AS (
        UPDATE jobs SET status = 'error', reason = 'node_lost', error = $4, completed_at = clock_timestamp(), lease_until = NULL

@@ -1,4 +1,4 @@
-import { type Job, isFinal, type LogEnd } from "@mags/protocol";
+import { isFinal, type Job, type LogEnd } from "@mags/protocol";
 import type { JobRow } from "./store.ts";
 
 const iso = (date: Date | null) => date?.toISOString() ?? null;
@@ -37,5 +37,12 @@ export const scriptEnded = (row: JobRow): boolean => isFinal(row.status) || row.
 /** The last record of the log of a job of which no log was ever written. */
 export function emptyLogEnd(row: JobRow): LogEnd {
   const none = { stdout: 0, stderr: 0 };
-  return { status: row.status, exit_code: row.exit_code, signal: row.signal, reason: row.reason, bytes: none, dropped: none };
+  return {
+    status: row.status,
+    exit_code: row.exit_code,
+    signal: row.signal,
+    reason: row.reason,
+    bytes: none,
+    dropped: none,
+  };
 }

@@ -5,7 +5,9 @@ import { hangUp } from "../http/context.ts";
 import { followLog, readLog } from "./service.ts";
 
 const Params = z.object({ id: z.string().describe("Id of a job, or the name of a live one") });
-const Headers = z.looseObject({ "last-event-id": LogCursor.optional().describe("Continues a stream after this event") });
+const Headers = z.looseObject({
+  "last-event-id": LogCursor.optional().describe("Continues a stream after this event"),
+});
 
 export function logRoutes(context: Context) {
   return async (app: App): Promise<void> => {
@@ -13,9 +15,14 @@ export function logRoutes(context: Context) {
       "/mags-jobs/:id/logs",
       {
         schema: {
-          tags: ["jobs"], operationId: "getLogs", summary: "Read or follow the log of a job",
-          description: "One entry a line, in order. With follow=1 a stream of Server-Sent Events: `entry` for each line and, last, `end`; the id of an event continues the log after it.",
-          params: Params, querystring: LogsQuery, headers: Headers,
+          tags: ["jobs"],
+          operationId: "getLogs",
+          summary: "Read or follow the log of a job",
+          description:
+            "One entry a line, in order. With follow=1 a stream of Server-Sent Events: `entry` for each line and, last, `end`; the id of an event continues the log after it.",
+          params: Params,
+          querystring: LogsQuery,
+          headers: Headers,
           response: { 200: Logs, "4xx": ErrorBody, "5xx": ErrorBody },
         },
       },

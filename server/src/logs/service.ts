@@ -1,9 +1,9 @@
 import { once } from "node:events";
 import type { ServerResponse } from "node:http";
+import type { Logger } from "@mags/kit";
 import { ApiError, Logs } from "@mags/protocol";
 import type { z } from "zod";
 import type { Jobs } from "../jobs/service.ts";
-import type { Logger } from "@mags/kit";
 import type { Nodes } from "../nodes/service.ts";
 import { sseBlocks } from "./sse.ts";
 
@@ -20,7 +20,12 @@ interface Needs {
 }
 
 /** Reads a page of a log from the node that has it. Throws ApiError not_found, or unavailable when the node cannot be reached. */
-export async function readLog({ jobs, nodes }: Needs, idOrName: string, page: { after?: string | undefined; limit?: number | undefined }, signal: AbortSignal): Promise<z.infer<typeof Logs>> {
+export async function readLog(
+  { jobs, nodes }: Needs,
+  idOrName: string,
+  page: { after?: string | undefined; limit?: number | undefined },
+  signal: AbortSignal,
+): Promise<z.infer<typeof Logs>> {
   const { id, node, end } = await jobs.logSource(idOrName);
   const empty = { logs: [], end: end ?? null, next: null };
   if (!node) return empty;
@@ -28,14 +33,19 @@ export async function readLog({ jobs, nodes }: Needs, idOrName: string, page: { 
   if (page.after) query.set("after", page.after);
   if (page.limit) query.set("limit", String(page.limit));
   try {
-    const response = await nodes.agentFetch(node, `/agent/v1/jobs/${id}/logs?${query}`, { signal: AbortSignal.any([signal, AbortSignal.timeout(READ_DEADLINE_MS)]) });
+    const response = await nodes.agentFetch(node, `/agent/v1/jobs/${id}/logs?${query}`, {
+      signal: AbortSignal.any([signal, AbortSignal.timeout(READ_DEADLINE_MS)]),
+    });
     if (response.ok) return Logs.parse(await response.json());
     await response.body?.cancel();
     if (response.status === 404) return empty;
     throw new ApiError("unavailable", `node ${node}, which has the log, answers with status ${response.status}`);
   } catch (error) {
     if (error instanceof ApiError) throw error;
-    throw new ApiError("unavailable", `node ${node}, which has the log, cannot be reached: ${(error as Error).message}`);
+    throw new ApiError(
+      "unavailable",
+      `node ${node}, which has the log, cannot be reached: ${(error as Error).message}`,
+    );
   }
 }
 
@@ -43,9 +53,20 @@ export async function readLog({ jobs, nodes }: Needs, idOrName: string, page: { 
  * Writes a log as Server-Sent Events until its end, the client's hang-up, or 30 s without its node. Each event carries
  * its cursor as id, so whoever is cut off continues after the last one it got.
  */
-export async function followLog(needs: Needs, id: string, after: string | undefined, out: ServerResponse, options: { signal: AbortSignal; requestId: string }): Promise<void> {
+export async function followLog(
+  needs: Needs,
+  id: string,
+  after: string | undefined,
+  out: ServerResponse,
+  options: { signal: AbortSignal; requestId: string },
+): Promise<void> {
   const { signal } = options;
-  out.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-cache, no-transform", "x-accel-buffering": "no", "x-request-id": options.requestId });
+  out.writeHead(200, {
+    "content-type": "text/event-stream",
+    "cache-control": "no-cache, no-transform",
+    "x-accel-buffering": "no",
+    "x-request-id": options.requestId,
+  });
   out.write("retry: 500\n\n");
   const heartbeat = setInterval(() => out.write(": still here\n\n"), HEARTBEAT_MS);
   const stream = { out, cursor: after, ended: false, aliveAt: performance.now() };
@@ -71,7 +92,12 @@ interface Stream {
 }
 
 /** Forwards as much as comes in one connection to the agent; returns why it must be tried again. */
-async function step({ jobs, nodes }: Needs, id: string, stream: Stream, signal: AbortSignal): Promise<string | undefined> {
+async function step(
+  { jobs, nodes }: Needs,
+  id: string,
+  stream: Stream,
+  signal: AbortSignal,
+): Promise<string | undefined> {
   const { node, end } = await jobs.logSource(id);
   if (!node) {
     stream.aliveAt = performance.now();

@@ -19,20 +19,37 @@ export interface Refusal {
  */
 export function refuse(job: CreateJob, nodes: Capability[]): Refusal | undefined {
   if (job.isolation === "vm" && !nodes.some((n) => n.isolation.includes("vm"))) {
-    return { code: "isolation_unavailable", field: "isolation", message: 'isolation "vm" is offered by no node of this installation' };
+    return {
+      code: "isolation_unavailable",
+      field: "isolation",
+      message: 'isolation "vm" is offered by no node of this installation',
+    };
   }
   if (nodes.length === 0) return undefined;
   const images = [...new Set(nodes.flatMap((n) => n.rootfs_types))].sort();
   if (job.rootfs_type !== undefined && !images.includes(job.rootfs_type)) {
-    return { code: "invalid_request", field: "rootfs_type", message: `rootfs_type ${JSON.stringify(job.rootfs_type)} is not known; known: ${images.join(", ") || "(none)"}` };
+    return {
+      code: "invalid_request",
+      field: "rootfs_type",
+      message: `rootfs_type ${JSON.stringify(job.rootfs_type)} is not known; known: ${images.join(", ") || "(none)"}`,
+    };
   }
   const fitting = nodes.filter((n) => suits(job, n));
   if (fitting.some((n) => job.vcpus <= n.vcpus && job.memory_mb <= n.memory_mb)) return undefined;
-  const most = fitting.map((n) => `${n.vcpus} vcpus with ${n.memory_mb} MB`).join(", ") || "none that fits isolation and rootfs_type";
+  const most =
+    fitting.map((n) => `${n.vcpus} vcpus with ${n.memory_mb} MB`).join(", ") ||
+    "none that fits isolation and rootfs_type";
   const field = fitting.some((n) => job.vcpus <= n.vcpus) ? "memory_mb" : "vcpus";
-  return { code: "too_big_for_nodes", field, message: `no node can give ${job.vcpus} vcpus and ${job.memory_mb} MB (${field} is too large); nodes: ${most}` };
+  return {
+    code: "too_big_for_nodes",
+    field,
+    message: `no node can give ${job.vcpus} vcpus and ${job.memory_mb} MB (${field} is too large); nodes: ${most}`,
+  };
 }
 
 function suits(job: CreateJob, node: Capability): boolean {
-  return (job.isolation !== "vm" || node.isolation.includes("vm")) && (job.rootfs_type === undefined || node.rootfs_types.includes(job.rootfs_type));
+  return (
+    (job.isolation !== "vm" || node.isolation.includes("vm")) &&
+    (job.rootfs_type === undefined || node.rootfs_types.includes(job.rootfs_type))
+  );
 }

@@ -11,7 +11,8 @@ beforeAll(async () => {
 afterAll(() => world[Symbol.asyncDispose]());
 afterEach(() => world.sql.query("TRUNCATE jobs, nodes"));
 
-const status = async (id: string, query = "") => (await call(world, "GET", `/api/v1/mags-jobs/${id}/status${query}`)).body;
+const status = async (id: string, query = "") =>
+  (await call(world, "GET", `/api/v1/mags-jobs/${id}/status${query}`)).body;
 async function registered(name: string): Promise<TestNode> {
   const node = new TestNode(world, name);
   await node.register();
@@ -27,7 +28,11 @@ async function running(node: TestNode, job: object = {}): Promise<Assignment> {
 describe("claims", () => {
   it("4 nodes take 400 jobs, none twice, and never more than fits", async () => {
     const nodes = await Promise.all(["a", "b", "c", "d"].map(registered));
-    await Promise.all(Array.from({ length: 400 }, (_, i) => createJob(world, { vcpus: [0.1, 0.5, 1, 2][i % 4], memory_mb: [64, 256, 1024][i % 3] })));
+    await Promise.all(
+      Array.from({ length: 400 }, (_, i) =>
+        createJob(world, { vcpus: [0.1, 0.5, 1, 2][i % 4], memory_mb: [64, 256, 1024][i % 3] }),
+      ),
+    );
     const seen: string[] = [];
     const work = async (node: TestNode) => {
       for (let idle = 0; idle < 3; ) {
@@ -47,7 +52,12 @@ describe("claims", () => {
 
   it("oldest first, and only what fits", async () => {
     const node = await registered("a");
-    for (const [name, vcpus] of [["big", 4], ["small", 1], ["small2", 1]] as const) await createJob(world, { name, vcpus });
+    for (const [name, vcpus] of [
+      ["big", 4],
+      ["small", 1],
+      ["small2", 1],
+    ] as const)
+      await createJob(world, { name, vcpus });
     expect((await node.claim({ vcpus: 1.5 })).map((job) => job.name)).toEqual(["small"]);
     expect((await node.claim()).map((job) => job.name)).toEqual(["big"]);
   });
@@ -65,8 +75,20 @@ describe("claims", () => {
   it("jobs claimed for a node that hung up are not lost", async () => {
     const node = await registered("a");
     const abort = new AbortController();
-    const body = JSON.stringify({ node: "a", boot_id: node.bootId, free_vcpus: 4, free_memory_mb: 4096, max: 1, wait_ms: 20_000 });
-    const hanging = fetch(`${world.server.url}/node/v1/claim`, { method: "POST", body, signal: abort.signal, headers: { authorization: "Bearer node-token-of-the-tests", "content-type": "application/json" } });
+    const body = JSON.stringify({
+      node: "a",
+      boot_id: node.bootId,
+      free_vcpus: 4,
+      free_memory_mb: 4096,
+      max: 1,
+      wait_ms: 20_000,
+    });
+    const hanging = fetch(`${world.server.url}/node/v1/claim`, {
+      method: "POST",
+      body,
+      signal: abort.signal,
+      headers: { authorization: "Bearer node-token-of-the-tests", "content-type": "application/json" },
+    });
     await sleep(100);
     abort.abort();
     await hanging.catch(() => undefined);
@@ -91,17 +113,40 @@ describe("reports", () => {
     expect((await status(job.id)).status).toBe("running");
     expect((await node.finished(job, { exit_code: 3 })).status).toBe(200);
     expect((await node.finished(job, { reason: "timeout", exit_code: null, error: "late" })).status).toBe(200);
-    expect(await status(job.id)).toMatchObject({ status: "completed", exit_code: 3, reason: "exited", error: null, ran_by: { node: "a" }, vm_id: "m1" });
+    expect(await status(job.id)).toMatchObject({
+      status: "completed",
+      exit_code: 3,
+      reason: "exited",
+      error: null,
+      ran_by: { node: "a" },
+      vm_id: "m1",
+    });
   });
 
   it("a persistent job stays running after its script, and waiting for it is over", async () => {
     const node = await registered("a");
     const job = await running(node, { persistent: true });
     const waiting = status(job.id, "?wait=20");
-    await node.report({ event: "script_ended", id: job.id, attempt: job.attempt, end: ended({ exit_code: 4, script_duration_ms: 12 }), ran_by: ranBy("a") });
-    expect(await waiting).toMatchObject({ status: "running", exit_code: 4, script_duration_ms: 12, completed_at: null });
+    await node.report({
+      event: "script_ended",
+      id: job.id,
+      attempt: job.attempt,
+      end: ended({ exit_code: 4, script_duration_ms: 12 }),
+      ran_by: ranBy("a"),
+    });
+    expect(await waiting).toMatchObject({
+      status: "running",
+      exit_code: 4,
+      script_duration_ms: 12,
+      completed_at: null,
+    });
     await node.finished(job, { reason: "stopped", exit_code: null, script_duration_ms: null });
-    expect(await status(job.id)).toMatchObject({ status: "stopped", reason: "stopped", exit_code: 4, script_duration_ms: 12 });
+    expect(await status(job.id)).toMatchObject({
+      status: "stopped",
+      reason: "stopped",
+      exit_code: 4,
+      script_duration_ms: 12,
+    });
   });
 
   it("wait answers as soon as the script ended, and after the time otherwise", async () => {
@@ -111,7 +156,11 @@ describe("reports", () => {
     const since = performance.now();
     const waiting = status(job.id, "?wait=30");
     await node.finished(job, { reason: "out_of_memory", exit_code: 137, error: "The script needed more memory." });
-    expect(await waiting).toMatchObject({ status: "error", error: "The script needed more memory.", reason: "out_of_memory" });
+    expect(await waiting).toMatchObject({
+      status: "error",
+      error: "The script needed more memory.",
+      reason: "out_of_memory",
+    });
     expect(performance.now() - since).toBeLessThan(1000);
   });
 });
@@ -120,7 +169,10 @@ describe("stop and update", () => {
   it("a waiting job is stopped at once; stopping it again is a conflict that names the state", async () => {
     const { body } = await createJob(world, { name: "waiting" });
     expect((await call(world, "POST", "/api/v1/mags-jobs/waiting/stop")).body.status).toBe("stopped");
-    expect((await call(world, "GET", `/api/v1/mags-jobs/${body.request_id}/logs`)).body).toMatchObject({ logs: [], end: { status: "stopped" } });
+    expect((await call(world, "GET", `/api/v1/mags-jobs/${body.request_id}/logs`)).body).toMatchObject({
+      logs: [],
+      end: { status: "stopped" },
+    });
     const again = await call(world, "POST", `/api/v1/mags-jobs/${body.request_id}/stop`);
     expect([again.status, again.body.message]).toEqual([409, expect.stringContaining("stopped")]);
   });
@@ -136,7 +188,10 @@ describe("stop and update", () => {
     const node = await registered("a");
     const job = await running(node, { persistent: true });
     const patch = (body: object) => call(world, "PATCH", `/api/v1/mags-jobs/${job.id}`, body);
-    expect((await patch({ no_sleep: true, startup_command: "run" })).body).toMatchObject({ no_sleep: true, startup_command: "run" });
+    expect((await patch({ no_sleep: true, startup_command: "run" })).body).toMatchObject({
+      no_sleep: true,
+      startup_command: "run",
+    });
     expect((await patch({ startup_command: null })).body).toMatchObject({ no_sleep: true, startup_command: null });
     expect((await patch({ script: "x" })).status).toBe(400);
     await node.finished(job);

@@ -40,7 +40,8 @@ export class Nodes {
     const touched = this.#touched.get(name);
     if (touched && touched.node.boot_id === bootId && touched.until > Date.now()) return touched.node;
     const node = await touchNode(this.#db, name, bootId);
-    if (!node) throw new ApiError("conflict", `node ${name} is not registered with this boot_id: register first`, "boot_id");
+    if (!node)
+      throw new ApiError("conflict", `node ${name} is not registered with this boot_id: register first`, "boot_id");
     this.#touched.set(name, { node, until: Date.now() + TOUCH_MS });
     return node;
   }
@@ -71,14 +72,21 @@ export class Nodes {
     const signal = AbortSignal.timeout(AGENT_DEADLINE_MS);
     this.agentFetch(nodeName, `/agent/v1/jobs/${jobId}/stop`, { method: "POST", signal })
       .then((response) => response.body?.cancel())
-      .catch((err) => this.#logger.debug({ err: err.message, node: nodeName, job: jobId }, "stop was not pushed; the agent will read it when it renews"));
+      .catch((err) =>
+        this.#logger.debug(
+          { err: err.message, node: nodeName, job: jobId },
+          "stop was not pushed; the agent will read it when it renews",
+        ),
+      );
   }
 
   /** Sum over the agents that answer within 3 s. */
   async poolStatus(): Promise<z.infer<typeof PoolStatus>> {
     const sum = { idle_vms: 0, busy_vms: 0, total_vms: 0, min_pool_size: 0, max_pool_size: 0 };
     const asked = (await this.ready()).map(async (node) => {
-      const response = await this.agentFetch(node.name, "/agent/v1/pool", { signal: AbortSignal.timeout(AGENT_DEADLINE_MS) });
+      const response = await this.agentFetch(node.name, "/agent/v1/pool", {
+        signal: AbortSignal.timeout(AGENT_DEADLINE_MS),
+      });
       return PoolStatus.parse(await response.json());
     });
     for (const result of await Promise.allSettled(asked)) {

@@ -8,7 +8,9 @@ export type NodeRow = Selectable<NodesTable>;
 
 /** Writes the node and returns the boot id it had before. Locks its row until the transaction ends. */
 export async function putNode(tx: Queryable, node: RegisterNode): Promise<string | undefined> {
-  const before = await tx.query<{ boot_id: string }>("SELECT boot_id FROM nodes WHERE name = $1 FOR UPDATE", [node.node]);
+  const before = await tx.query<{ boot_id: string }>("SELECT boot_id FROM nodes WHERE name = $1 FOR UPDATE", [
+    node.node,
+  ]);
   await tx.query(
     `INSERT INTO nodes (name, boot_id, address, vcpus, memory_mb, isolation, rootfs_types) VALUES ($1, $2, $3, $4, $5, $6, $7)
      ON CONFLICT (name) DO UPDATE SET boot_id = $2, address = $3, vcpus = $4, memory_mb = $5, isolation = $6, rootfs_types = $7, seen_at = now()`,
