@@ -1,11 +1,12 @@
-import { readdir, rm } from "node:fs/promises";
-import { type Cleanup, type Logger, RunError, run, unmount } from "@mags/kit";
+import { readdir } from "node:fs/promises";
+import { type Cleanup, type Logger, RunError, run } from "@mags/kit";
 import { AddressRange, checkAllow, type EgressAllow } from "./addresses.ts";
 import { chooseResolvers, hostResolvers, type Resolvers } from "./resolvers.ts";
-import { ruleset } from "./rules.ts";
-import { slotBatch } from "./slot.ts";
+import { droppingTables, ruleset } from "./rules.ts";
+import { forgetNetns, type NetworkSlot, slotBatch } from "./slot.ts";
 
 export { type EgressAllow, parseEgressAllow } from "./addresses.ts";
+export type { NetworkSlot } from "./slot.ts";
 
 export interface NetworkOptions {
   /** name of this agent among others on the machine; eight characters */
@@ -19,20 +20,6 @@ export interface NetworkOptions {
   resolvers?: readonly string[];
   /** command put before each call, to work in another network namespace than the caller's */
   prefix?: readonly string[];
-}
-
-/** One sandbox's network: a namespace joined to the host by a veth pair. */
-export interface NetworkSlot {
-  id: string;
-  /** path for the runtime to join; gone after `handOver` */
-  netnsPath: string;
-  /** IPv4 address of the sandbox */
-  address: string;
-  gateway: string;
-  hostInterface: string;
-  /** Gives the namespace to the processes in it: from then on it ends with the last of them and leaves nothing. */
-  handOver(): Promise<void>;
-  release(): Promise<void>;
 }
 
 const NETNS_DIR = "/run/netns";
@@ -50,6 +37,7 @@ export class Network {
   readonly #used = new Set<number>();
   /** numbers that others hold: earlier processes of this agent, and other agents */
   #taken = new Set<number>();
+  #next = 0;
 
   private constructor(options: NetworkOptions, resolvers: readonly string[]) {
     this.#options = options;
@@ -60,9 +48,10 @@ export class Network {
   /** Sets forwarding and the firewall. Throws when nftables or forwarding is not to be had. */
   static async open(options: NetworkOptions): Promise<Network> {
     const network = new Network(options, options.resolvers ?? (await hostResolvers()));
-    if (network.#resolvers.nameservers.length === 0) options.logger.warn("the host has no IPv4 resolver: sandboxes find no names");
+    if (network.#resolvers.nameservers.length === 0)
+      options.logger.warn("the host has no IPv4 resolver: sandboxes find no names");
     const rules = ruleset({
-      table: network.#table,
+      table: `mags_${options.instance}`,
       interfaces: network.#interfaces,
       range: network.#range.cidr,
       resolvers: network.#resolvers,
@@ -72,6 +61,9 @@ export class Network {
     await network.#run("nft", ["-f", "-"], rules);
     await network.#run("sysctl", ["-qw", "net.ipv4.ip_forward=1"]);
     await network.#look();
+    const dropping = droppingTables(await network.#run("nft", ["-j", "list", "chains"]));
+    if (dropping.length > 0)
+      options.logger.warn({ tables: dropping }, "another firewall may drop what sandboxes send; see docs/network.md");
     return network;
   }
 
@@ -116,11 +108,8 @@ export class Network {
 
   /** Takes the firewall away when no sandbox is left; with some it stays, for they must not be without. */
   async close(): Promise<void> {
-    if ((await this.#look()).size === 0) await this.#run("nft", ["delete", "table", "inet", this.#table]);
-  }
-
-  get #table() {
-    return `mags_${this.#options.instance}`;
+    if ((await this.#look()).size === 0)
+      await this.#run("nft", ["delete", "table", "inet", `mags_${this.#options.instance}`]);
   }
 
   /** interface names have at most 15 characters */
@@ -128,26 +117,35 @@ export class Network {
     return `mg${this.#options.instance.slice(0, 6)}-`;
   }
 
-  #name(number: number) {
-    return `mags-${this.#options.instance}-${number}`;
+  get #names() {
+    return `mags-${this.#options.instance}-`;
   }
 
-  /** Picks and marks a number in one step, so that no two calls get the same. */
+  #path(number: number) {
+    return `${NETNS_DIR}/${this.#names}${number}`;
+  }
+
+  /**
+   * Picks and marks a number in one step, so that no two calls get the same. Goes round, so that late packets for a
+   * sandbox that has gone do not find its address with another.
+   */
   #number(): number {
-    let number = 0;
-    while (this.#used.has(number) || this.#taken.has(number)) number++;
-    if (number >= this.#range.slots) throw new Error(`all ${this.#range.slots} sandbox networks are in use`);
-    this.#used.add(number);
-    return number;
+    const { slots } = this.#range;
+    for (let step = 0; step < slots; step++) {
+      const number = (this.#next + step) % slots;
+      if (this.#used.has(number) || this.#taken.has(number)) continue;
+      this.#used.add(number);
+      this.#next = number + 1;
+      return number;
+    }
+    throw new Error(`all ${slots} sandbox networks are in use`);
   }
 
   async #make(number: number): Promise<NetworkSlot> {
     const slot = this.#slot(number);
     try {
-      await this.#run("ip", ["-batch", "-"], slotBatch(slot, this.#name(number)));
-      if (this.#resolvers.loopback) {
-        await this.#run("sysctl", ["-qw", `net.ipv4.conf.${slot.hostInterface}.route_localnet=1`]);
-      }
+      await this.#run("ip", ["-batch", "-"], slotBatch(slot, this.#names + number));
+      if (this.#resolvers.loopback) await this.#run("sysctl", ["-qw", `net.ipv4.conf.${slot.hostInterface}.route_localnet=1`]);
     } catch (error) {
       await this.#remove([number]).catch((cause) => this.#options.logger.warn({ err: cause }, "half a network stays"));
       throw error;
@@ -162,51 +160,43 @@ export class Network {
       this.#run("ip", ["-o", "link", "show", "type", "veth"]),
       readdir(NETNS_DIR).catch(() => []),
     ]);
-    const own = new Set<number>();
-    for (const [, number] of links.matchAll(new RegExp(`: ${this.#interfaces}(\\d+)@`, "g"))) own.add(Number(number));
-    const name = new RegExp(`^${this.#name(0).slice(0, -1)}(\\d+)$`);
-    for (const file of files) {
-      const number = name.exec(file)?.[1];
-      if (number) own.add(Number(number));
-    }
-    const routed = [...routes.matchAll(/^(\d+\.\d+\.\d+\.\d+) /gm)].map((match) => this.#range.slotOf(match[1] as string));
-    const taken = [...own, ...routed.filter((number) => number !== undefined)];
-    this.#taken = new Set(taken.filter((number) => !this.#used.has(number)));
+    const linked = [...links.matchAll(new RegExp(`: ${this.#interfaces}(\\d+)@`, "g"))].map((match) =>
+      Number(match[1]),
+    );
+    const named = files
+      .filter((file) => file.startsWith(this.#names))
+      .map((file) => Number(file.slice(this.#names.length)));
+    const routed = [...routes.matchAll(/^([\d.]+) /gm)].flatMap(
+      (match) => this.#range.slotOf(match[1] as string) ?? [],
+    );
+    const own = new Set([...linked, ...named]);
+    this.#taken = new Set([...own, ...routed].filter((number) => !this.#used.has(number)));
     return own;
   }
 
   #slot(number: number): NetworkSlot {
+    let released: Promise<void> | undefined;
     return {
       id: String(number),
-      netnsPath: `${NETNS_DIR}/${this.#name(number)}`,
+      netnsPath: this.#path(number),
       gateway: this.#range.gateway(number),
       address: this.#range.address(number),
       hostInterface: `${this.#interfaces}${number}`,
-      handOver: () => this.#unname(number),
-      release: async () => {
-        await this.#remove([number]);
-        this.#used.delete(number);
-      },
+      handOver: () => forgetNetns(this.#path(number)),
+      // Once: by a second call the number may be another's.
+      release: () => (released ??= this.#remove([number]).then(() => void this.#used.delete(number))),
     };
   }
 
   /** Host interfaces first: with one goes its other end and the route, so nothing leaves from here on. */
   async #remove(numbers: readonly number[]): Promise<void> {
-    if (numbers.length === 0) return;
     const links = numbers.map((number) => `link del ${this.#interfaces}${number}\n`).join("");
     await this.#run("ip", ["-force", "-batch", "-"], links).catch((error) => {
       // A namespace that ended took its interface along.
-      const lines = error instanceof RunError ? error.stderr.split("\n") : [];
-      const other = lines.filter((line) => line && !/^Cannot find device|^Command failed/.test(line));
-      if (lines.length === 0 || other.length > 0) throw error;
+      const message = error instanceof RunError ? error.stderr : String(error);
+      if (/^(?!Cannot find device|Command failed -:)./m.test(message)) throw error;
     });
-    await Promise.all(numbers.map((number) => this.#unname(number)));
-  }
-
-  async #unname(number: number): Promise<void> {
-    const path = `${NETNS_DIR}/${this.#name(number)}`;
-    unmount(path);
-    await rm(path, { force: true });
+    await Promise.all(numbers.map((number) => forgetNetns(this.#path(number))));
   }
 
   #run(file: string, args: string[], input?: string): Promise<string> {

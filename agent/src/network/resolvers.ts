@@ -29,7 +29,9 @@ export async function hostResolvers(): Promise<string[]> {
 
 async function nameserversOf(file: string): Promise<string[]> {
   const text = await readFile(file, "utf8").catch(() => "");
-  return [...text.matchAll(/^\s*nameserver\s+(\S+)/gm)].map((match) => match[1] as string).filter((address) => isIPv4(address));
+  return [...text.matchAll(/^\s*nameserver\s+(\S+)/gm)]
+    .map((match) => match[1] as string)
+    .filter((address) => isIPv4(address));
 }
 
 const isLoopback = (address: string): boolean => address.startsWith("127.");

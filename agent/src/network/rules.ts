@@ -97,7 +97,18 @@ const forwardDns = (from: string, dns: string, loopback: string): string => `
     ${from} ip daddr ${dns} meta l4proto { tcp, udp } th dport 53 dnat ip to ${loopback}
   }
   chain dns_source {
-    type nat hook input priority srcnat; policy accept;
+    type nat hook input priority 100; policy accept;
     ${from} ip daddr ${loopback} snat ip to 127.0.0.1
   }
 `;
+
+/** Tables, by the answer of `nft -j list chains`, that drop forwarded packets unless they know them: ours cannot overrule that. */
+export function droppingTables(json: string): string[] {
+  const { nftables } = JSON.parse(json) as {
+    nftables: { chain?: { family: string; table: string; hook?: string; policy?: string } }[];
+  };
+  const chains = nftables.flatMap(({ chain }) => (chain?.hook === "forward" && chain.policy === "drop" ? [chain] : []));
+  return chains
+    .filter(({ family }) => family === "ip" || family === "inet")
+    .map(({ family, table }) => `${family} ${table}`);
+}
