@@ -1,9 +1,9 @@
 import {
-  type ClaimJobs,
   Claimed,
+  type ClaimJobs,
   LeasesRenewed,
-  type RegisterNode,
   Registered,
+  type RegisterNode,
   type RenewLeases,
   type ReportJob,
 } from "@mags/protocol";

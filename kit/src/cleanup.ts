@@ -30,6 +30,10 @@ export class Cleanup {
       }
     }
     this.#steps = [];
-    if (failures.length > 0) throw new AggregateError(failures, failures.map((f) => `${f.message}: ${(f.cause as Error)?.message}`).join("; "));
+    if (failures.length > 0)
+      throw new AggregateError(
+        failures,
+        failures.map((f) => `${f.message}: ${(f.cause as Error)?.message}`).join("; "),
+      );
   }
 }

@@ -15,17 +15,50 @@ interface Option {
 export const options = [
   { name: "dataDir", env: "MAGS_DATA_DIR", default: "/var/lib/mags", help: "Directory of all state" },
   { name: "listen", env: "MAGS_LISTEN", default: "127.0.0.1:7070", help: "Address and port of the API" },
-  { name: "databaseUrl", env: "DATABASE_URL", default: "embedded PostgreSQL", help: "PostgreSQL server (15 or newer) to use instead of the embedded one", secret: true },
+  {
+    name: "databaseUrl",
+    env: "DATABASE_URL",
+    default: "embedded PostgreSQL",
+    help: "PostgreSQL server (15 or newer) to use instead of the embedded one",
+    secret: true,
+  },
   { name: "nodeName", env: "MAGS_NODE_NAME", default: "the host's name", help: "Name of this machine among the nodes" },
   { name: "runtime", env: "MAGS_RUNTIME", default: "auto", help: "What isolates sandboxes: auto or container" },
-  { name: "ociRuntime", env: "MAGS_OCI_RUNTIME", default: "auto", help: "OCI runtime: auto (crun, else runc), or a name or path" },
+  {
+    name: "ociRuntime",
+    env: "MAGS_OCI_RUNTIME",
+    default: "auto",
+    help: "OCI runtime: auto (crun, else runc), or a name or path",
+  },
   { name: "imageDir", env: "MAGS_IMAGE_DIR", default: "<data directory>/images", help: "Directory of the images" },
   { name: "poolMin", env: "MAGS_POOL_MIN", default: "2", help: "Ready sandboxes kept at least" },
-  { name: "poolMax", env: "MAGS_POOL_MAX", default: "8", help: "Ready sandboxes kept at most, when demand asks for them" },
+  {
+    name: "poolMax",
+    env: "MAGS_POOL_MAX",
+    default: "8",
+    help: "Ready sandboxes kept at most, when demand asks for them",
+  },
   { name: "vcpus", env: "MAGS_VCPUS", default: "8 per core", unit: "cores", help: "CPU offered to jobs" },
-  { name: "memoryMb", env: "MAGS_MEMORY_MB", default: "75 % of the machine's", unit: "MiB", help: "Memory offered to jobs" },
-  { name: "logLimitBytes", env: "MAGS_LOG_LIMIT_BYTES", default: "16777216", unit: "bytes", help: "Output kept per job" },
-  { name: "logLevel", env: "MAGS_LOG_LEVEL", default: "warn", help: "Least level that is logged: trace, debug, info, warn, error, silent" },
+  {
+    name: "memoryMb",
+    env: "MAGS_MEMORY_MB",
+    default: "75 % of the machine's",
+    unit: "MiB",
+    help: "Memory offered to jobs",
+  },
+  {
+    name: "logLimitBytes",
+    env: "MAGS_LOG_LIMIT_BYTES",
+    default: "16777216",
+    unit: "bytes",
+    help: "Output kept per job",
+  },
+  {
+    name: "logLevel",
+    env: "MAGS_LOG_LEVEL",
+    default: "warn",
+    help: "Least level that is logged: trace, debug, info, warn, error, silent",
+  },
 ] as const satisfies readonly Option[];
 
 const VCPUS_PER_CORE = 8;
@@ -44,15 +77,24 @@ const count = (fallback: number) => z.coerce.number().int().min(0).default(fallb
 const Raw = z.object({
   dataDir: z.string().startsWith("/", "must be an absolute path").default("/var/lib/mags"),
   listen: Listen.prefault("127.0.0.1:7070"),
-  databaseUrl: z.string().regex(/^postgres(ql)?:\/\//, "must start with postgresql://").optional(),
+  databaseUrl: z
+    .string()
+    .regex(/^postgres(ql)?:\/\//, "must start with postgresql://")
+    .optional(),
   nodeName: z.string().min(1).default(hostname()),
   runtime: z.enum(["auto", "container"]).default("auto"),
   ociRuntime: z.string().default("auto"),
   imageDir: z.string().startsWith("/", "must be an absolute path").optional(),
   poolMin: count(2),
   poolMax: count(8),
-  vcpus: z.coerce.number().positive().default(availableParallelism() * VCPUS_PER_CORE),
-  memoryMb: z.coerce.number().positive().default(Math.floor((totalmem() / 1024 ** 2) * MEMORY_SHARE)),
+  vcpus: z.coerce
+    .number()
+    .positive()
+    .default(availableParallelism() * VCPUS_PER_CORE),
+  memoryMb: z.coerce
+    .number()
+    .positive()
+    .default(Math.floor((totalmem() / 1024 ** 2) * MEMORY_SHARE)),
   logLimitBytes: count(16 * 1024 * 1024),
   logLevel: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("warn"),
 });

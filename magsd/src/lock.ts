@@ -9,7 +9,9 @@ export async function lockDataDir(dataDir: string): Promise<{ release(): Promise
   const name = `\0mags-${createHash("sha256").update(dataDir).digest("hex").slice(0, 16)}`;
   const server = createServer((socket) => socket.destroy());
   await new Promise<void>((resolve, reject) => {
-    server.once("error", () => reject(new Error(`another magsd is running on ${dataDir}; stop it or set MAGS_DATA_DIR`)));
+    server.once("error", () =>
+      reject(new Error(`another magsd is running on ${dataDir}; stop it or set MAGS_DATA_DIR`)),
+    );
     server.listen(name, resolve);
   });
   server.unref();

@@ -1,4 +1,4 @@
-import { env, execArgv, execPath, argv } from "node:process";
+import { argv, env, execArgv, execPath } from "node:process";
 
 const MARKER = "MAGS_MOUNT_NAMESPACE";
 

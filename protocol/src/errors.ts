@@ -8,7 +8,10 @@ import { z } from "zod";
 export const errors = {
   invalid_request: { status: 400, hint: "Correct the field named in the message and send the request again." },
   malformed_json: { status: 400, hint: "Send a JSON object with Content-Type: application/json." },
-  unauthorized: { status: 401, hint: "Send Authorization: Bearer <token>; the first token is in admin.token of the data directory." },
+  unauthorized: {
+    status: 401,
+    hint: "Send Authorization: Bearer <token>; the first token is in admin.token of the data directory.",
+  },
   not_found: { status: 404, hint: "List what exists with GET /api/v1/mags-jobs." },
   method_not_allowed: { status: 405, hint: "Use one of the methods that the Allow header names." },
   conflict: { status: 409, hint: "Read the current state with GET …/status and try again." },

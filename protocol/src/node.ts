@@ -49,7 +49,16 @@ export const RenewLeases = z.object({
 });
 export const LeasesRenewed = z.object({ lost: z.array(z.uuid()), stop: z.array(z.uuid()) });
 
-export const endReasons = ["exited", "timeout", "out_of_memory", "stopped", "node_lost", "start_failed", "supervisor_lost", "disk_full"] as const;
+export const endReasons = [
+  "exited",
+  "timeout",
+  "out_of_memory",
+  "stopped",
+  "node_lost",
+  "start_failed",
+  "supervisor_lost",
+  "disk_full",
+] as const;
 export type EndReason = (typeof endReasons)[number];
 
 /** How a script ended: one shape whether it succeeded or not. */
@@ -71,8 +80,20 @@ export type ScriptEnd = z.infer<typeof ScriptEnd>;
  */
 export const ReportJob = z.discriminatedUnion("event", [
   z.object({ event: z.literal("started"), id: z.uuid(), attempt: z.number().int(), ran_by: RanBy }),
-  z.object({ event: z.literal("script_ended"), id: z.uuid(), attempt: z.number().int(), end: ScriptEnd, ran_by: RanBy.nullable() }),
-  z.object({ event: z.literal("finished"), id: z.uuid(), attempt: z.number().int(), end: ScriptEnd, ran_by: RanBy.nullable() }),
+  z.object({
+    event: z.literal("script_ended"),
+    id: z.uuid(),
+    attempt: z.number().int(),
+    end: ScriptEnd,
+    ran_by: RanBy.nullable(),
+  }),
+  z.object({
+    event: z.literal("finished"),
+    id: z.uuid(),
+    attempt: z.number().int(),
+    end: ScriptEnd,
+    ran_by: RanBy.nullable(),
+  }),
 ]);
 export type ReportJob = z.infer<typeof ReportJob>;
 

@@ -98,7 +98,10 @@ export class Job {
         const { end } = await sandbox.adoptExec(directory);
         await this.#finish(this.#record.end ? { by: "script", end: await end } : await this.#untilEnd(end));
       } else if (this.#record.phase === "started") {
-        await this.#finish({ by: "script", end: { failed: "supervisor_lost", message: "the machine was gone after a restart" } });
+        await this.#finish({
+          by: "script",
+          end: { failed: "supervisor_lost", message: "the machine was gone after a restart" },
+        });
       } else {
         await this.#deliver();
       }
@@ -120,7 +123,12 @@ export class Job {
   async #start(sandbox: Sandbox): Promise<{ end: Promise<CommandEnd> }> {
     const log = this.#log as LogCapture;
     await sandbox.place("script", this.spec.script);
-    Object.assign(this.#record, { phase: "started", sandbox: sandbox.id, ran_by: this.#ranBy(sandbox), started_at: Date.now() });
+    Object.assign(this.#record, {
+      phase: "started",
+      sandbox: sandbox.id,
+      ran_by: this.#ranBy(sandbox),
+      started_at: Date.now(),
+    });
     // Written before the script starts: what may have run is never run again.
     await this.#context.records.write(this.#record);
     const command = await sandbox.exec({
@@ -189,13 +197,18 @@ export class Job {
     const { timeout, memory_mb } = this.spec;
     const script_duration_ms = this.#record.started_at === null ? null : Date.now() - this.#record.started_at;
     const base = { exit_code: null, signal: null, script_duration_ms, log_truncated: false };
-    if (ended.by === "timeout") return { ...base, reason: "timeout", error: `the script ran longer than its limit of ${timeout} s` };
+    if (ended.by === "timeout")
+      return { ...base, reason: "timeout", error: `the script ran longer than its limit of ${timeout} s` };
     if (ended.by !== "script") return { ...base, reason: "stopped", error: null };
     if ("failed" in ended.end) return { ...base, reason: ended.end.failed, error: ended.end.message };
     const { exitCode } = ended.end;
     const result = { ...base, exit_code: exitCode, signal: signalOf(exitCode) };
     if (exitCode === 137 && ((await sandbox?.oomKills()) ?? 0) > 0) {
-      return { ...result, reason: "out_of_memory", error: `the script needed more than its limit of ${memory_mb} MiB of memory` };
+      return {
+        ...result,
+        reason: "out_of_memory",
+        error: `the script needed more than its limit of ${memory_mb} MiB of memory`,
+      };
     }
     return { ...result, reason: "exited", error: null };
   }
@@ -213,7 +226,11 @@ export class Job {
     const sandbox = this.#sandbox;
     this.#sandbox = undefined;
     if (!sandbox) return;
-    await sandbox.destroy().catch((error) => this.#context.logger.warn({ err: error, job: this.id }, "a sandbox could not be removed whole"));
+    await sandbox
+      .destroy()
+      .catch((error) =>
+        this.#context.logger.warn({ err: error, job: this.id }, "a sandbox could not be removed whole"),
+      );
     this.#context.pool.gone();
   }
 

@@ -135,7 +135,13 @@ export class JobNode {
         continue;
       }
       try {
-        const request = { node: name, boot_id: this.#bootId, free_vcpus: free.vcpus, free_memory_mb: free.memoryMb, max: 64 };
+        const request = {
+          node: name,
+          boot_id: this.#bootId,
+          free_vcpus: free.vcpus,
+          free_memory_mb: free.memoryMb,
+          max: 64,
+        };
         const { jobs } = await controlPlane.claim({ ...request, wait_ms: CLAIM_WAIT_MS }, this.#closing.signal);
         for (const assignment of jobs) this.#begin(new Job(this.#context as JobContext, unstarted(assignment)));
       } catch (error) {

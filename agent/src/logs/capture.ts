@@ -1,10 +1,20 @@
 import { EventEmitter } from "node:events";
-import { closeSync, constants, fstatSync, ftruncateSync, openSync, readFileSync, readSync, writeFileSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  readSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { open, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { makeFifo, setPipeSize, splicePipe } from "@mags/kit";
 import type { LogEnd, LogSource } from "@mags/protocol";
-import { decodeRecord, encodeRecord, type IndexRecord, RECORD_BYTES } from "./files.ts";
+import { decodeRecord, encodeRecord, type IndexRecord, LIMIT_MARK, RECORD_BYTES } from "./files.ts";
 import { Ticker } from "./ticker.ts";
 
 /** What a pipe may hold while nobody reads, `bytes`; the most that the kernel gives by default */
@@ -107,7 +117,9 @@ export class LogCapture extends EventEmitter<{ data: []; end: [] }> {
     while (this.drain());
     if (this.truncated) {
       const { stdout, stderr } = this.#dropped;
-      this.system(`output dropped at the log limit of ${this.#limit} bytes: ${stdout} bytes of stdout, ${stderr} bytes of stderr`);
+      this.system(
+        `${LIMIT_MARK} of ${this.#limit} bytes: dropped ${stdout} bytes of stdout, ${stderr} bytes of stderr`,
+      );
     }
     const bytes = { stdout: this.#sources.stdout.size, stderr: this.#sources.stderr.size };
     const path = join(this.#dir, "end.json");
@@ -148,7 +160,7 @@ export class LogCapture extends EventEmitter<{ data: []; end: [] }> {
   #drop(stream: Stream): boolean {
     const count = splicePipe(this.#pipes[stream], this.#null, 0, PIPE_BYTES);
     if (count === 0) return false;
-    if (!this.truncated) this.system(`log limit of ${this.#limit} bytes reached: further output is dropped`);
+    if (!this.truncated) this.system(`${LIMIT_MARK} of ${this.#limit} bytes reached: further output is dropped`);
     this.#dropped[stream] += count;
     writeFileSync(join(this.#dir, "dropped.json"), JSON.stringify(this.#dropped));
     return true;

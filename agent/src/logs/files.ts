@@ -14,6 +14,9 @@ export interface IndexRecord {
   length: number;
 }
 
+/** Beginning of the system lines that tell of dropped output */
+export const LIMIT_MARK = "log limit";
+
 /** Size of a record in the index file, `bytes` */
 export const RECORD_BYTES = 32;
 

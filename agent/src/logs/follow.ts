@@ -38,7 +38,9 @@ export type Followed = { cursor: string; entry: LogEntry } | { end: LogEnd };
  * Yields a log's entries as they come, and its end as the last thing. `live` is the capture that writes it, or undefined
  * when none does. Returns early when `signal` is aborted, or when the log is not ended and nobody writes it any more.
  */
-export async function* followLogs(place: LogPlace & { live?: LogCapture | undefined; signal: AbortSignal }): AsyncGenerator<Followed> {
+export async function* followLogs(
+  place: LogPlace & { live?: LogCapture | undefined; signal: AbortSignal },
+): AsyncGenerator<Followed> {
   const { dir, after, live, signal } = place;
   const reader = await LogReader.open(dir, after);
   try {
@@ -46,7 +48,11 @@ export async function* followLogs(place: LogPlace & { live?: LogCapture | undefi
       const changed = nextChange(live, signal);
       const end = await readEnd(dir);
       let count = 0;
-      for (let batch = await reader.next(BATCH, end !== null); batch.length > 0; batch = await reader.next(BATCH, end !== null)) {
+      for (
+        let batch = await reader.next(BATCH, end !== null);
+        batch.length > 0;
+        batch = await reader.next(BATCH, end !== null)
+      ) {
         count += batch.length;
         yield* batch;
         if (signal.aborted) return;

@@ -2,7 +2,7 @@ import { isUtf8 } from "node:buffer";
 import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
 import type { LogEntry, LogSource } from "@mags/protocol";
-import { decodeRecord, type IndexRecord, RECORD_BYTES } from "./files.ts";
+import { decodeRecord, type IndexRecord, LIMIT_MARK, RECORD_BYTES } from "./files.ts";
 
 /** Positions delivered per source. */
 export type Positions = Record<LogSource, number>;
@@ -43,7 +43,11 @@ export class LogReader {
   static async open(dir: string, after?: string): Promise<LogReader> {
     const file = (name: string) => open(join(dir, name), "r");
     const [stdout, stderr, system, index] = await Promise.all(["stdout", "stderr", "system", "index"].map(file));
-    return new LogReader({ stdout, stderr, system } as Record<LogSource, FileHandle>, index as FileHandle, parseCursor(after));
+    return new LogReader(
+      { stdout, stderr, system } as Record<LogSource, FileHandle>,
+      index as FileHandle,
+      parseCursor(after),
+    );
   }
 
   /** The place after what was delivered. */
@@ -64,7 +68,8 @@ export class LogReader {
         if (out.length >= limit && position < records.length - 1) break;
       }
     }
-    if (flush && out.length < limit) for (const source of ["stdout", "stderr", "system"] as const) await this.#rest(source, out);
+    if (flush && out.length < limit)
+      for (const source of ["stdout", "stderr", "system"] as const) await this.#rest(source, out);
     return out;
   }
 
@@ -115,12 +120,18 @@ export class LogReader {
     return buffer.subarray(0, bytesRead);
   }
 
-  #emit(source: LogSource, line: Buffer, newline: boolean, time: number, out: { entry: LogEntry; cursor: string }[]): void {
+  #emit(
+    source: LogSource,
+    line: Buffer,
+    newline: boolean,
+    time: number,
+    out: { entry: LogEntry; cursor: string }[],
+  ): void {
     const text = isUtf8(line);
     const bytes = line.length + (newline ? 1 : 0);
     const entry: LogEntry = {
       timestamp: new Date(time).toISOString(),
-      level: source === "stderr" ? "error" : "info",
+      level: levelOf(source, line),
       source,
       message: line.toString(text ? "utf8" : "base64"),
       offset: this.#at[source],
@@ -131,4 +142,10 @@ export class LogReader {
     this.#at[source] += bytes;
     out.push({ entry, cursor: this.cursor });
   }
+}
+
+/** System lines about lost output are warnings, which clients show without being asked. */
+function levelOf(source: LogSource, line: Buffer): LogEntry["level"] {
+  if (source === "stderr") return "error";
+  return source === "system" && line.toString("latin1").startsWith(LIMIT_MARK) ? "warn" : "info";
 }

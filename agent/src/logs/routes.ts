@@ -37,7 +37,13 @@ export function logRoutes(app: FastifyInstance, options: { find(id: string): Log
 async function stream(reply: FastifyReply, entries: AsyncGenerator<Followed>, signal: AbortSignal): Promise<void> {
   // The first look decides between an error answer and a stream.
   let next = entries.next();
-  const early = await Promise.race([next.then(() => undefined, (error: unknown) => error), pause()]);
+  const early = await Promise.race([
+    next.then(
+      () => undefined,
+      (error: unknown) => error,
+    ),
+    pause(),
+  ]);
   if (early) throw early;
   reply.hijack();
   const { raw } = reply;

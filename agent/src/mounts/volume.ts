@@ -35,7 +35,16 @@ export class Volumes {
       await mkdir(join(skeleton, "root", "work"), { mode: 0o755 });
       const image = join(skeleton, "image");
       // No journal: what an ephemeral disk holds is not needed after a crash, and the copy stays small.
-      const options = ["-q", "-F", "-m", "0", "-O", "^has_journal", "-E", "lazy_itable_init=1,nodiscard,root_owner=0:0"];
+      const options = [
+        "-q",
+        "-F",
+        "-m",
+        "0",
+        "-O",
+        "^has_journal",
+        "-E",
+        "lazy_itable_init=1,nodiscard,root_owner=0:0",
+      ];
       await run("mkfs.ext4", [...options, "-d", join(skeleton, "root"), image, `${megabytes}m`]);
       await rename(image, path);
     } finally {

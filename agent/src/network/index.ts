@@ -145,7 +145,8 @@ export class Network {
     const slot = this.#slot(number);
     try {
       await this.#run("ip", ["-batch", "-"], slotBatch(slot, this.#names + number));
-      if (this.#resolvers.loopback) await this.#run("sysctl", ["-qw", `net.ipv4.conf.${slot.hostInterface}.route_localnet=1`]);
+      if (this.#resolvers.loopback)
+        await this.#run("sysctl", ["-qw", `net.ipv4.conf.${slot.hostInterface}.route_localnet=1`]);
     } catch (error) {
       await this.#remove([number]).catch((cause) => this.#options.logger.warn({ err: cause }, "half a network stays"));
       throw error;

@@ -77,7 +77,13 @@ export class Pool {
   status(): z.infer<typeof PoolStatus> {
     const idle = this.#idle.length;
     const { min, max } = this.#options;
-    return { idle_vms: idle, busy_vms: this.#busy, total_vms: idle + this.#busy, min_pool_size: min, max_pool_size: max };
+    return {
+      idle_vms: idle,
+      busy_vms: this.#busy,
+      total_vms: idle + this.#busy,
+      min_pool_size: min,
+      max_pool_size: max,
+    };
   }
 
   /** Resolves when the pool holds what it should. */
@@ -113,7 +119,9 @@ export class Pool {
   #recycle(): void {
     if (this.#target > this.#options.min) this.#target--;
     const spare = this.#idle.length > this.#target ? this.#idle.pop() : undefined;
-    spare?.destroy().catch((error) => this.#options.logger.warn({ err: error }, "a spare sandbox could not be removed"));
+    spare
+      ?.destroy()
+      .catch((error) => this.#options.logger.warn({ err: error }, "a spare sandbox could not be removed"));
   }
 }
 

@@ -29,7 +29,9 @@ export function addJobs(program: Command): void {
     .action(async (id: string, { json }) => {
       const job = await client().status(id);
       const rows = Object.entries(job).filter(([, value]) => value !== null && typeof value !== "object");
-      process.stdout.write(json ? `${JSON.stringify(job)}\n` : rows.map(([key, value]) => `${key.padEnd(20)} ${value}\n`).join(""));
+      process.stdout.write(
+        json ? `${JSON.stringify(job)}\n` : rows.map(([key, value]) => `${key.padEnd(20)} ${value}\n`).join(""),
+      );
     });
 
   program
@@ -79,7 +81,9 @@ export function addJobs(program: Command): void {
 
 async function printLogs(id: string, flags: { follow?: boolean; json?: boolean }): Promise<void> {
   const mags = client();
-  const items = flags.follow ? mags.followLogs(id) : (await mags.logs(id)).map((entry) => ({ type: "entry" as const, ...entry }));
+  const items = flags.follow
+    ? mags.followLogs(id)
+    : (await mags.logs(id)).map((entry) => ({ type: "entry" as const, ...entry }));
   for await (const item of items) {
     if (flags.json) process.stdout.write(`${JSON.stringify(item)}\n`);
     else if (item.type === "entry" && item.source === "stdout") process.stdout.write(entryBytes(item));
@@ -88,12 +92,21 @@ async function printLogs(id: string, flags: { follow?: boolean; json?: boolean }
   }
 }
 
-const colours: Record<string, (text: string) => string> = { completed: pc.green, running: pc.cyan, error: pc.red, stopped: pc.yellow };
+const colours: Record<string, (text: string) => string> = {
+  completed: pc.green,
+  running: pc.cyan,
+  error: pc.red,
+  stopped: pc.yellow,
+};
 
-function table(jobs: { request_id: string; name: string; status: string; exit_code: number | null; created_at: string }[]): string {
+function table(
+  jobs: { request_id: string; name: string; status: string; exit_code: number | null; created_at: string }[],
+): string {
   if (jobs.length === 0) return "no jobs yet; start one with: mags run 'echo hello'\n";
   const line = (id: string, name: string, status: string, exit: string, created: string) =>
     `${id.padEnd(36)}  ${name.padEnd(24)}  ${(colours[status.trim()] ?? String)(status.padEnd(9))}  ${exit.padStart(4)}  ${created}\n`;
-  const rows = jobs.map((job) => line(job.request_id, job.name, job.status, String(job.exit_code ?? ""), job.created_at));
+  const rows = jobs.map((job) =>
+    line(job.request_id, job.name, job.status, String(job.exit_code ?? ""), job.created_at),
+  );
   return pc.bold(line("ID", "NAME", "STATUS", "EXIT", "CREATED")) + rows.join("");
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
-import type { Command } from "commander";
 import { entryBytes, type Mags, type RunOptions } from "@mags/sdk";
+import type { Command } from "commander";
 import pc from "picocolors";
 import { client } from "../config.ts";
 import { exitCodes } from "../exit-codes.ts";
@@ -43,7 +43,10 @@ export function addRun(program: Command): void {
     .option("-d, --detach", "print the job's id and return at once")
     .option("--verbose", "show what Mags says about the job, on standard error")
     .option("--json", "print the job as JSON when it has ended")
-    .addHelpText("after", "\nExample:\n  mags run 'echo out; echo err >&2; exit 3'\n\nExit codes: the script's own; 124 time limit, 125 not run, 130 stopped.")
+    .addHelpText(
+      "after",
+      "\nExample:\n  mags run 'echo out; echo err >&2; exit 3'\n\nExit codes: the script's own; 124 time limit, 125 not run, 130 stopped.",
+    )
     .action(run);
 }
 
@@ -51,7 +54,9 @@ async function run(words: string[], flags: Flags): Promise<void> {
   const mags = client();
   const job = await mags.run(readScript(words, flags.file), toOptions(flags));
   if (flags.detach) {
-    process.stdout.write(flags.json ? `${JSON.stringify({ request_id: job.requestId, name: job.name })}\n` : `${job.requestId}\n`);
+    process.stdout.write(
+      flags.json ? `${JSON.stringify({ request_id: job.requestId, name: job.name })}\n` : `${job.requestId}\n`,
+    );
     return;
   }
   stopOnInterrupt(mags, job.requestId);
@@ -71,7 +76,11 @@ function exitCodeOf(job: { status: string; reason: string | null; exit_code: num
 async function stream(mags: Mags, id: string, flags: Flags): Promise<void> {
   const done = new AbortController();
   // A persistent job's log goes on with its machine; its script's end is in the status.
-  if (flags.persistent) mags.wait(id).then(() => setTimeout(() => done.abort(), 200), () => done.abort());
+  if (flags.persistent)
+    mags.wait(id).then(
+      () => setTimeout(() => done.abort(), 200),
+      () => done.abort(),
+    );
   for await (const item of mags.followLogs(id, { signal: done.signal })) {
     if (item.type === "end") return;
     if (item.source !== "system") {

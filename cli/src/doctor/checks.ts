@@ -44,7 +44,9 @@ async function node(): Promise<Check> {
 }
 
 async function root(): Promise<Check> {
-  return process.getuid?.() === 0 ? ok("root", "yes") : missing("root", "no", "the node makes namespaces and mounts: run it as root");
+  return process.getuid?.() === 0
+    ? ok("root", "yes")
+    : missing("root", "no", "the node makes namespaces and mounts: run it as root");
 }
 
 async function program(file: string, args: string[], name: string, remedy: string, optional = false): Promise<Check> {
@@ -80,10 +82,24 @@ async function container(): Promise<Check> {
     const script = `[ ! -d /sys/fs/cgroup/unified ] || mount -t tmpfs none /sys/fs/cgroup/unified
 exec crun --root "$1/state" --cgroup-manager=cgroupfs run --bundle "$1" "$2"`;
     const started = performance.now();
-    await run("unshare", ["--mount", "--propagation", "slave", "sh", "-c", script, "sh", bundle, `doctor-${process.pid}`]);
+    await run("unshare", [
+      "--mount",
+      "--propagation",
+      "slave",
+      "sh",
+      "-c",
+      script,
+      "sh",
+      bundle,
+      `doctor-${process.pid}`,
+    ]);
     return ok("container", `crun runs the base image (${Math.round(performance.now() - started)} ms)`);
   } catch (error) {
-    return missing("container", firstLine((error as Error).message), "see docs/limitations.md for what the kernel must offer");
+    return missing(
+      "container",
+      firstLine((error as Error).message),
+      "see docs/limitations.md for what the kernel must offer",
+    );
   } finally {
     await rm(bundle, { recursive: true, force: true });
   }
@@ -99,7 +115,8 @@ async function cgroups(): Promise<Check> {
   const entries = await readdir("/sys/fs/cgroup").catch(() => [] as string[]);
   if (entries.includes("cgroup.controllers")) return ok("cgroups", "v2");
   const needed = ["cpu", "memory", "pids"].filter((name) => !entries.includes(name));
-  if (needed.length > 0) return missing("cgroups", `no ${needed.join(", ")} controller`, "boot with cgroup v2, or mount these controllers");
+  if (needed.length > 0)
+    return missing("cgroups", `no ${needed.join(", ")} controller`, "boot with cgroup v2, or mount these controllers");
   return ok("cgroups", entries.includes("unified") ? "v1 with an empty v2 tree (hybrid)" : "v1");
 }
 
@@ -111,7 +128,11 @@ async function reflink(): Promise<Check> {
     await run("cp", ["--reflink=always", join(dir, "a"), join(dir, "b")]);
     return ok("reflinks", `${dataDir} shares extents between copies`);
   } catch {
-    return warn("reflinks", `${dataDir} copies whole files`, "put MAGS_DATA_DIR on XFS or btrfs for faster disks; not needed");
+    return warn(
+      "reflinks",
+      `${dataDir} copies whole files`,
+      "put MAGS_DATA_DIR on XFS or btrfs for faster disks; not needed",
+    );
   } finally {
     await rm(dir, { recursive: true, force: true });
   }
@@ -125,11 +146,16 @@ async function image(): Promise<Check> {
 async function disk(): Promise<Check> {
   const { bavail, bsize } = await statfs(dataDir).catch(() => statfs("/"));
   const free = Math.floor((bavail * bsize) / 1024 ** 3);
-  return free >= 10 ? ok("disk", `${free} GiB free`) : warn("disk", `${free} GiB free`, "sandboxes of 2 GiB each need more room");
+  return free >= 10
+    ? ok("disk", `${free} GiB free`)
+    : warn("disk", `${free} GiB free`, "sandboxes of 2 GiB each need more room");
 }
 
 async function port(): Promise<Check> {
-  const healthy = await fetch(`${apiUrl}/healthz`).then((response) => response.ok, () => false);
+  const healthy = await fetch(`${apiUrl}/healthz`).then(
+    (response) => response.ok,
+    () => false,
+  );
   if (healthy) return ok("API", `${apiUrl} answers`);
   const colon = listen.lastIndexOf(":");
   const taken = await new Promise<boolean>((resolve) => {
@@ -140,4 +166,8 @@ async function port(): Promise<Check> {
   return ok("API", `${listen} is free; no server runs there yet`);
 }
 
-const exists = (path: string) => access(path).then(() => true, () => false);
+const exists = (path: string) =>
+  access(path).then(
+    () => true,
+    () => false,
+  );

@@ -13,8 +13,16 @@ const EXIT_CODE = 33;
  * writes 0x10 to QEMU's exit device.
  */
 export async function probeKvm(): Promise<Probe> {
-  const there = await access("/dev/kvm").then(() => true, () => false);
-  if (!there) return { works: false, reason: "no /dev/kvm", remedy: "enable virtualisation in the firmware or the cloud's settings" };
+  const there = await access("/dev/kvm").then(
+    () => true,
+    () => false,
+  );
+  if (!there)
+    return {
+      works: false,
+      reason: "no /dev/kvm",
+      remedy: "enable virtualisation in the firmware or the cloud's settings",
+    };
   const dir = await mkdtemp("/run/mags-kvm-");
   try {
     const sector = Buffer.alloc(512);
@@ -23,15 +31,33 @@ export async function probeKvm(): Promise<Probe> {
     sector.writeUInt16LE(0xaa55, 510);
     const disk = join(dir, "boot");
     await writeFile(disk, sector);
-    const args = ["-accel", "kvm", "-display", "none", "-nodefaults", "-no-user-config", "-m", "16", "-device", "isa-debug-exit,iobase=0x501"];
+    const args = [
+      "-accel",
+      "kvm",
+      "-display",
+      "none",
+      "-nodefaults",
+      "-no-user-config",
+      "-m",
+      "16",
+      "-device",
+      "isa-debug-exit,iobase=0x501",
+    ];
     const result = await spawn("qemu-system-x86_64", [...args, "-drive", `file=${disk},format=raw,if=ide`], {
       reject: false,
       timeout: TIMEOUT_MS,
     });
     if (result.exitCode === EXIT_CODE) return { works: true };
-    if (result.code === "ENOENT") return { works: false, reason: "not tried: QEMU is not installed", remedy: "apt-get install qemu-system-x86" };
-    const said = result.timedOut ? "the guest did not run" : (result.stderr || `exit code ${result.exitCode}`).split("\n")[0];
-    return { works: false, reason: `/dev/kvm is there, but ${said}`, remedy: "containers are used instead; VMs would be emulated" };
+    if (result.code === "ENOENT")
+      return { works: false, reason: "not tried: QEMU is not installed", remedy: "apt-get install qemu-system-x86" };
+    const said = result.timedOut
+      ? "the guest did not run"
+      : (result.stderr || `exit code ${result.exitCode}`).split("\n")[0];
+    return {
+      works: false,
+      reason: `/dev/kvm is there, but ${said}`,
+      remedy: "containers are used instead; VMs would be emulated",
+    };
   } finally {
     await rm(dir, { recursive: true, force: true });
   }

@@ -63,8 +63,14 @@ export function bindIdmapped(source: string, target: string, usernsFd: number): 
     const attr = Buffer.alloc(32);
     attr.writeBigUInt64LE(MOUNT_ATTR_IDMAP, 0);
     attr.writeBigUInt64LE(BigInt(usernsFd), 24);
-    check(Number(mountSetattr(NR.mount_setattr, tree, "", AT_EMPTY_PATH, attr, attr.length)), `mount_setattr ${source}`);
-    check(Number(moveMount(NR.move_mount, tree, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH)), `move_mount ${target}`);
+    check(
+      Number(mountSetattr(NR.mount_setattr, tree, "", AT_EMPTY_PATH, attr, attr.length)),
+      `mount_setattr ${source}`,
+    );
+    check(
+      Number(moveMount(NR.move_mount, tree, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH)),
+      `move_mount ${target}`,
+    );
   } finally {
     close(tree);
   }

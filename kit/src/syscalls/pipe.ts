@@ -3,7 +3,9 @@ import koffi from "koffi";
 import { SyscallError } from "./mount.ts";
 
 const libc = koffi.load("libc.so.6");
-const spliceCall = libc.func("long splice(int from, void *fromOffset, int to, int64_t *toOffset, size_t length, unsigned int flags)");
+const spliceCall = libc.func(
+  "long splice(int from, void *fromOffset, int to, int64_t *toOffset, size_t length, unsigned int flags)",
+);
 const fcntl = libc.func("int fcntl(int fd, int command, int value)");
 const mkfifo = libc.func("int mkfifo(str path, unsigned int mode)");
 

@@ -24,13 +24,26 @@ const utf8 = new TextEncoder();
 
 export const Environment = z
   .record(
-    z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "is no valid variable name: use letters, digits and _, not starting with a digit"),
-    z.string().max(128 * 1024).refine((v) => !v.includes("\0"), "must not contain a NUL character"),
+    z
+      .string()
+      .regex(
+        /^[A-Za-z_][A-Za-z0-9_]*$/,
+        "is no valid variable name: use letters, digits and _, not starting with a digit",
+      ),
+    z
+      .string()
+      .max(128 * 1024)
+      .refine((v) => !v.includes("\0"), "must not contain a NUL character"),
   )
-  .refine((e) => Object.keys(e).length <= jobLimits.environmentEntries, `has more than ${jobLimits.environmentEntries} variables`)
+  .refine(
+    (e) => Object.keys(e).length <= jobLimits.environmentEntries,
+    `has more than ${jobLimits.environmentEntries} variables`,
+  )
   .describe("Environment variables of the script");
 
-export const Isolation = z.enum(["container", "vm"]).describe("The weakest isolation the job accepts; refused where it cannot be had");
+export const Isolation = z
+  .enum(["container", "vm"])
+  .describe("The weakest isolation the job accepts; refused where it cannot be had");
 
 /** Body of `POST /mags-jobs`. */
 export const CreateJob = z
@@ -38,7 +51,10 @@ export const CreateJob = z
     script: z
       .string()
       .min(1, "must not be empty")
-      .refine((s) => utf8.encode(s).length <= jobLimits.scriptBytes, "is larger than 1 MiB: upload the data as a file, or fetch it in the script")
+      .refine(
+        (s) => utf8.encode(s).length <= jobLimits.scriptBytes,
+        "is larger than 1 MiB: upload the data as a file, or fetch it in the script",
+      )
       .refine((s) => !s.includes("\0"), "must not contain a NUL character")
       .describe("Shell script; run by /bin/sh as root in /root"),
     type: z.enum(["inline"]).default("inline").describe("How the script is given"),
@@ -46,18 +62,47 @@ export const CreateJob = z
     persistent: z.boolean().default(false).describe("Keep the machine after the script has ended"),
     ephemeral: z.boolean().default(false).describe("Keep nothing; fastest"),
     no_sleep: z.boolean().default(false).describe("Never sleep when idle (needs persistent)"),
-    idle_minutes: z.number().min(0).max(7 * 24 * 60).optional().describe("Minutes without use after which a persistent machine sleeps"),
-    startup_command: z.string().max(64 * 1024).optional().describe("Run when a sleeping machine wakes"),
+    idle_minutes: z
+      .number()
+      .min(0)
+      .max(7 * 24 * 60)
+      .optional()
+      .describe("Minutes without use after which a persistent machine sleeps"),
+    startup_command: z
+      .string()
+      .max(64 * 1024)
+      .optional()
+      .describe("Run when a sleeping machine wakes"),
     environment: Environment.default({}),
-    timeout: z.number().int().min(1).max(jobLimits.timeoutMax).default(jobLimits.timeoutDefault).describe("Time the script may run, in seconds"),
+    timeout: z
+      .number()
+      .int()
+      .min(1)
+      .max(jobLimits.timeoutMax)
+      .default(jobLimits.timeoutDefault)
+      .describe("Time the script may run, in seconds"),
     vcpus: z.number().min(0.1).max(jobLimits.vcpusMax).default(jobLimits.vcpusDefault).describe("CPU limit"),
-    memory_mb: z.number().int().min(jobLimits.memoryMbMin).max(jobLimits.memoryMbMax).default(jobLimits.memoryMbDefault).describe("Memory limit, in MiB"),
-    disk_gb: z.number().min(0.1).max(jobLimits.diskGbMax).default(jobLimits.diskGbDefault).describe("Size of the machine's writable disk, in GiB"),
+    memory_mb: z
+      .number()
+      .int()
+      .min(jobLimits.memoryMbMin)
+      .max(jobLimits.memoryMbMax)
+      .default(jobLimits.memoryMbDefault)
+      .describe("Memory limit, in MiB"),
+    disk_gb: z
+      .number()
+      .min(0.1)
+      .max(jobLimits.diskGbMax)
+      .default(jobLimits.diskGbDefault)
+      .describe("Size of the machine's writable disk, in GiB"),
     rootfs_type: z.string().max(64).optional().describe("Image name; the base image if absent"),
     isolation: Isolation.optional(),
   })
   .refine((j) => !j.no_sleep || j.persistent, { path: ["no_sleep"], message: "needs persistent: true" })
-  .refine((j) => !(j.ephemeral && j.persistent), { path: ["ephemeral"], message: "cannot be combined with persistent: true" });
+  .refine((j) => !(j.ephemeral && j.persistent), {
+    path: ["ephemeral"],
+    message: "cannot be combined with persistent: true",
+  });
 export type CreateJob = z.infer<typeof CreateJob>;
 
 /** Answer of `POST /mags-jobs`, status 202. */
@@ -82,7 +127,13 @@ export const RanBy = z.object({
   }),
   image: z.string(),
   image_digest: z.string().describe("sha256 of the image"),
-  limits: z.object({ vcpus: z.number(), memory_mb: z.number(), disk_gb: z.number(), pids: z.number(), timeout: z.number() }),
+  limits: z.object({
+    vcpus: z.number(),
+    memory_mb: z.number(),
+    disk_gb: z.number(),
+    pids: z.number(),
+    timeout: z.number(),
+  }),
   machine: z.string().describe("Id of the sandbox; equals vm_id"),
 });
 export type RanBy = z.infer<typeof RanBy>;
@@ -98,7 +149,12 @@ export const Job = z.object({
   exit_code: z.number().int().nullable().describe("Exit code of the script; 128+n when signal n ended it"),
   signal: z.string().nullable(),
   error: z.string().nullable().describe("Why the status is error"),
-  reason: z.string().nullable().describe("Machine-readable reason of a final status: exited, timeout, out_of_memory, stopped, node_lost, start_failed, …"),
+  reason: z
+    .string()
+    .nullable()
+    .describe(
+      "Machine-readable reason of a final status: exited, timeout, out_of_memory, stopped, node_lost, start_failed, …",
+    ),
   persistent: z.boolean(),
   no_sleep: z.boolean(),
   startup_command: z.string().nullable(),
@@ -115,7 +171,12 @@ export const Job = z.object({
 export type Job = z.infer<typeof Job>;
 
 export const JobStatusQuery = z.object({
-  wait: z.coerce.number().min(0).max(60).optional().describe("Hold the answer until the script has ended, at most this many seconds"),
+  wait: z.coerce
+    .number()
+    .min(0)
+    .max(60)
+    .optional()
+    .describe("Hold the answer until the script has ended, at most this many seconds"),
 });
 
 export const ListJobsQuery = z.object({
@@ -134,7 +195,14 @@ export const JobList = z.object({
 
 /** Body of `PATCH /mags-jobs/:id`. */
 export const UpdateJob = z
-  .strictObject({ startup_command: z.string().max(64 * 1024).nullable().optional(), no_sleep: z.boolean().optional() })
+  .strictObject({
+    startup_command: z
+      .string()
+      .max(64 * 1024)
+      .nullable()
+      .optional(),
+    no_sleep: z.boolean().optional(),
+  })
   .refine((u) => Object.keys(u).length > 0, "names nothing to change: send startup_command or no_sleep");
 export type UpdateJob = z.infer<typeof UpdateJob>;
 

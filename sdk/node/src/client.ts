@@ -69,7 +69,10 @@ export class Mags {
   }
 
   /** Starts a job and returns at once. */
-  async run(script: string, options: RunOptions = {}): Promise<{ requestId: string; name: string; status: Job["status"] }> {
+  async run(
+    script: string,
+    options: RunOptions = {},
+  ): Promise<{ requestId: string; name: string; status: Job["status"] }> {
     const { noSleep, startupCommand, memoryMb, diskGb, rootfsType, signal, ...same } = options;
     const body = {
       script,
@@ -80,7 +83,10 @@ export class Mags {
       disk_gb: diskGb,
       rootfs_type: rootfsType,
     };
-    const answer = await this.#json<{ request_id: string; name: string; status: Job["status"] }>("POST", "/mags-jobs", { body, signal });
+    const answer = await this.#json<{ request_id: string; name: string; status: Job["status"] }>("POST", "/mags-jobs", {
+      body,
+      signal,
+    });
     return { requestId: answer.request_id, name: answer.name, status: answer.status };
   }
 
@@ -91,7 +97,10 @@ export class Mags {
     const logs = await this.logs(requestId);
     const text = (source: string) => {
       const decoder = new TextDecoder();
-      return logs.filter((entry) => entry.source === source).map((entry) => decoder.decode(entryBytes(entry), { stream: true })).join("");
+      return logs
+        .filter((entry) => entry.source === source)
+        .map((entry) => decoder.decode(entryBytes(entry), { stream: true }))
+        .join("");
     };
     return {
       requestId,
@@ -120,7 +129,10 @@ export class Mags {
   status(id: string, options: { wait?: number; signal?: AbortSignal | undefined } = {}): Promise<Job> {
     const query = options.wait === undefined ? "" : `?wait=${options.wait}`;
     const timeout = this.#http.timeout + (options.wait ?? 0);
-    return this.#json("GET", `/mags-jobs/${encodeURIComponent(id)}/status${query}`, { timeout, signal: options.signal });
+    return this.#json("GET", `/mags-jobs/${encodeURIComponent(id)}/status${query}`, {
+      timeout,
+      signal: options.signal,
+    });
   }
 
   /** The log as far as it goes, page by page put together. */
@@ -159,7 +171,13 @@ export class Mags {
     return this.#json("PATCH", `/mags-jobs/${encodeURIComponent(id)}`, { body });
   }
 
-  poolStatus(): Promise<{ idle_vms: number; busy_vms: number; total_vms: number; min_pool_size: number; max_pool_size: number }> {
+  poolStatus(): Promise<{
+    idle_vms: number;
+    busy_vms: number;
+    total_vms: number;
+    min_pool_size: number;
+    max_pool_size: number;
+  }> {
     return this.#json("GET", "/mags-jobs/pool-status");
   }
 

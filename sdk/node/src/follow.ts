@@ -23,7 +23,10 @@ export async function* followLogs(
   let alive = Date.now();
   while (!options.signal?.aborted) {
     try {
-      const headers: Record<string, string> = { accept: "text/event-stream", ...(cursor ? { "last-event-id": cursor } : {}) };
+      const headers: Record<string, string> = {
+        accept: "text/event-stream",
+        ...(cursor ? { "last-event-id": cursor } : {}),
+      };
       const path = `/mags-jobs/${encodeURIComponent(id)}/logs?follow=1`;
       const response = await call(http, "GET", path, { headers, signal: options.signal, timeout: 24 * 3600 });
       for await (const event of parseEvents(response.body as unknown as AsyncIterable<Uint8Array>)) {

@@ -23,7 +23,12 @@ export interface CallOptions {
  * One API call, tried again with growing pauses where that is safe: reads always, POSTs because each carries an
  * Idempotency-Key. Throws MagsError.
  */
-export async function call(http: HttpOptions, method: string, path: string, options: CallOptions = {}): Promise<Response> {
+export async function call(
+  http: HttpOptions,
+  method: string,
+  path: string,
+  options: CallOptions = {},
+): Promise<Response> {
   const headers: Record<string, string> = { accept: "application/json", ...options.headers };
   if (http.apiToken) headers.authorization = `Bearer ${http.apiToken}`;
   if (options.body !== undefined) headers["content-type"] = "application/json";
@@ -49,7 +54,12 @@ async function attemptOnce(
   const limit = AbortSignal.timeout((options.timeout ?? http.timeout) * 1000);
   const signal = options.signal ? AbortSignal.any([options.signal, limit]) : limit;
   try {
-    return await fetch(`${http.apiUrl}/api/v1${path}`, { method, headers: options.headers, body: options.body, signal });
+    return await fetch(`${http.apiUrl}/api/v1${path}`, {
+      method,
+      headers: options.headers,
+      body: options.body,
+      signal,
+    });
   } catch (error) {
     return error as Error;
   }

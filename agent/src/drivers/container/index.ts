@@ -93,7 +93,9 @@ export class ContainerDriver implements Driver {
       await writeRecord(dir, full);
       return new ContainerSandbox(full, this.#runtime, dir, cleanup);
     } catch (error) {
-      await cleanup.run().catch((failure) => this.#options.logger.warn({ err: failure, id }, "clean-up after a failed start"));
+      await cleanup
+        .run()
+        .catch((failure) => this.#options.logger.warn({ err: failure, id }, "clean-up after a failed start"));
       throw error;
     }
   }

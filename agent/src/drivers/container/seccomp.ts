@@ -84,7 +84,11 @@ export function seccompProfile() {
       { names: ["clone"], action: allow, args: [arg(0, NAMESPACE_FLAGS, "SCMP_CMP_MASKED_EQ")] },
       { names: ["socket"], action: allow, args: [arg(0, AF_ALG, "SCMP_CMP_LT")] },
       { names: ["socket"], action: allow, args: [arg(0, AF_VSOCK, "SCMP_CMP_GT")] },
-      ...PERSONALITIES.map((value) => ({ names: ["personality"], action: allow, args: [arg(0, value, "SCMP_CMP_EQ")] })),
+      ...PERSONALITIES.map((value) => ({
+        names: ["personality"],
+        action: allow,
+        args: [arg(0, value, "SCMP_CMP_EQ")],
+      })),
     ],
   };
 }

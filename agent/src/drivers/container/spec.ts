@@ -1,6 +1,6 @@
-import { ID_COUNT } from "./userns.ts";
 import type { SandboxSize } from "../../sandbox/driver.ts";
 import { seccompProfile } from "./seccomp.ts";
+import { ID_COUNT } from "./userns.ts";
 
 /** Docker's set without those that mean nothing in a user namespace (MKNOD, NET_RAW, AUDIT_WRITE): enough for apt, pip and su. */
 const CAPABILITIES = [

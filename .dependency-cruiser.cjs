@@ -1,0 +1,72 @@
+/** The import rules: who may know whom. docs/architecture.md draws them. */
+const rule = (name, comment, from, to) => ({ name, comment, severity: "error", from, to });
+const tests = "\\.test\\.ts$|/testing/";
+
+module.exports = {
+  forbidden: [
+    rule("no-circular", "data flows one way", {}, { circular: true }),
+    rule(
+      "protocol-is-leaf",
+      "it runs in browsers too",
+      { path: "^protocol/src", pathNot: tests },
+      { pathNot: "^protocol/src|node_modules/zod" },
+    ),
+    rule(
+      "kit-is-leaf",
+      "tools know no product",
+      { path: "^kit/src" },
+      { path: "^(protocol|server|agent|sdk|cli|magsd)/" },
+    ),
+    rule("server-alone", "programs talk over HTTP", { path: "^server/src" }, { path: "^(agent|cli|magsd|sdk)/" }),
+    rule("agent-alone", "programs talk over HTTP", { path: "^agent/src" }, { path: "^(server|cli|magsd|sdk)/" }),
+    rule(
+      "only-server-touches-postgres",
+      "one owner of the truth",
+      { pathNot: "^(server/src|test)/" },
+      { path: "node_modules/(pg|kysely)/" },
+    ),
+    rule(
+      "only-kit-makes-syscalls",
+      "one place to review",
+      { pathNot: "^kit/src/syscalls/" },
+      { path: "node_modules/koffi/" },
+    ),
+    rule(
+      "one-door-to-processes",
+      "children are started by kit/src/run.ts",
+      { pathNot: "^kit/src/run\\.ts$" },
+      { path: "^(node:)?child_process$|node_modules/execa/" },
+    ),
+    rule(
+      "drivers-behind-contract",
+      "jobs know the contract only",
+      { path: "^agent/src/(sandbox|jobs|pool|logs|mounts|network)" },
+      { path: "^agent/src/drivers" },
+    ),
+    rule("clients-are-clients", "we use our own API", { path: "^(cli|sdk)/" }, { path: "^(server|agent|magsd)/" }),
+    rule(
+      "sdk-needs-nothing",
+      "types of the protocol only",
+      { path: "^sdk/node/src" },
+      { path: "node_modules|^(kit|protocol)/", dependencyTypesNot: ["type-only"] },
+    ),
+    rule("decisions-are-pure", "no clock, no I/O", { path: "/decide\\.ts$" }, { dependencyTypes: ["core"] }),
+    rule(
+      "tests-are-outside",
+      "nothing imports them",
+      { pathNot: "^(test|bench)/" },
+      { path: "^(test|bench|examples)/" },
+    ),
+  ],
+  options: {
+    doNotFollow: { path: "node_modules" },
+    exclude: { path: "(^|/)(dist|\\.tools)/" },
+    tsPreCompilationDeps: "specify",
+    tsConfig: { fileName: "tsconfig.json" },
+    enhancedResolveOptions: {
+      exportsFields: ["exports"],
+      conditionNames: ["import", "types", "default"],
+      extensions: [".ts", ".js", ".json"],
+    },
+  },
+};
