@@ -3,25 +3,10 @@ import type { Logger } from "@mags/kit";
 import { Kysely, PostgresDialect } from "kysely";
 import pg from "pg";
 import { migrate } from "./migrate.ts";
+import type { Database, Queryable, Statement } from "./queryable.ts";
 import type { Tables } from "./types.ts";
 
-/** What runs a statement: the pool, or one transaction. */
-export interface Queryable {
-  query<Row extends pg.QueryResultRow>(statement: Statement | string, values?: unknown[]): Promise<pg.QueryResult<Row>>;
-}
-
-/** A statement with a name is prepared once a connection; use it on the hot path. */
-export interface Statement {
-  name: string;
-  text: string;
-}
-
-export interface Database extends Queryable {
-  readonly kysely: Kysely<Tables>;
-  /** Runs `work` in one transaction; what it throws rolls back and passes on. */
-  transaction<T>(work: (tx: Queryable) => Promise<T>): Promise<T>;
-  close(): Promise<void>;
-}
+export type { Database, Queryable, Statement } from "./queryable.ts";
 
 /** PostgreSQL may be restarting after a crash: new connections are tried this long, `ms`. */
 const CONNECT_PATIENCE_MS = 5000;

@@ -19,10 +19,10 @@ export interface Identity {
 export async function chooseIdentity(): Promise<Identity> {
   const uid = process.getuid?.() ?? 0;
   if (uid !== 0) return { prefix: [], uid };
-  const namespace = ["unshare", "-U", `--map-user=${UNPRIVILEGED}`, `--map-group=${UNPRIVILEGED}`];
+  const mapping = ["-U", `--map-user=${UNPRIVILEGED}`, `--map-group=${UNPRIVILEGED}`];
   try {
-    await run(namespace[0]!, [...namespace.slice(1), "true"]);
-    return { prefix: namespace, uid: 0 };
+    await run("unshare", [...mapping, "true"]);
+    return { prefix: ["unshare", ...mapping], uid: 0 };
   } catch {
     return {
       prefix: ["setpriv", `--reuid=${UNPRIVILEGED}`, `--regid=${UNPRIVILEGED}`, "--clear-groups"],

@@ -1,6 +1,6 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Database, Queryable } from "./database.ts";
+import type { Database, Queryable } from "./queryable.ts";
 
 const DIRECTORY = join(import.meta.dirname, "migrations");
 /** Any constant will do; it must only differ from other users of advisory locks in the same database. */

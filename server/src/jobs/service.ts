@@ -86,7 +86,8 @@ export class Jobs {
       const { action, reason } = decideUpdate(row, change.no_sleep === true);
       if (action === "refuse") throw new ApiError("conflict", `${reason}: job ${row.id}`);
       const command = change.startup_command === undefined ? row.startup_command : change.startup_command;
-      return toJob(await updateJob(tx, row.id, command, change.no_sleep ?? row.no_sleep));
+      const updated = await updateJob(tx, row.id, command, change.no_sleep ?? row.no_sleep);
+      return toJob(updated ?? row);
     });
   }
 

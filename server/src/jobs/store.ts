@@ -276,14 +276,14 @@ export async function updateJob(
   id: string,
   startupCommand: string | null,
   noSleep: boolean,
-): Promise<JobRow> {
+): Promise<JobRow | undefined> {
   const { rows } = await tx.query<JobRow>(
     `UPDATE jobs SET startup_command = $2, no_sleep = $3,
        spec = jsonb_strip_nulls(spec || jsonb_build_object('startup_command', $2::text, 'no_sleep', $3::boolean))
      WHERE id = $1 RETURNING ${COLUMNS}`,
     [id, startupCommand, noSleep],
   );
-  return rows[0]!;
+  return rows[0];
 }
 
 /** Jobs whose lease ran out, with the database's clock: the only one all servers share. */
