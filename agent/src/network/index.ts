@@ -1,7 +1,7 @@
 import { readdir } from "node:fs/promises";
 import { type Cleanup, type Logger, RunError, run } from "@mags/kit";
-import { AddressRange, checkAllow, type EgressAllow } from "./addresses.ts";
-import { chooseResolvers, hostResolvers, type Resolvers } from "./resolvers.ts";
+import { AddressRange, type EgressAllow } from "./addresses.ts";
+import { chooseResolvers, hostResolvers, type Resolvers, resolvConf } from "./resolvers.ts";
 import { droppingTables, ruleset } from "./rules.ts";
 import { forgetNetns, type NetworkSlot, slotBatch } from "./slot.ts";
 
@@ -55,7 +55,7 @@ export class Network {
       interfaces: network.#interfaces,
       range: network.#range.cidr,
       resolvers: network.#resolvers,
-      allow: (options.allow ?? []).map((entry) => checkAllow(entry)),
+      allow: options.allow ?? [],
     });
     // Rules first: nothing is forwarded without them.
     await network.#run("nft", ["-f", "-"], rules);
@@ -69,7 +69,7 @@ export class Network {
 
   /** `/etc/resolv.conf` of a sandbox. */
   resolvConf(): string {
-    return `${this.#resolvers.nameservers.map((address) => `nameserver ${address}\n`).join("")}options timeout:2 attempts:3\n`;
+    return resolvConf(this.#resolvers);
   }
 
   /** A new network; its undo is on `cleanup`. */
@@ -161,16 +161,13 @@ export class Network {
       this.#run("ip", ["-o", "link", "show", "type", "veth"]),
       readdir(NETNS_DIR).catch(() => []),
     ]);
-    const linked = [...links.matchAll(new RegExp(`: ${this.#interfaces}(\\d+)@`, "g"))].map((match) =>
-      Number(match[1]),
-    );
-    const named = files
-      .filter((file) => file.startsWith(this.#names))
-      .map((file) => Number(file.slice(this.#names.length)));
+    const own = new Set([
+      ...numbersIn(links, `: ${this.#interfaces}`, "@"),
+      ...numbersIn(files.join("\n"), this.#names, "$"),
+    ]);
     const routed = [...routes.matchAll(/^([\d.]+) /gm)].flatMap(
-      (match) => this.#range.slotOf(match[1] as string) ?? [],
+      ([, address = ""]) => this.#range.slotOf(address) ?? [],
     );
-    const own = new Set([...linked, ...named]);
     this.#taken = new Set([...own, ...routed].filter((number) => !this.#used.has(number)));
     return own;
   }
@@ -205,3 +202,7 @@ export class Network {
     return run(command, rest, input === undefined ? {} : { stdin: "pipe", input });
   }
 }
+
+/** Numbers in `text` that stand between `before` and `after`. */
+const numbersIn = (text: string, before: string, after: string): number[] =>
+  [...text.matchAll(new RegExp(`${before}(\\d+)${after}`, "gm"))].map((match) => Number(match[1]));

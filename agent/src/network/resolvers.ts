@@ -21,6 +21,10 @@ export function chooseResolvers(configured: readonly string[], dns: string): Res
   return loopback ? { nameservers: [dns], loopback } : { nameservers: [] };
 }
 
+/** Text of `/etc/resolv.conf` inside. */
+export const resolvConf = ({ nameservers }: Resolvers): string =>
+  `${nameservers.map((address) => `nameserver ${address}\n`).join("")}options timeout:2 attempts:3\n`;
+
 /** The host's resolvers; behind the stub of systemd-resolved, those that the stub asks. */
 export async function hostResolvers(): Promise<string[]> {
   const lists = await Promise.all(["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"].map(nameserversOf));

@@ -1,4 +1,4 @@
-import type { EgressAllow } from "./addresses.ts";
+import { checkAllow, type EgressAllow } from "./addresses.ts";
 import type { Resolvers } from "./resolvers.ts";
 
 /**
@@ -42,7 +42,7 @@ export function ruleset({ table, interfaces, range, resolvers, allow }: RuleOpti
   const to = `oifname "${interfaces}*"`;
   const open = [
     ...(resolvers.loopback ? [] : resolvers.nameservers.map((address) => ({ address, port: 53 }))),
-    ...allow,
+    ...allow.map((entry) => checkAllow(entry)),
   ].map(({ address, port }) => `ip daddr ${address} meta l4proto { tcp, udp } th dport ${port} accept`);
   return `
 table inet ${table}

@@ -1,0 +1,87 @@
+import { parseArgs } from "node:util";
+import { Mags } from "@mags/sdk";
+import { config } from "./config.ts";
+import { bareCrun, type Contender, podman } from "./runtimes.ts";
+import { type Summary, summarise } from "./stats.ts";
+
+const HELP = `usage: npm run bench -- [run|node] [--runs N] [--json]
+  run   from POST to the final status of a job \`true\`, beside bare \`crun run\` and \`podman run\`, in turns
+  node  from POST to the output of the first \`node -v\`: N one at a time, then N at once
+Needs a running server (npm start) on this machine, and root.
+`;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { runs: { type: "string" }, json: { type: "boolean" }, help: { type: "boolean" } },
+});
+const mags = new Mags(config);
+
+async function benchRun(runs: number) {
+  const other = await podman();
+  if (typeof other === "string") process.stderr.write(`podman is left out: ${other}\n`);
+  const ours: Contender = { name: "mags", once: () => timed(() => waitFor("true")), close: async () => undefined };
+  const contenders = [ours, await bareCrun(), ...(typeof other === "string" ? [] : [other])];
+  const times = new Map(contenders.map(({ name }) => [name, [] as number[]]));
+  for (const contender of contenders) await contender.once();
+  // In turns, so that whatever else the machine does falls on all alike.
+  for (let round = 0; round < runs; round++) {
+    for (const contender of contenders) times.get(contender.name)?.push(await contender.once());
+  }
+  for (const contender of contenders) await contender.close();
+  const results = Object.fromEntries([...times].map(([name, list]) => [name, summarise(list)]));
+  const p50 = (name: string) => results[name]?.p50 ?? Number.NaN;
+  const ratios = { "mags / crun run": p50("mags") / p50("crun run"), "mags / podman run": p50("mags") / p50("podman run") };
+  return { results, ratios, aims: { "mags / crun run": 1.5, "mags / podman run": 0.3 } };
+}
+
+async function benchNode(runs: number) {
+  const serial: number[] = [];
+  for (let number = 0; number < runs; number++) serial.push(await timed(() => firstOutput("node -v")));
+  const burst = await Promise.all(Array.from({ length: runs }, () => timed(() => firstOutput("node -v"))));
+  const results = { "one at a time": summarise(serial), "all at once": summarise(burst) };
+  const { p50, p99 } = results["one at a time"];
+  return { results, ratios: { "p99 / p50, one at a time": p99 / p50 }, aims: { "p99 / p50, one at a time": 2 } };
+}
+
+async function waitFor(script: string): Promise<void> {
+  const { requestId } = await mags.run(script);
+  const job = await mags.wait(requestId);
+  if (job.status !== "completed") throw new Error(`the job ended as ${job.status}: ${job.error}`);
+}
+
+async function firstOutput(script: string): Promise<void> {
+  const { requestId } = await mags.run(script);
+  for await (const item of mags.followLogs(requestId)) if (item.type === "entry" && item.source === "stdout") return;
+  throw new Error("the job printed nothing");
+}
+
+async function timed(action: () => Promise<void>): Promise<number> {
+  const started = performance.now();
+  await action();
+  return performance.now() - started;
+}
+
+function print(report: { results: Record<string, Summary>; ratios: Record<string, number>; aims: Record<string, number> }) {
+  const ms = (value: number) => `${value.toFixed(1)} ms`.padStart(11);
+  for (const [name, { runs, p50, p95, p99 }] of Object.entries(report.results)) {
+    process.stdout.write(`${name.padEnd(16)} p50${ms(p50)}  p95${ms(p95)}  p99${ms(p99)}  (${runs} runs)\n`);
+  }
+  for (const [name, ratio] of Object.entries(report.ratios)) {
+    process.stdout.write(`${name.padEnd(28)} ${ratio.toFixed(2)}  (aim: at most ${report.aims[name]})\n`);
+  }
+}
+
+const scenario = positionals[0] ?? "run";
+if (values.help || !["run", "node"].includes(scenario)) {
+  process.stdout.write(HELP);
+  process.exit(values.help ? 0 : 2);
+}
+try {
+  const report = scenario === "run" ? await benchRun(Number(values.runs ?? 30)) : await benchNode(Number(values.runs ?? 100));
+  if (values.json) process.stdout.write(`${JSON.stringify(report)}\n`);
+  else print(report);
+} catch (error) {
+  process.stderr.write(`bench: ${(error as Error).message}\n`);
+  process.exit(1);
+}
+process.exit(0);

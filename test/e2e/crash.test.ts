@@ -1,0 +1,78 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { Mags } from "@mags/sdk";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { Daemon, untilEmpty } from "../harness/daemon.ts";
+
+let daemon: Daemon;
+let mags: Mags;
+
+beforeAll(async () => {
+  daemon = await Daemon.start();
+  mags = await daemon.client();
+});
+afterAll(() => daemon.remove());
+
+const PRINT_TEN = "for i in 1 2 3 4 5 6 7 8 9 10; do echo line $i; sleep 1; done";
+
+test("a job whose server is killed with -9 completes with every line once", async () => {
+  const { requestId } = await mags.run(PRINT_TEN);
+  await delay(3000);
+  await daemon.kill();
+  await delay(2000);
+  await daemon.start();
+  const job = await mags.wait(requestId);
+  expect(job).toMatchObject({ status: "completed", exit_code: 0 });
+  const lines = (await mags.logs(requestId)).filter((entry) => entry.source === "stdout").map((entry) => entry.message);
+  expect(lines).toEqual(Array.from({ length: 10 }, (_, number) => `line ${number + 1}`));
+}, 90_000);
+
+test("a job that ends while nobody is there is completed by the next start", async () => {
+  const { requestId } = await mags.run("sleep 2; echo late; exit 5");
+  await delay(1000);
+  await daemon.kill();
+  await delay(3000);
+  await daemon.start();
+  expect(await mags.wait(requestId)).toMatchObject({ status: "completed", exit_code: 5 });
+  expect((await mags.logs(requestId)).find((entry) => entry.source === "stdout")?.message).toBe("late");
+}, 60_000);
+
+test("a follower cut 20 times, with the server killed twice, has every byte once", async () => {
+  const { requestId } = await mags.run("i=0; while [ $i -lt 2000 ]; do i=$((i+1)); echo number $i; sleep 0.008; done");
+  let cursor: string | undefined;
+  let text = "";
+  let ended = false;
+  for (let cut = 0; !ended; cut++) {
+    const leave = new AbortController();
+    const timer = setTimeout(() => leave.abort(), cut < 20 ? 400 : 60_000);
+    for await (const item of mags.followLogs(requestId, { after: cursor, signal: leave.signal })) {
+      if (item.type === "end") ended = true;
+      else {
+        cursor = item.cursor;
+        if (item.source === "stdout") text += item.message + (item.newline ? "\n" : "");
+      }
+    }
+    clearTimeout(timer);
+    if (cut === 5 || cut === 12) {
+      await daemon.kill();
+      await daemon.start();
+    }
+    if (!ended && cut < 20) expect(cut).toBeLessThan(20);
+  }
+  expect(text).toBe(Array.from({ length: 2000 }, (_, number) => `number ${number + 1}\n`).join(""));
+}, 120_000);
+
+test("kill -9 under load: every accepted job ends once and nothing is left over", async () => {
+  const ids: string[] = [];
+  for (let number = 0; number < 20; number++) ids.push((await mags.run(`sleep 0.${number % 10}; echo ${number}`)).requestId);
+  await daemon.kill();
+  await daemon.start();
+  for (const [number, id] of ids.entries()) {
+    const job = await mags.wait(id);
+    expect(job.status).toBe("completed");
+    const lines = (await mags.logs(id)).filter((entry) => entry.source === "stdout").map((entry) => entry.message);
+    expect(lines).toEqual([String(number)]);
+  }
+  await daemon.stop();
+  await untilEmpty(() => daemon.leftovers());
+  await daemon.start();
+}, 90_000);

@@ -1,0 +1,161 @@
+import { access, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { type Running, run, spawn } from "@mags/kit";
+import { Mags } from "@mags/sdk";
+
+const ROOT = new URL("../..", import.meta.url).pathname;
+const READY_MS = 60_000;
+
+/** A whole Mags in a process of its own, on its own data directory and port; it can be killed and started again. */
+export class Daemon {
+  readonly dataDir: string;
+  readonly port: number;
+  readonly #env: Record<string, string>;
+  #process: Running | undefined;
+
+  private constructor(dataDir: string, port: number, env: Record<string, string>) {
+    this.dataDir = dataDir;
+    this.port = port;
+    this.#env = env;
+  }
+
+  static async start(env: Record<string, string> = {}): Promise<Daemon> {
+    const daemon = new Daemon(await mkdtemp("/tmp/mags-test-"), await freePort(), env);
+    await daemon.start();
+    return daemon;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  get env(): Record<string, string> {
+    return {
+      MAGS_DATA_DIR: this.dataDir,
+      MAGS_LISTEN: `127.0.0.1:${this.port}`,
+      MAGS_API_URL: this.url,
+      MAGS_IMAGE_DIR: process.env.MAGS_IMAGE_DIR || "/var/cache/mags/images",
+      MAGS_POOL_MIN: "1",
+      MAGS_POOL_MAX: "4",
+      MAGS_MOUNT_NAMESPACE: "",
+      ...this.#env,
+    };
+  }
+
+  async token(): Promise<string> {
+    return (await readFile(join(this.dataDir, "admin.token"), "utf8")).trim();
+  }
+
+  async client(): Promise<Mags> {
+    return new Mags({ apiUrl: this.url, apiToken: await this.token() });
+  }
+
+  /** One HTTP call with the admin token; answers status and parsed body. */
+  async http(method: string, path: string, body?: unknown, headers: Record<string, string> = {}) {
+    const response = await fetch(`${this.url}${path}`, {
+      method,
+      headers: { authorization: `Bearer ${await this.token()}`, "content-type": "application/json", ...headers },
+      body: body === undefined ? undefined : typeof body === "string" ? body : JSON.stringify(body),
+    });
+    const text = await response.text();
+    return { status: response.status, headers: response.headers, body: text === "" ? null : JSON.parse(text) };
+  }
+
+  /** The CLI against this daemon. */
+  cli(args: string[], options: { input?: string } = {}) {
+    return spawn(join(ROOT, "cli/bin/mags"), args, {
+      env: this.env,
+      reject: false,
+      stripFinalNewline: false,
+      input: options.input ?? "",
+    });
+  }
+
+  async start(): Promise<void> {
+    this.#process = spawn(process.execPath, ["magsd/src/main.ts"], { cwd: ROOT, env: this.env, reject: false, all: true });
+    const ended = this.#process.then((result) => {
+      throw new Error(`magsd ended while starting: ${result.all}`);
+    });
+    ended.catch(() => undefined);
+    await Promise.race([this.#ready(), ended]);
+  }
+
+  /** kill -9, as a crash does it. */
+  async kill(): Promise<void> {
+    this.#process?.kill("SIGKILL");
+    await this.#process;
+  }
+
+  async stop(): Promise<void> {
+    this.#process?.kill("SIGTERM");
+    await this.#process;
+  }
+
+  /** Stops and removes everything. */
+  async remove(): Promise<void> {
+    await this.stop();
+    await rm(this.dataDir, { recursive: true, force: true });
+  }
+
+  /** What is left on the machine of this daemon's sandboxes; empty when all is gone. */
+  async leftovers(): Promise<string[]> {
+    const instance = await this.#instance();
+    const found: string[] = [];
+    for (const tree of await readdir("/sys/fs/cgroup")) {
+      const entries = await readdir(`/sys/fs/cgroup/${tree}/mags-${instance}`, { withFileTypes: true }).catch(() => []);
+      for (const entry of entries) if (entry.isDirectory()) found.push(`cgroup ${tree}/${entry.name}`);
+    }
+    for (const line of (await run("ip", ["-o", "link"])).split("\n")) if (line.includes(` mg${instance.slice(0, 6)}`)) found.push(line);
+    for (const name of await readdir("/run/netns").catch(() => [])) if (name.includes(instance)) found.push(`netns ${name}`);
+    for (const name of await readdir(`/run/mags/${instance}/sandboxes`).catch(() => [])) found.push(`sandbox ${name}`);
+    for (const name of await readdir(join(this.dataDir, "agent", "volumes")).catch(() => [])) found.push(`volume ${name}`);
+    for (const line of (await run("losetup", ["-a"])).split("\n")) if (line.includes(this.dataDir)) found.push(`loop ${line}`);
+    for (const line of (await readFile("/proc/mounts", "utf8")).split("\n")) if (line.includes(instance)) found.push(`mount ${line}`);
+    for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
+      const command = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
+      const ours = command.includes(`/run/mags/${instance}`) || command.includes(`${this.dataDir}/agent`);
+      if (ours) found.push(`process ${pid} ${command.replaceAll("\0", " ")}`);
+    }
+    return found;
+  }
+
+  async #instance(): Promise<string> {
+    const { createHash } = await import("node:crypto");
+    return createHash("sha256").update(this.dataDir).digest("hex").slice(0, 8);
+  }
+
+  async #ready(): Promise<void> {
+    const deadline = Date.now() + READY_MS;
+    while (Date.now() < deadline) {
+      const ready = await fetch(`${this.url}/readyz`).then(
+        (response) => response.ok,
+        () => false,
+      );
+      if (ready && (await access(join(this.dataDir, "admin.token")).then(() => true))) return;
+      await delay(50);
+    }
+    throw new Error("magsd was not ready in time");
+  }
+}
+
+/** Waits until `check` answers something empty; throws with what was left after `ms`. */
+export async function untilEmpty(check: () => Promise<string[]>, ms = 10_000): Promise<void> {
+  const deadline = Date.now() + ms;
+  let left = await check();
+  while (left.length > 0) {
+    if (Date.now() > deadline) throw new Error(`still there:\n${left.join("\n")}`);
+    await delay(100);
+    left = await check();
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === "string") throw new Error("no port");
+  return address.port;
+}
