@@ -1,6 +1,7 @@
 import { readdir } from "node:fs/promises";
 import { type Cleanup, type Logger, RunError, run } from "@mags/kit";
 import { AddressRange, type EgressAllow } from "./addresses.ts";
+import { Numbers } from "./numbers.ts";
 import { chooseResolvers, hostResolvers, type Resolvers, resolvConf } from "./resolvers.ts";
 import { droppingTables, ruleset } from "./rules.ts";
 import { forgetNetns, type NetworkSlot, slotBatch } from "./slot.ts";
@@ -33,15 +34,12 @@ export class Network {
   readonly #options: NetworkOptions;
   readonly #range: AddressRange;
   readonly #resolvers: Resolvers;
-  /** numbers of living slots of this process */
-  readonly #used = new Set<number>();
-  /** numbers that others hold: earlier processes of this agent, and other agents */
-  #taken = new Set<number>();
-  #next = 0;
+  readonly #numbers: Numbers;
 
   private constructor(options: NetworkOptions, resolvers: readonly string[]) {
     this.#options = options;
     this.#range = new AddressRange(options.range ?? "10.213.0.0/16");
+    this.#numbers = new Numbers(this.#range.slots);
     this.#resolvers = chooseResolvers(resolvers, this.#range.dns);
   }
 
@@ -75,17 +73,16 @@ export class Network {
   /** A new network; its undo is on `cleanup`. */
   async acquire(cleanup: Cleanup): Promise<NetworkSlot> {
     for (let tries = 1; ; tries++) {
-      const number = this.#number();
+      const number = this.#numbers.take();
       try {
         const slot = await this.#make(number);
         cleanup.add("network", () => slot.release());
         return slot;
       } catch (error) {
-        this.#used.delete(number);
+        this.#numbers.give(number);
         // Another agent took the same address in this moment: look again.
         if (tries === 5 || !/File exists/.test(String(error))) throw error;
         await this.#look();
-        this.#taken.add(number);
       }
     }
   }
@@ -93,16 +90,16 @@ export class Network {
   /** The network of a sandbox that an earlier agent process made. */
   adopt(id: string): NetworkSlot {
     const number = Number(id);
-    this.#used.add(number);
+    this.#numbers.adopt(number);
     return this.#slot(number);
   }
 
   /** Removes every network with this agent's name whose id is not in `keep`; answers how many. */
   async reclaim(keep: ReadonlySet<string>): Promise<number> {
     const own = await this.#look();
-    const left = [...own].filter((number) => !keep.has(String(number)) && !this.#used.has(number));
+    const left = [...own].filter((number) => !keep.has(String(number)) && !this.#numbers.owns(number));
     await this.#remove(left);
-    for (const number of left) this.#taken.delete(number);
+    await this.#look();
     return left.length;
   }
 
@@ -123,22 +120,6 @@ export class Network {
 
   #path(number: number) {
     return `${NETNS_DIR}/${this.#names}${number}`;
-  }
-
-  /**
-   * Picks and marks a number in one step, so that no two calls get the same. Goes round, so that late packets for a
-   * sandbox that has gone do not find its address with another.
-   */
-  #number(): number {
-    const { slots } = this.#range;
-    for (let step = 0; step < slots; step++) {
-      const number = (this.#next + step) % slots;
-      if (this.#used.has(number) || this.#taken.has(number)) continue;
-      this.#used.add(number);
-      this.#next = number + 1;
-      return number;
-    }
-    throw new Error(`all ${slots} sandbox networks are in use`);
   }
 
   async #make(number: number): Promise<NetworkSlot> {
@@ -168,7 +149,7 @@ export class Network {
     const routed = [...routes.matchAll(/^([\d.]+) /gm)].flatMap(
       ([, address = ""]) => this.#range.slotOf(address) ?? [],
     );
-    this.#taken = new Set([...own, ...routed].filter((number) => !this.#used.has(number)));
+    this.#numbers.seen([...own, ...routed]);
     return own;
   }
 
@@ -182,7 +163,7 @@ export class Network {
       hostInterface: `${this.#interfaces}${number}`,
       handOver: () => forgetNetns(this.#path(number)),
       // Once: by a second call the number may be another's.
-      release: () => (released ??= this.#remove([number]).then(() => void this.#used.delete(number))),
+      release: () => (released ??= this.#remove([number]).then(() => this.#numbers.give(number))),
     };
   }
 
