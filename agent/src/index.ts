@@ -59,6 +59,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     volumes: new Volumes(join(agentDir, "templates")),
     logger,
   });
+  cleanup.add("driver", () => driver.close());
   let node: JobNode | undefined;
   let pool: Pool | undefined;
   const api = await startApi({ node: () => node, pool: () => pool, records, nodeToken: options.nodeToken });

@@ -30,7 +30,10 @@ async function benchRun(runs: number) {
   for (const contender of contenders) await contender.close();
   const results = Object.fromEntries([...times].map(([name, list]) => [name, summarise(list)]));
   const p50 = (name: string) => results[name]?.p50 ?? Number.NaN;
-  const ratios = { "mags / crun run": p50("mags") / p50("crun run"), "mags / podman run": p50("mags") / p50("podman run") };
+  const ratios = {
+    "mags / crun run": p50("mags") / p50("crun run"),
+    "mags / podman run": p50("mags") / p50("podman run"),
+  };
   return { results, ratios, aims: { "mags / crun run": 1.5, "mags / podman run": 0.3 } };
 }
 
@@ -61,7 +64,11 @@ async function timed(action: () => Promise<void>): Promise<number> {
   return performance.now() - started;
 }
 
-function print(report: { results: Record<string, Summary>; ratios: Record<string, number>; aims: Record<string, number> }) {
+function print(report: {
+  results: Record<string, Summary>;
+  ratios: Record<string, number>;
+  aims: Record<string, number>;
+}) {
   const ms = (value: number) => `${value.toFixed(1)} ms`.padStart(11);
   for (const [name, { runs, p50, p95, p99 }] of Object.entries(report.results)) {
     process.stdout.write(`${name.padEnd(16)} p50${ms(p50)}  p95${ms(p95)}  p99${ms(p99)}  (${runs} runs)\n`);
@@ -77,7 +84,8 @@ if (values.help || !["run", "node"].includes(scenario)) {
   process.exit(values.help ? 0 : 2);
 }
 try {
-  const report = scenario === "run" ? await benchRun(Number(values.runs ?? 30)) : await benchNode(Number(values.runs ?? 100));
+  const report =
+    scenario === "run" ? await benchRun(Number(values.runs ?? 30)) : await benchNode(Number(values.runs ?? 100));
   if (values.json) process.stdout.write(`${JSON.stringify(report)}\n`);
   else print(report);
 } catch (error) {

@@ -30,7 +30,17 @@ begin=$(date +%s%N); crun --root "$1/state" --cgroup-manager=cgroupfs run --bund
     name: "crun run",
     once: async () => {
       const id = `bench-${process.pid}-${number++}`;
-      const printed = await run("unshare", ["--mount", "--propagation", "slave", "sh", "-ec", script, "sh", bundle, id]);
+      const printed = await run("unshare", [
+        "--mount",
+        "--propagation",
+        "slave",
+        "sh",
+        "-ec",
+        script,
+        "sh",
+        bundle,
+        id,
+      ]);
       return Number(printed.trim().split("\n").at(-1)) / 1e6;
     },
     close: () => rm(bundle, { recursive: true, force: true }),
@@ -41,7 +51,15 @@ begin=$(date +%s%N); crun --root "$1/state" --cgroup-manager=cgroupfs run --bund
 export async function podman(): Promise<Contender | string> {
   const script = `[ ! -d /sys/fs/cgroup/unified ] || mount -t tmpfs none /sys/fs/cgroup/unified
 begin=$(date +%s%N); "$@"; echo $(($(date +%s%N) - begin))`;
-  const args = ["run", "--rm", "--network=none", "--cgroup-manager=cgroupfs", "--rootfs", `${config.rootfs}:O`, "/bin/true"];
+  const args = [
+    "run",
+    "--rm",
+    "--network=none",
+    "--cgroup-manager=cgroupfs",
+    "--rootfs",
+    `${config.rootfs}:O`,
+    "/bin/true",
+  ];
   const command = ["podman", "--cgroup-manager=cgroupfs", ...args.filter((arg) => !arg.startsWith("--cgroup-manager"))];
   const once = async () => {
     const printed = await run("unshare", ["--mount", "--propagation", "slave", "sh", "-ec", script, "sh", ...command]);

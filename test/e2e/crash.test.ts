@@ -63,12 +63,13 @@ test("a follower cut 20 times, with the server killed twice, has every byte once
 
 test("kill -9 under load: every accepted job ends once and nothing is left over", async () => {
   const ids: string[] = [];
-  for (let number = 0; number < 20; number++) ids.push((await mags.run(`sleep 0.${number % 10}; echo ${number}`)).requestId);
+  for (let number = 0; number < 20; number++)
+    ids.push((await mags.run(`sleep 0.${number % 10}; echo ${number}`)).requestId);
   await daemon.kill();
   await daemon.start();
   for (const [number, id] of ids.entries()) {
     const job = await mags.wait(id);
-    expect(job.status).toBe("completed");
+    expect(job).toMatchObject({ status: "completed", error: null });
     const lines = (await mags.logs(id)).filter((entry) => entry.source === "stdout").map((entry) => entry.message);
     expect(lines).toEqual([String(number)]);
   }

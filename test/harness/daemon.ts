@@ -74,7 +74,12 @@ export class Daemon {
   }
 
   async start(): Promise<void> {
-    this.#process = spawn(process.execPath, ["magsd/src/main.ts"], { cwd: ROOT, env: this.env, reject: false, all: true });
+    this.#process = spawn(process.execPath, ["magsd/src/main.ts"], {
+      cwd: ROOT,
+      env: this.env,
+      reject: false,
+      all: true,
+    });
     const ended = this.#process.then((result) => {
       throw new Error(`magsd ended while starting: ${result.all}`);
     });
@@ -96,7 +101,7 @@ export class Daemon {
   /** Stops and removes everything. */
   async remove(): Promise<void> {
     await this.stop();
-    await rm(this.dataDir, { recursive: true, force: true });
+    await rm(this.dataDir, { recursive: true, force: true, maxRetries: 5 });
   }
 
   /** What is left on the machine of this daemon's sandboxes; empty when all is gone. */
@@ -107,12 +112,17 @@ export class Daemon {
       const entries = await readdir(`/sys/fs/cgroup/${tree}/mags-${instance}`, { withFileTypes: true }).catch(() => []);
       for (const entry of entries) if (entry.isDirectory()) found.push(`cgroup ${tree}/${entry.name}`);
     }
-    for (const line of (await run("ip", ["-o", "link"])).split("\n")) if (line.includes(` mg${instance.slice(0, 6)}`)) found.push(line);
-    for (const name of await readdir("/run/netns").catch(() => [])) if (name.includes(instance)) found.push(`netns ${name}`);
+    for (const line of (await run("ip", ["-o", "link"])).split("\n"))
+      if (line.includes(` mg${instance.slice(0, 6)}`)) found.push(line);
+    for (const name of await readdir("/run/netns").catch(() => []))
+      if (name.includes(instance)) found.push(`netns ${name}`);
     for (const name of await readdir(`/run/mags/${instance}/sandboxes`).catch(() => [])) found.push(`sandbox ${name}`);
-    for (const name of await readdir(join(this.dataDir, "agent", "volumes")).catch(() => [])) found.push(`volume ${name}`);
-    for (const line of (await run("losetup", ["-a"])).split("\n")) if (line.includes(this.dataDir)) found.push(`loop ${line}`);
-    for (const line of (await readFile("/proc/mounts", "utf8")).split("\n")) if (line.includes(instance)) found.push(`mount ${line}`);
+    for (const name of await readdir(join(this.dataDir, "agent", "volumes")).catch(() => []))
+      found.push(`volume ${name}`);
+    for (const line of (await run("losetup", ["-a"])).split("\n"))
+      if (line.includes(this.dataDir)) found.push(`loop ${line}`);
+    for (const line of (await readFile("/proc/mounts", "utf8")).split("\n"))
+      if (line.includes(instance)) found.push(`mount ${line}`);
     for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
       const command = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
       const ours = command.includes(`/run/mags/${instance}`) || command.includes(`${this.dataDir}/agent`);

@@ -1,9 +1,11 @@
+import { randomUUID } from "node:crypto";
 import { constants } from "node:os";
 import type { Logger } from "@mags/kit";
 import type { RanBy, ScriptEnd } from "@mags/protocol";
 import { LogCapture } from "../logs/index.ts";
 import type { Pool } from "../pool/pool.ts";
-import type { CommandEnd, Driver, Sandbox } from "../sandbox/driver.ts";
+import type { CommandEnd, Driver, RunningCommand, Sandbox } from "../sandbox/driver.ts";
+import { preventStart } from "../sandbox/wrapper.ts";
 import type { JobRecord, JobRecords } from "./record.ts";
 
 /** What jobs on this node share. */
@@ -41,6 +43,7 @@ export class Job {
   readonly #interrupt = Promise.withResolvers<Ended>();
   #log: LogCapture | undefined;
   #sandbox: Sandbox | undefined;
+  #command: RunningCommand | undefined;
 
   constructor(context: JobContext, record: JobRecord) {
     this.#context = context;
@@ -75,15 +78,23 @@ export class Job {
     try {
       await this.#context.records.create(this.#record);
       await this.#openLog();
-      const started = performance.now();
-      const sandbox = await this.#context.pool.take(this.#size());
-      this.#sandbox = sandbox;
-      this.#log?.system(`machine ${sandbox.id} ready in ${Math.round(performance.now() - started)} ms`);
-      const { end } = await this.#start(sandbox);
-      await this.#finish(await this.#untilEnd(end));
+      await this.#runIn(await this.#takeMachine());
     } catch (error) {
       await this.#failedToStart(error as Error);
     }
+  }
+
+  async #takeMachine(): Promise<Sandbox> {
+    const started = performance.now();
+    const sandbox = await this.#context.pool.take(this.#size());
+    this.#sandbox = sandbox;
+    this.#log?.system(`machine ${sandbox.id} ready in ${Math.round(performance.now() - started)} ms`);
+    return sandbox;
+  }
+
+  async #runIn(sandbox: Sandbox): Promise<void> {
+    this.#command = await this.#start(sandbox);
+    await this.#finish(await this.#untilEnd(this.#command.end));
   }
 
   /** Goes on with a job that an earlier agent process had started. Never throws. */
@@ -95,7 +106,13 @@ export class Job {
       if (sandbox) {
         this.#sandbox = sandbox;
         this.#context.pool.adopted();
-        const { end } = await sandbox.adoptExec(directory);
+      }
+      const { phase, token } = this.#record;
+      if (phase === "started" && token !== null && (await preventStart(directory, token))) {
+        await this.#runIn(sandbox ?? (await this.#takeMachine()));
+      } else if (sandbox) {
+        this.#command = sandbox.adoptExec(directory);
+        const { end } = this.#command;
         await this.#finish(this.#record.end ? { by: "script", end: await end } : await this.#untilEnd(end));
       } else if (this.#record.phase === "started") {
         await this.#finish({
@@ -120,11 +137,13 @@ export class Job {
     return { vcpus, memoryMb: memory_mb, diskGb: disk_gb };
   }
 
-  async #start(sandbox: Sandbox): Promise<{ end: Promise<CommandEnd> }> {
+  async #start(sandbox: Sandbox): Promise<RunningCommand> {
     const log = this.#log as LogCapture;
     await sandbox.place("script", this.spec.script);
+    const token = randomUUID();
     Object.assign(this.#record, {
       phase: "started",
+      token,
       sandbox: sandbox.id,
       ran_by: this.#ranBy(sandbox),
       started_at: Date.now(),
@@ -136,6 +155,7 @@ export class Job {
       argv: ["/bin/sh", "/run/mags/script"],
       env: { ...BASE_ENVIRONMENT, HOSTNAME: sandbox.id, ...this.spec.environment },
       cwd: "/root",
+      token,
       stdoutFifo: log.stdoutFifo,
       stderrFifo: log.stderrFifo,
     });
@@ -177,6 +197,8 @@ export class Job {
     this.#record.end ??= await this.#describe(ended, sandbox);
     const stays = this.spec.persistent && ended.by === "script" && "exitCode" in ended.end;
     if (stays) {
+      while (this.#log?.drain());
+      await this.#command?.release();
       await this.#context.records.write(this.#record);
       await this.#context.report("script_ended", this.#record);
       const interrupted = await this.#interrupt.promise;
@@ -186,6 +208,7 @@ export class Job {
     // Killed before the log is closed: what its children still printed is in it, and nothing comes after its end record.
     await sandbox?.kill();
     await this.#closeLog();
+    await this.#command?.release();
     this.#record.phase = "ended";
     await this.#context.records.write(this.#record);
     const removed = this.#removeMachine();

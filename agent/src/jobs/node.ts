@@ -3,7 +3,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "@mags/kit";
 import type { Assignment, ReportJob } from "@mags/protocol";
 import { type ControlPlane, Fenced } from "../control-plane.ts";
-import type { Driver } from "../sandbox/driver.ts";
+import type { Driver, Sandbox } from "../sandbox/driver.ts";
+import { killWrappers } from "../sandbox/wrapper.ts";
 import { Job, type JobContext } from "./job.ts";
 import { type JobRecord, type JobRecords, unstarted } from "./record.ts";
 
@@ -82,6 +83,7 @@ export class JobNode {
     const context = this.#context as JobContext;
     const keep = new Set<string>();
     const fresh: Assignment[] = [];
+    const adopted: { job: Job; sandbox: Sandbox | undefined }[] = [];
     for (const assignment of held) {
       const record = await records.read(assignment.id);
       if (rebooted || (record && record.phase !== "assigned")) {
@@ -90,15 +92,19 @@ export class JobNode {
         if (sandbox) keep.add(sandbox.id);
         // A job of before a reboot may have run, so it is not run again: adopting it without a machine ends it.
         await records.create({ ...known, assignment });
-        const job = new Job(context, { ...known, assignment });
-        this.#track(job, job.adopt(sandbox));
+        // After a reboot the mark of a start may be lost with the page cache, so nothing is concluded from it.
+        const token = rebooted ? null : known.token;
+        adopted.push({ job: new Job(context, { ...known, token, assignment }), sandbox });
       } else {
         fresh.push(assignment);
       }
     }
     // Before anything new is made, so that whatever is not kept is a leftover.
     const removed = await driver.reclaim(keep);
+    const running = new Set(held.map(({ id }) => records.directory(id)));
+    await killWrappers((directory) => directory.startsWith(records.root) && !running.has(directory));
     logger.info({ adopted: keep.size, removed }, "took up what an earlier agent left");
+    for (const { job, sandbox } of adopted) this.#track(job, job.adopt(sandbox));
     for (const assignment of fresh) this.#begin(new Job(context, unstarted(assignment)));
     context.pool.start();
   }

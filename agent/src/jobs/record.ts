@@ -15,6 +15,8 @@ export const JobRecord = z.object({
   assignment: Assignment,
   sandbox: z.string().nullable(),
   ran_by: RanBy.nullable(),
+  /** names the start of the script, see the wrapper */
+  token: z.string().nullable(),
   /** when the script was started, ms since 1970 */
   started_at: z.number().nullable(),
   end: ScriptEnd.nullable(),
@@ -27,20 +29,21 @@ export const unstarted = (assignment: Assignment): JobRecord => ({
   assignment,
   sandbox: null,
   ran_by: null,
+  token: null,
   started_at: null,
   end: null,
 });
 
 /** The directories of jobs on this node; each holds the record, the logs and what the script's wrapper writes. */
 export class JobRecords {
-  readonly #dir: string;
+  readonly root: string;
 
-  constructor(dir: string) {
-    this.#dir = dir;
+  constructor(root: string) {
+    this.root = root;
   }
 
   directory(id: string): string {
-    return join(this.#dir, id);
+    return join(this.root, id);
   }
 
   async create(record: JobRecord): Promise<void> {
@@ -67,8 +70,8 @@ export class JobRecords {
   }
 
   async ids(): Promise<string[]> {
-    await mkdir(this.#dir, { recursive: true, mode: 0o700 });
-    return readdir(this.#dir);
+    await mkdir(this.root, { recursive: true, mode: 0o700 });
+    return readdir(this.root);
   }
 
   async remove(id: string): Promise<void> {

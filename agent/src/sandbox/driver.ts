@@ -29,12 +29,21 @@ export interface Command {
   argv: string[];
   env: Record<string, string>;
   cwd: string;
+  /** names this start among all of the directory, so that a later process can tell whether it began */
+  token: string;
   stdoutFifo: string;
   stderrFifo: string;
 }
 
 /** How a command ended: its exit code (128+n for signal n), or why there is none. */
 export type CommandEnd = { exitCode: number } | { failed: "start_failed" | "supervisor_lost"; message: string };
+
+/** A command that runs or has ended. */
+export interface RunningCommand {
+  end: Promise<CommandEnd>;
+  /** To be called when the output has been taken: until then it is held, across restarts of the agent. */
+  release(): Promise<void>;
+}
 
 /** A running sandbox. Calls may come in any order and twice; after `destroy` nothing of it is left. */
 export interface Sandbox {
@@ -43,10 +52,10 @@ export interface Sandbox {
   readonly image: Image;
   /** Puts a file readable by the sandbox's root at `/run/mags/<name>`. */
   place(name: string, content: string): Promise<void>;
-  /** Starts a command; the promise of its end is in the answer. Throws when it could not be started. */
-  exec(command: Command): Promise<{ end: Promise<CommandEnd> }>;
+  /** Starts a command. Throws when it could not be started. */
+  exec(command: Command): Promise<RunningCommand>;
   /** Takes up a command that an earlier agent process started. */
-  adoptExec(directory: string): Promise<{ end: Promise<CommandEnd> }>;
+  adoptExec(directory: string): RunningCommand;
   /** Number of processes that the kernel killed in it for want of memory. */
   oomKills(): Promise<number>;
   /** Ends every process in it, at once. */

@@ -132,6 +132,13 @@ export class ContainerDriver implements Driver {
     return count + (await this.#options.network.reclaim(networks));
   }
 
+  /** Removes what is shared by all sandboxes, where none is left. */
+  async close(): Promise<void> {
+    if (this.#slots.size > 0) return;
+    await removeCgroup(this.#cgroupParent);
+    await rm(this.#options.runDir, { recursive: true, force: true });
+  }
+
   get #cgroupParent() {
     return `mags-${this.#options.instance}`;
   }

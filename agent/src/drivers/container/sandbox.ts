@@ -1,7 +1,7 @@
 import { chown, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Cleanup } from "@mags/kit";
-import type { Command, CommandEnd, Image, Sandbox, SandboxSize } from "../../sandbox/driver.ts";
+import type { Command, CommandEnd, Image, RunningCommand, Sandbox, SandboxSize } from "../../sandbox/driver.ts";
 import { adoptWrapped, startWrapped } from "../../sandbox/wrapper.ts";
 import { oomKills } from "./cgroups.ts";
 import type { Runtime } from "./runtime.ts";
@@ -52,20 +52,20 @@ export class ContainerSandbox implements Sandbox {
     await chown(path, this.record.idBase, this.record.idBase);
   }
 
-  async exec(command: Command): Promise<{ end: Promise<CommandEnd> }> {
+  async exec(command: Command): Promise<RunningCommand> {
     const { directory } = command;
     const process = join(directory, "process.json");
     await writeFile(process, JSON.stringify(processConfig(command.argv, command.env, command.cwd)), { mode: 0o600 });
     const log = join(directory, "runtime.log");
     const pidFile = join(directory, "script.pid");
     const argv = this.#runtime.command(["--log", log, "exec", "--process", process, "--pid-file", pidFile, this.id]);
-    const { end } = await startWrapped(directory, command.stdoutFifo, command.stderrFifo, argv);
-    return { end: end.then((result) => explain(result, directory)) };
+    const running = await startWrapped(command, argv);
+    return { ...running, end: running.end.then((result) => explain(result, directory)) };
   }
 
-  async adoptExec(directory: string): Promise<{ end: Promise<CommandEnd> }> {
-    const { end } = await adoptWrapped(directory);
-    return { end: end.then((result) => explain(result, directory)) };
+  adoptExec(directory: string): RunningCommand {
+    const running = adoptWrapped(directory);
+    return { ...running, end: running.end.then((result) => explain(result, directory)) };
   }
 
   oomKills(): Promise<number> {
