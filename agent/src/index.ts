@@ -10,7 +10,7 @@ import { readImage } from "./images.ts";
 import { JobNode } from "./jobs/node.ts";
 import { JobRecords } from "./jobs/record.ts";
 import { Volumes } from "./mounts/volume.ts";
-import { Network } from "./network/index.ts";
+import { Network, parseEgressAllow } from "./network/index.ts";
 import { Pool } from "./pool/pool.ts";
 
 export interface AgentOptions {
@@ -23,6 +23,8 @@ export interface AgentOptions {
   imageDir: string;
   /** `auto`, or name or path of an OCI runtime */
   ociRuntime: string;
+  /** private addresses that sandboxes may reach: `address:port,…`, empty for none */
+  egressAllow: string;
   /** capacity offered, `cores` and `MiB` */
   vcpus: number;
   memoryMb: number;
@@ -48,7 +50,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   await mkdir(agentDir, { recursive: true, mode: 0o700 });
   const records = new JobRecords(join(agentDir, "jobs"));
   const image = await readImage(options.imageDir, "base");
-  const network = await Network.open({ logger, instance });
+  const network = await Network.open({ logger, instance, allow: parseEgressAllow(options.egressAllow) });
   cleanup.add("network", () => network.close());
   const driver = await ContainerDriver.open({
     runDir: join("/run/mags", instance),

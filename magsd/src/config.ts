@@ -31,6 +31,12 @@ export const options = [
     help: "OCI runtime: auto (crun, else runc), or a name or path",
   },
   { name: "imageDir", env: "MAGS_IMAGE_DIR", default: "<data directory>/images", help: "Directory of the images" },
+  {
+    name: "egressAllow",
+    env: "MAGS_EGRESS_ALLOW",
+    default: "none",
+    help: "Private addresses that sandboxes may reach, such as 10.0.0.5:443,10.1.0.0/16:80",
+  },
   { name: "poolMin", env: "MAGS_POOL_MIN", default: "2", help: "Ready sandboxes kept at least" },
   {
     name: "poolMax",
@@ -85,6 +91,7 @@ const Raw = z.object({
   runtime: z.enum(["auto", "container"]).default("auto"),
   ociRuntime: z.string().default("auto"),
   imageDir: z.string().startsWith("/", "must be an absolute path").optional(),
+  egressAllow: z.string().default(""),
   poolMin: count(2),
   poolMax: count(8),
   vcpus: z.coerce

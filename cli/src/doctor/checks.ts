@@ -160,7 +160,11 @@ async function port(): Promise<Check> {
   const colon = listen.lastIndexOf(":");
   const taken = await new Promise<boolean>((resolve) => {
     const socket = connect({ host: listen.slice(0, colon), port: Number(listen.slice(colon + 1)) });
-    socket.once("connect", () => (socket.destroy(), resolve(true))).once("error", () => resolve(false));
+    socket.once("error", () => resolve(false));
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
   });
   if (taken) return warn("API", `${listen} is taken by another program`, "set MAGS_LISTEN to a free port");
   return ok("API", `${listen} is free; no server runs there yet`);
