@@ -1,76 +1,180 @@
-import { readdirSync, readFileSync } from "node:fs";
-import { dirname, join, relative } from "node:path";
+/** The repository tests itself: rules that no type can state. */
+import { existsSync, globSync, readFileSync } from "node:fs";
+import { dirname, join, normalize } from "node:path";
 import { run } from "@mags/kit";
 import { describe, expect, test } from "vitest";
+import { options } from "../magsd/src/config.ts";
+import { errors } from "../protocol/src/errors.ts";
 
-const ROOT = new URL("..", import.meta.url).pathname;
-const SKIPPED = new Set(["node_modules", ".git", ".tools", "dist"]);
+const ROOT = join(import.meta.dirname, "..");
+const IGNORED = /(^|\/)(node_modules|\.tools|\.git|dist|coverage)(\/|$)/;
+const MAX_LINES = 400;
 
-/** Paths of all files below `dir`, relative to the repository. */
-function filesBelow(dir: string): string[] {
-  return readdirSync(dir, { withFileTypes: true }).flatMap((entry) => {
-    if (SKIPPED.has(entry.name)) return [];
-    const path = join(dir, entry.name);
-    return entry.isDirectory() ? filesBelow(path) : [relative(ROOT, path)];
-  });
+const find = (pattern: string): string[] =>
+  globSync(pattern, { cwd: ROOT, exclude: (path) => IGNORED.test(path) }).sort();
+const read = (path: string): string => readFileSync(join(ROOT, path), "utf8");
+
+const sources = find("**/*.ts");
+const shells = [...find("scripts/*"), ...find("images/**/*.sh"), ".ci/run"].filter((path) => !path.endsWith(".ts"));
+const pages = find("**/*.md");
+const manifests = find("**/package.json");
+
+interface Manifest {
+  dependencies?: Record<string, string>;
+  devDependencies?: Record<string, string>;
+  optionalDependencies?: Record<string, string>;
 }
+const dependenciesOf = (path: string): [string, string][] => {
+  const manifest = JSON.parse(read(path)) as Manifest;
+  const kinds = [manifest.dependencies, manifest.devDependencies, manifest.optionalDependencies];
+  return kinds.flatMap((kind) => Object.entries(kind ?? {}));
+};
 
-const read = (path: string) => readFileSync(join(ROOT, path), "utf8");
-const all = filesBelow(ROOT);
-const sources = all.filter((path) => path.endsWith(".ts"));
-const shipped = sources.filter((path) => !/\.test\.ts$|^test\/|\/testing/.test(path));
-const node = (script: string, ...args: string[]) => run(process.execPath, [join(ROOT, script), ...args]);
+/** Sources that match `pattern` though nothing allows them to. */
+const offenders = (pattern: RegExp, allowed: RegExp): string[] =>
+  sources.filter((path) => path !== "test/repo.test.ts" && !allowed.test(path) && pattern.test(read(path)));
 
-describe("the repository", () => {
-  test("reads its environment in config files only", () => {
-    const allowed = /config\.ts$|^magsd\/src\/mount-namespace\.ts$/;
-    const offenders = shipped.filter((path) => !allowed.test(path) && /process\??\.env/.test(read(path)));
-    expect(offenders).toEqual([]);
+describe("source", () => {
+  test("the environment is read in config.ts only, where it is checked and documented", () => {
+    const reads = /\bprocess\??\.env\b|\{[^}=]*\benv\b[^}=]*\}\s*(=\s*process\b|from "node:process")/;
+    // Which namespace the process is in has to be known before anything else; tests choose their world by it.
+    expect(offenders(reads, /(^|\/)config\.ts$|^magsd\/src\/mount-namespace\.ts$|^test\/|\/testing\//)).toEqual([]);
   });
 
-  test("starts processes and makes system calls through one door each", () => {
-    const processes = shipped.filter((path) => /child_process|from "execa"/.test(read(path)));
-    expect(processes).toEqual(["kit/src/run.ts"]);
-    const syscalls = shipped.filter((path) => /from "koffi"/.test(read(path)));
-    expect(syscalls.every((path) => path.startsWith("kit/src/syscalls/"))).toBe(true);
+  test("processes are started in one place", () => {
+    expect(offenders(/["'](node:)?child_process["']|from "execa"/, /^kit\/src\/run\.ts$/)).toEqual([]);
   });
 
-  test("has no file of more than 400 lines", () => {
-    expect(sources.filter((path) => read(path).split("\n").length > 401)).toEqual([]);
+  test("system calls are made in one place", () => {
+    expect(offenders(/from "koffi"/, /^kit\/src\/syscalls\//)).toEqual([]);
   });
 
-  test("has no TODO without an issue", () => {
-    expect(shipped.filter((path) => /TODO(?! #\d)/.test(read(path)))).toEqual([]);
+  test("no file is longer than 400 lines", () => {
+    const long = [...sources, ...shells].filter((path) => read(path).split("\n").length > MAX_LINES + 1);
+    expect(long).toEqual([]);
   });
 
-  test("names exact versions of its dependencies, and says why it has each", () => {
-    const reasons = read("docs/dependencies.md");
-    for (const path of all.filter((file) => file.endsWith("package.json"))) {
-      const { dependencies = {}, devDependencies = {}, optionalDependencies = {} } = JSON.parse(read(path));
-      for (const [name, version] of Object.entries({ ...dependencies, ...devDependencies, ...optionalDependencies })) {
-        expect(version, `${path}: ${name}`).toMatch(/^\d+\.\d+\.\d+/);
-        if (!name.startsWith("@mags/")) expect(reasons, name).toContain(`\`${name}\``);
-      }
-    }
+  test("what is left to do is an issue, not a remark", () => {
+    const remark = /\b(TODO|FIXME|XXX|HACK)\b(?!\(#\d+\))/;
+    expect([...offenders(remark, /^$/), ...shells.filter((path) => remark.test(read(path)))]).toEqual([]);
   });
 
-  test("gives a reason for each Debian package that the setup installs", () => {
-    const reasons = read("docs/dependencies.md");
-    for (const name of read("scripts/packages").trim().split(/\s+/)) expect(reasons, name).toContain(`\`${name}\``);
+  test("tests are never skipped, and none runs alone", () => {
+    expect(offenders(/\b(test|it|describe)\.(skip|only|todo)\b/, /^$/)).toEqual([]);
+  });
+});
+
+describe("generated files are what the code says", () => {
+  for (const generator of ["gen-openapi", "gen-docs"]) {
+    test(`scripts/${generator}.ts`, async () => {
+      await run(process.execPath, [`scripts/${generator}.ts`, "--check"], { cwd: ROOT });
+    });
+  }
+});
+
+describe("documentation", () => {
+  test("docs/errors.md lists every error of the API, and no other", () => {
+    const rows = [...read("docs/errors.md").matchAll(/^\| `(\w+)` \| (\d+) \|/gm)].map(([, code, status]) => [
+      code,
+      Number(status),
+    ]);
+    expect(rows).toEqual(Object.entries(errors).map(([code, { status }]) => [code, status]));
   });
 
-  test("has documents whose links lead somewhere", () => {
-    const broken: string[] = [];
-    for (const path of all.filter((file) => file.endsWith(".md"))) {
-      for (const [, target] of read(path).matchAll(/\]\((?!https?:|#)([^)#]+)/g)) {
-        if (!all.includes(join(dirname(path), target as string))) broken.push(`${path}: ${target}`);
-      }
-    }
+  test("docs/config.md lists every setting of the daemon, and no other", () => {
+    const rows = [...read("docs/config.md").matchAll(/^\| `([A-Z_]+)` \|/gm)].map(([, name]) => name);
+    expect(rows).toEqual(options.map((option) => option.env));
+  });
+
+  test("README leads to every page of docs", () => {
+    const linked = relativeLinks("README.md").map((link) => link.split("#")[0]);
+    expect(find("docs/*.md").filter((page) => !linked.includes(page))).toEqual([]);
+  });
+
+  test("every relative link leads somewhere", () => {
+    const broken = pages.flatMap((page) =>
+      relativeLinks(page)
+        .filter((link) => !leadsSomewhere(page, link))
+        .map((link) => `${page}: ${link}`),
+    );
     expect(broken).toEqual([]);
   });
 
-  test("has a committed API description and reference pages that are what the code says", async () => {
-    await node("scripts/gen-openapi.ts", "--check");
-    await node("scripts/gen-docs.ts", "--check");
+  test("files named in the documentation exist", () => {
+    const named = /`((?:agent|server|protocol|kit|sdk|cli|magsd|images|test|bench|scripts|docs)\/[\w./-]+)`/g;
+    const missing = pages
+      .filter((page) => page !== "CHANGELOG.md")
+      .flatMap((page) => [...read(page).matchAll(named)].map(([, path]) => ({ page, path: path as string })))
+      .filter(({ path }) => !existsSync(join(ROOT, path)));
+    expect(missing).toEqual([]);
+  });
+
+  test("the changelog begins with what is unreleased", () => {
+    expect(/^## (.*)$/m.exec(read("CHANGELOG.md"))?.[1]).toBe("Unreleased");
   });
 });
+
+describe("dependencies", () => {
+  const used = manifests
+    .flatMap(dependenciesOf)
+    .map(([name]) => name)
+    .filter((name) => !name.startsWith("@mags/"));
+  const listed = (heading: string): string[] => {
+    const [, table = ""] = read("docs/dependencies.md").split(`| ${heading} package | why |`);
+    const rows = table.split("\n\n")[0]?.match(/^\| `.*$/gm) ?? [];
+    return rows.flatMap((row) =>
+      [...(row.split("|")[1] ?? "").matchAll(/`([^`]+)`/g)].map(([, name]) => name as string),
+    );
+  };
+
+  test("have exact versions, so that a clone of today and one of next year are the same", () => {
+    const loose = manifests.flatMap((path) =>
+      dependenciesOf(path)
+        .filter(([, version]) => !/^\d+\.\d+\.\d+(-[\w.]+)?$/.test(version))
+        .map(([name, version]) => `${path}: ${name} ${version}`),
+    );
+    expect(loose).toEqual([]);
+  });
+
+  test("from npm are listed with a reason, and what is listed is used", () => {
+    expect([...new Set(listed("npm"))].sort()).toEqual([...new Set(used)].sort());
+  });
+
+  test("from Debian are listed with a reason, and what is listed is used", () => {
+    const extra = /^PACKAGES="\$\(cat scripts\/packages\) ([^"]*)"$/m.exec(read("scripts/test.sh"))?.[1] ?? "";
+    const wanted = `${read("scripts/packages")} ${extra}`.trim().split(/\s+/);
+    expect(listed("Debian").sort()).toEqual([...new Set(wanted)].sort());
+  });
+
+  test("of one name have one version", () => {
+    const versions = new Map<string, Set<string>>();
+    for (const [name, version] of manifests.flatMap(dependenciesOf))
+      versions.set(name, (versions.get(name) ?? new Set()).add(version));
+    expect([...versions].filter(([, all]) => all.size > 1)).toEqual([]);
+  });
+});
+
+function relativeLinks(page: string): string[] {
+  const text = read(page).replace(/```[\s\S]*?```/g, "");
+  return [...text.matchAll(/\]\(([^)\s]+)\)/g)]
+    .map(([, target]) => target as string)
+    .filter((target) => !/^[a-z]+:/.test(target));
+}
+
+function leadsSomewhere(page: string, link: string): boolean {
+  const [path = "", anchor] = link.split("#");
+  const target = path === "" ? page : normalize(join(dirname(page), path));
+  if (!existsSync(join(ROOT, target))) return false;
+  return anchor === undefined || anchorsOf(target).includes(anchor);
+}
+
+/** The anchors that a Markdown page's headings give. */
+function anchorsOf(page: string): string[] {
+  return [...read(page).matchAll(/^#+ (.*)$/gm)].map(([, heading]) =>
+    (heading as string)
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}\s_-]/gu, "")
+      .trim()
+      .replace(/\s/g, "-"),
+  );
+}
