@@ -22,7 +22,8 @@ fi
 
 if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
   echo "installing npm packages" >&2
-  npm ci --no-audit --no-fund --loglevel=error >&2 || fail "npm ci failed; is the npm registry reachable?"
+  # Not `npm ci`: it refuses a lock file made where the registry does not offer every platform's optional packages.
+  npm install --no-audit --no-fund --loglevel=error >&2 || fail "npm install failed; is the npm registry reachable?"
   touch node_modules/.package-lock.json
 fi
 
