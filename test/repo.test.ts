@@ -74,7 +74,7 @@ describe("generated files are what the code says", () => {
 
 describe("documentation", () => {
   test("docs/errors.md lists every error of the API, and no other", () => {
-    const rows = [...read("docs/errors.md").matchAll(/^\| `(\w+)` \| (\d+) \|/gm)].map(([, code, status]) => [
+    const rows = [...read("docs/errors.md").matchAll(/^\| `(\w+)` +\| (\d+) +\|/gm)].map(([, code, status]) => [
       code,
       Number(status),
     ]);
@@ -82,7 +82,7 @@ describe("documentation", () => {
   });
 
   test("docs/config.md lists every setting of the daemon, and no other", () => {
-    const rows = [...read("docs/config.md").matchAll(/^\| `([A-Z_]+)` \|/gm)].map(([, name]) => name);
+    const rows = [...read("docs/config.md").matchAll(/^\| `([A-Z_]+)` +\|/gm)].map(([, name]) => name);
     expect(rows).toEqual(options.map((option) => option.env));
   });
 
@@ -120,8 +120,14 @@ describe("dependencies", () => {
     .map(([name]) => name)
     .filter((name) => !name.startsWith("@mags/"));
   const listed = (heading: string): string[] => {
-    const [, table = ""] = read("docs/dependencies.md").split(`| ${heading} package | why |`);
-    const rows = table.split("\n\n")[0]?.match(/^\| `.*$/gm) ?? [];
+    const [, table = ""] = read("docs/dependencies.md").split(
+      new RegExp(`^\\| ${heading} package +\\| why +\\|$`, "m"),
+    );
+    const rows =
+      table
+        .trimStart()
+        .split("\n\n")[0]
+        ?.match(/^\| `.*$/gm) ?? [];
     return rows.flatMap((row) =>
       [...(row.split("|")[1] ?? "").matchAll(/`([^`]+)`/g)].map(([, name]) => name as string),
     );
