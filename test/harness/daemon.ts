@@ -81,7 +81,7 @@ export class Daemon {
       all: true,
     });
     const ended = this.#process.then((result) => {
-      throw new Error(`magsd ended while starting: ${result.all}`);
+      throw new Error(`magsd ended while starting (${result.exitCode ?? result.signal}): ${result.all}`);
     });
     ended.catch(() => undefined);
     await Promise.race([this.#ready(), ended]);

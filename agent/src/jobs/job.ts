@@ -5,7 +5,7 @@ import type { RanBy, ScriptEnd } from "@mags/protocol";
 import { LogCapture } from "../logs/index.ts";
 import type { Pool } from "../pool/pool.ts";
 import type { CommandEnd, Driver, RunningCommand, Sandbox } from "../sandbox/driver.ts";
-import { preventStart } from "../sandbox/wrapper.ts";
+import { adoptWrapped, preventStart } from "../sandbox/wrapper.ts";
 import type { JobRecord, JobRecords } from "./record.ts";
 
 /** What jobs on this node share. */
@@ -20,7 +20,13 @@ export interface JobContext {
   report(event: "started" | "script_ended" | "finished", record: JobRecord): Promise<boolean>;
 }
 
-type Ended = { by: "script"; end: CommandEnd } | { by: "timeout" } | { by: "stop" } | { by: "lost" };
+type Ended =
+  | { by: "script"; end: CommandEnd }
+  | { by: "timeout" }
+  | { by: "stop" }
+  | { by: "lost" }
+  /** as an earlier process has written down */
+  | { by: "record" };
 
 const BASE_ENVIRONMENT = {
   HOME: "/root",
@@ -110,21 +116,24 @@ export class Job {
       const { phase, token } = this.#record;
       if (phase === "started" && token !== null && (await preventStart(directory, token))) {
         await this.#runIn(sandbox ?? (await this.#takeMachine()));
-      } else if (sandbox) {
-        this.#command = sandbox.adoptExec(directory);
-        const { end } = this.#command;
-        await this.#finish(this.#record.end ? { by: "script", end: await end } : await this.#untilEnd(end));
-      } else if (this.#record.phase === "started") {
-        await this.#finish({
-          by: "script",
-          end: { failed: "supervisor_lost", message: "the machine was gone after a restart" },
-        });
+      } else if (phase === "started") {
+        // The machine is gone, too, when its script had ended and only the record of that is missing.
+        this.#command = sandbox ? sandbox.adoptExec(directory) : adoptWrapped(directory);
+        await this.#finish(this.#record.end ? { by: "record" } : await this.#adoptedEnd(this.#command, sandbox));
       } else {
         await this.#deliver();
       }
     } catch (error) {
       await this.#failedToStart(error as Error);
     }
+  }
+
+  /** The end of a script that ran while no agent was there: in time it was whatever the clock says now. */
+  async #adoptedEnd(command: RunningCommand, sandbox: Sandbox | undefined): Promise<Ended> {
+    const end = await command.earlier();
+    if (end) return { by: "script", end };
+    if (sandbox) return this.#untilEnd(command.end);
+    return { by: "script", end: { failed: "supervisor_lost", message: "the machine was gone after a restart" } };
   }
 
   async #openLog(): Promise<void> {
@@ -195,11 +204,12 @@ export class Job {
     if (ended.by === "lost") return this.#removeMachine();
     const sandbox = this.#sandbox;
     this.#record.end ??= await this.#describe(ended, sandbox);
-    const stays = this.spec.persistent && ended.by === "script" && "exitCode" in ended.end;
+    // Before the machine is killed: a successor must not take our kill for the script's own end.
+    await this.#context.records.write(this.#record);
+    const stays = this.spec.persistent && sandbox !== undefined && this.#record.end.exit_code !== null;
     if (stays) {
       while (this.#log?.drain());
       await this.#command?.release();
-      await this.#context.records.write(this.#record);
       await this.#context.report("script_ended", this.#record);
       const interrupted = await this.#interrupt.promise;
       if (interrupted.by === "lost") return this.#removeMachine();

@@ -41,6 +41,8 @@ export type CommandEnd = { exitCode: number } | { failed: "start_failed" | "supe
 /** A command that runs or has ended. */
 export interface RunningCommand {
   end: Promise<CommandEnd>;
+  /** Its end, if it has ended by now. */
+  earlier(): Promise<CommandEnd | undefined>;
   /** To be called when the output has been taken: until then it is held, across restarts of the agent. */
   release(): Promise<void>;
 }

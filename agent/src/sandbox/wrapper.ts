@@ -39,7 +39,7 @@ export async function startWrapped(
   if (child.pid === undefined) throw new Error((await child).message);
   const closed = new Promise<void>((resolve) => child.stdio[3]?.once("close", resolve).resume());
   const end = Promise.race([closed, child]).then(() => endOf(directory));
-  return { end, release: async () => void child.kill("SIGKILL") };
+  return { end, earlier: () => earlierEnd(directory), release: async () => void child.kill("SIGKILL") };
 }
 
 const begunPath = (directory: string, token: string) => join(directory, `begun-${token}`);
@@ -54,22 +54,34 @@ export async function preventStart(directory: string, token: string): Promise<bo
 
 /** Takes up a wrapper that an earlier agent process started. */
 export function adoptWrapped(directory: string): RunningCommand {
-  return { end: waitForWrapper(directory), release: () => killWrappers((other) => other === directory) };
+  const release = () => killWrappers((other) => other === directory);
+  return { end: waitForWrapper(directory), earlier: () => earlierEnd(directory), release };
 }
 
 /** Kills the wrappers whose directory `unwanted` picks. */
 export async function killWrappers(unwanted: (directory: string) => boolean): Promise<void> {
-  for (const { pid, directory } of await wrappers()) if (unwanted(directory)) process.kill(pid, "SIGKILL");
+  for (const { pid, directory } of await wrappers()) {
+    if (!unwanted(directory)) continue;
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch {
+      // gone between the look and the signal
+    }
+  }
 }
 
+const written = (directory: string): Promise<boolean> =>
+  access(join(directory, "exit")).then(
+    () => true,
+    () => false,
+  );
+
+const earlierEnd = async (directory: string): Promise<CommandEnd | undefined> =>
+  (await written(directory)) ? endOf(directory) : undefined;
+
 async function waitForWrapper(directory: string): Promise<CommandEnd> {
-  const written = () =>
-    access(join(directory, "exit")).then(
-      () => true,
-      () => false,
-    );
   const lives = async () => (await wrappers()).some((wrapper) => wrapper.directory === directory);
-  while (!(await written()) && (await lives())) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  while (!(await written(directory)) && (await lives())) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   return endOf(directory);
 }
 

@@ -59,13 +59,11 @@ export class ContainerSandbox implements Sandbox {
     const log = join(directory, "runtime.log");
     const pidFile = join(directory, "script.pid");
     const argv = this.#runtime.command(["--log", log, "exec", "--process", process, "--pid-file", pidFile, this.id]);
-    const running = await startWrapped(command, argv);
-    return { ...running, end: running.end.then((result) => explain(result, directory)) };
+    return explained(await startWrapped(command, argv), directory);
   }
 
   adoptExec(directory: string): RunningCommand {
-    const running = adoptWrapped(directory);
-    return { ...running, end: running.end.then((result) => explain(result, directory)) };
+    return explained(adoptWrapped(directory), directory);
   }
 
   oomKills(): Promise<number> {
@@ -87,6 +85,14 @@ export class ContainerSandbox implements Sandbox {
     await this.kill();
     await this.#cleanup.run();
   }
+}
+
+function explained(running: RunningCommand, directory: string): RunningCommand {
+  const earlier = async () => {
+    const end = await running.earlier();
+    return end && explain(end, directory);
+  };
+  return { ...running, earlier, end: running.end.then((end) => explain(end, directory)) };
 }
 
 /** A runtime that could not start the command says so in its log and leaves no pid file. */

@@ -1,0 +1,140 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { spawn } from "@mags/kit";
+import type { LogEntry, LogSource } from "@mags/protocol";
+import fc from "fast-check";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { LogCapture } from "./capture.ts";
+import { followLogs, readLogs } from "./follow.ts";
+
+const END = { status: "completed", exit_code: 0, signal: null, reason: "exited" };
+let dir: string;
+beforeEach(async () => {
+  dir = await mkdtemp("/tmp/mags-logs-");
+});
+afterEach(() => rm(dir, { recursive: true, force: true }));
+
+/** Runs a shell script with the log's FIFOs as its output, opened as the wrapper opens them. */
+const writer = (script: string) =>
+  spawn("sh", ["-c", `exec 1<>"$1" 2<>"$2"; ${script}`, "sh", join(dir, "stdout.fifo"), join(dir, "stderr.fifo")], {
+    stdio: "ignore",
+  });
+
+const bytesOf = (entry: LogEntry) =>
+  Buffer.concat([Buffer.from(entry.message, entry.encoding ?? "utf8"), Buffer.from(entry.newline ? "\n" : "")]);
+const joined = (entries: LogEntry[], source: LogSource) =>
+  Buffer.concat(entries.filter((entry) => entry.source === source).map(bytesOf));
+
+describe("a log", () => {
+  test("has each stream's bytes, in order of arrival, with offsets that tile it", async () => {
+    const log = await LogCapture.open({ dir, limitBytes: 1e6 });
+    await writer("echo one; sleep 0.1; echo two >&2; sleep 0.1; printf three");
+    await log.finish(END);
+    log.close();
+    const { logs, end } = await readLogs({ dir });
+    expect(logs.map((entry) => [entry.source, entry.message, entry.offset, entry.bytes, entry.newline])).toEqual([
+      ["stdout", "one", 0, 4, true],
+      ["stderr", "two", 0, 4, true],
+      ["stdout", "three", 4, 5, false],
+    ]);
+    expect(end).toMatchObject({ ...END, bytes: { stdout: 9, stderr: 4 }, dropped: { stdout: 0, stderr: 0 } });
+  });
+
+  test("gives every byte once, however it was written and wherever reading was cut", async () => {
+    const pieces = fc.array(fc.tuple(fc.constantFrom("stdout", "stderr"), fc.uint8Array({ maxLength: 40 })), {
+      maxLength: 12,
+    });
+    await fc.assert(
+      fc.asyncProperty(pieces, fc.integer({ min: 1, max: 5 }), async (writes, page) => {
+        dir = await mkdtemp("/tmp/mags-logs-");
+        const log = await LogCapture.open({ dir, limitBytes: 1e6 });
+        const expected = { stdout: Buffer.alloc(0), stderr: Buffer.alloc(0) };
+        const { appendFileSync } = await import("node:fs");
+        for (const [source, bytes] of writes as ["stdout" | "stderr", Uint8Array][]) {
+          appendFileSync(join(dir, `${source}.fifo`), bytes);
+          expected[source] = Buffer.concat([expected[source], bytes]);
+          log.drain();
+        }
+        await log.finish(END);
+        log.close();
+        const entries: LogEntry[] = [];
+        let after: string | undefined;
+        for (;;) {
+          const answer = await readLogs({ dir, after, limit: page });
+          entries.push(...answer.logs);
+          if (answer.next === null) break;
+          after = answer.next;
+        }
+        expect(joined(entries, "stdout")).toEqual(expected.stdout);
+        expect(joined(entries, "stderr")).toEqual(expected.stderr);
+        await rm(dir, { recursive: true });
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  test("loses and doubles nothing when its process is killed 20 times", async () => {
+    const program = new URL("./testing/capture-process.ts", import.meta.url).pathname;
+    const capture = async () => {
+      const child = spawn(process.execPath, [program, dir], { reject: false, buffer: false });
+      await new Promise((resolve) => child.stdout?.once("data", resolve));
+      return { child };
+    };
+    let { child } = await capture();
+    const writing = writer(
+      'i=0; while [ $i -lt 20000 ]; do i=$((i+1)); echo "line $i"; [ $((i % 50)) -ne 0 ] || sleep 0.02; done',
+    );
+    for (let kills = 0; kills < 20; kills++) {
+      await delay(Math.random() * 150);
+      child.kill("SIGKILL");
+      await child;
+      ({ child } = await capture());
+    }
+    await writing;
+    child.kill("SIGKILL");
+    await child;
+    const log = await LogCapture.open({ dir, limitBytes: 1e8 });
+    await log.finish(END);
+    log.close();
+    const lines: string[] = [];
+    for (let after: string | undefined; ; ) {
+      const page = await readLogs({ dir, after });
+      lines.push(...page.logs.filter((entry) => entry.source === "stdout").map((entry) => entry.message));
+      if (page.next === null) break;
+      after = page.next;
+    }
+    expect(lines.length).toBe(20_000);
+    expect(lines.findIndex((line, number) => line !== `line ${number + 1}`)).toBe(-1);
+  }, 120_000);
+
+  test("keeps what fits its limit, takes the rest so that the writer goes on, and says how much", async () => {
+    const log = await LogCapture.open({ dir, limitBytes: 1000 });
+    await writer("head -c 5000000 /dev/zero; echo done >&2");
+    await log.finish(END);
+    expect(log.truncated).toBe(true);
+    log.close();
+    const { logs, end } = await readLogs({ dir });
+    expect(joined(logs, "stdout").length).toBe(1000);
+    expect(end?.dropped).toEqual({ stdout: 4_999_000, stderr: 5 });
+    expect(logs.filter((entry) => entry.level === "warn")).toHaveLength(2);
+  });
+
+  test("is followed as it grows; an unfinished line is shown after a moment, and completed", async () => {
+    const log = await LogCapture.open({ dir, limitBytes: 1e6 });
+    const seen: string[] = [];
+    const reading = (async () => {
+      for await (const item of followLogs({ dir, live: log, signal: new AbortController().signal })) {
+        seen.push("end" in item ? "end" : `${item.entry.message}${item.entry.newline ? "$" : ""}`);
+      }
+    })();
+    const writing = writer('printf "name? "; sleep 0.5; echo bob');
+    await delay(350);
+    expect(seen).toEqual(["name? "]);
+    await writing;
+    await log.finish(END);
+    await reading;
+    log.close();
+    expect(seen).toEqual(["name? ", "bob$", "end"]);
+  });
+});

@@ -1,0 +1,177 @@
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { readLogs } from "../../logs/follow.ts";
+import { LogCapture } from "../../logs/index.ts";
+import type { Driver, Image, Sandbox } from "../driver.ts";
+
+/** What a driver's test has to bring: a fresh driver, as a restarted agent would make one, and an image. */
+export interface Subject {
+  /** a driver over the same state each time it is called */
+  open(): Promise<Driver>;
+  image(): Promise<Image>;
+  close(): Promise<void>;
+}
+
+const SIZE = { vcpus: 1, memoryMb: 128, diskGb: 0.2 };
+
+/** What every driver must do. A difference between drivers belongs into docs/limitations.md. */
+export function conformance(name: string, subject: Subject): void {
+  describe(`the ${name} driver`, () => {
+    let driver: Driver;
+    let image: Image;
+    const directories: string[] = [];
+
+    beforeAll(async () => {
+      driver = await subject.open();
+      image = await subject.image();
+    });
+    afterAll(async () => {
+      await driver.reclaim(new Set());
+      await subject.close();
+      for (const directory of directories) await rm(directory, { recursive: true, force: true });
+    });
+
+    /** Starts a script; `finish` waits for its end and answers what it printed. */
+    async function start(sandbox: Sandbox, script: string, env: Record<string, string> = {}) {
+      const directory = await mkdtemp("/tmp/mags-conformance-");
+      directories.push(directory);
+      const log = await LogCapture.open({ dir: directory, limitBytes: 1e6 });
+      await sandbox.place("script", script);
+      const command = await sandbox.exec({
+        directory,
+        argv: ["/bin/sh", "/run/mags/script"],
+        env: { PATH: "/usr/bin:/bin", ...env },
+        cwd: "/root",
+        token: "1",
+        stdoutFifo: log.stdoutFifo,
+        stderrFifo: log.stderrFifo,
+      });
+      const finish = async () => {
+        const end = await command.end;
+        await log.finish({ status: "", exit_code: null, signal: null, reason: null });
+        await command.release();
+        log.close();
+        const { logs } = await readLogs({ dir: directory });
+        const text = (source: string) => logs.filter((entry) => entry.source === source).map((entry) => entry.message);
+        return { end, stdout: text("stdout"), stderr: text("stderr") };
+      };
+      return { directory, finish };
+    }
+
+    async function inSandbox<T>(action: (sandbox: Sandbox) => Promise<T>): Promise<T> {
+      const sandbox = await driver.create(image, SIZE);
+      try {
+        return await action(sandbox);
+      } finally {
+        await sandbox.destroy();
+      }
+    }
+
+    test("keeps stdout and stderr apart and the exit code", () =>
+      inSandbox(async (sandbox) => {
+        const result = await (await start(sandbox, "echo out; echo err >&2; exit 7")).finish();
+        expect(result).toEqual({ end: { exitCode: 7 }, stdout: ["out"], stderr: ["err"] });
+      }));
+
+    test("runs as root in the given directory, with the given environment and no other", () =>
+      inSandbox(async (sandbox) => {
+        const result = await (await start(sandbox, "id -u; pwd; env | grep -v ^PWD= | sort", { A: "1 2" })).finish();
+        expect(result.stdout.filter((line) => !/^(_|OLDPWD|SHLVL|HOME)=/.test(line))).toEqual([
+          "0",
+          "/root",
+          "A=1 2",
+          "PATH=/usr/bin:/bin",
+        ]);
+      }));
+
+    test("reports a signal as 128 and its number", () =>
+      inSandbox(async (sandbox) => {
+        expect((await (await start(sandbox, "kill -TERM $$")).finish()).end).toEqual({ exitCode: 143 });
+      }));
+
+    test("runs several commands in one sandbox, which share its files", () =>
+      inSandbox(async (sandbox) => {
+        await (await start(sandbox, "echo kept >/root/file")).finish();
+        expect((await (await start(sandbox, "cat /root/file")).finish()).stdout).toEqual(["kept"]);
+      }));
+
+    test("starts every sandbox from the clean image", async () => {
+      await inSandbox(async (sandbox) => (await start(sandbox, "touch /root/trace /usr/bin/trace")).finish());
+      const result = await inSandbox(async (sandbox) =>
+        (await start(sandbox, "ls /root/trace /usr/bin/trace")).finish(),
+      );
+      expect(result.stdout).toEqual([]);
+      await expect(readFile(join(image.rootfs, "root/trace"))).rejects.toThrow("ENOENT");
+    });
+
+    test("holds the limits of disk, memory and CPU", () =>
+      inSandbox(async (sandbox) => {
+        const disk = await (await start(sandbox, "dd if=/dev/zero of=/root/x bs=1M count=300")).finish();
+        expect(disk.stderr.join()).toContain("No space left");
+        expect(await sandbox.oomKills()).toBe(0);
+        const memory = await (await start(sandbox, 'exec python3 -c "x = bytearray(400 << 20)"')).finish();
+        expect(memory.end).toEqual({ exitCode: 137 });
+        expect(await sandbox.oomKills()).toBeGreaterThan(0);
+      }));
+
+    test("kill ends every process, also one that ignores signals", () =>
+      inSandbox(async (sandbox) => {
+        const { finish } = await start(sandbox, "trap '' TERM INT HUP; (trap '' TERM; sleep 1000)& sleep 1000");
+        await new Promise((resolve) => setTimeout(resolve, 200));
+        await sandbox.kill();
+        expect((await finish()).end).toEqual({ exitCode: 137 });
+      }));
+
+    test("a sandbox and its command are found again by a new agent process", async () => {
+      const sandbox = await driver.create(image, SIZE);
+      const { directory, finish } = await start(sandbox, "sleep 1; echo later; exit 4");
+      const successor = await subject.open();
+      const adopted = await successor.adopt(sandbox.id);
+      expect(adopted?.id).toBe(sandbox.id);
+      expect(await adopted?.adoptExec(directory).end).toEqual({ exitCode: 4 });
+      expect((await finish()).stdout).toEqual(["later"]);
+      await adopted?.destroy();
+      expect(await successor.adopt(sandbox.id)).toBeUndefined();
+      driver = successor;
+    });
+
+    test("destroy may be called twice, and reclaim then finds nothing", async () => {
+      const sandbox = await driver.create(image, SIZE);
+      await sandbox.destroy();
+      await sandbox.destroy();
+      expect(await driver.reclaim(new Set())).toBe(0);
+    });
+
+    test("reclaim removes what nobody keeps and spares what somebody does", async () => {
+      const [kept, lost] = [await driver.create(image, SIZE), await driver.create(image, SIZE)];
+      driver = await subject.open();
+      const adopted = await driver.adopt(kept.id);
+      expect(await driver.reclaim(new Set([kept.id]))).toBeGreaterThan(0);
+      expect(await driver.adopt(lost.id)).toBeUndefined();
+      expect((await (await start(adopted as Sandbox, "echo alive")).finish()).stdout).toEqual(["alive"]);
+      await adopted?.destroy();
+    });
+
+    test("a command that cannot be started says so", () =>
+      inSandbox(async (sandbox) => {
+        const directory = await mkdtemp("/tmp/mags-conformance-");
+        directories.push(directory);
+        const log = await LogCapture.open({ dir: directory, limitBytes: 1e6 });
+        const { stdoutFifo, stderrFifo } = log;
+        const { end, release } = await sandbox.exec({
+          directory,
+          argv: ["/no/such/program"],
+          env: {},
+          cwd: "/",
+          token: "1",
+          stdoutFifo,
+          stderrFifo,
+        });
+        expect(await end).toMatchObject({ failed: "start_failed" });
+        await release();
+        log.close();
+        expect(await readdir(directory)).toContain("exit");
+      }));
+  });
+}
