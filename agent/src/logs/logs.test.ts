@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, open, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { spawn } from "@mags/kit";
@@ -82,6 +82,8 @@ describe("a log", () => {
       return { child };
     };
     let { child } = await capture();
+    // As the wrapper does: what a pipe holds goes with its last holder.
+    const holder = await open(join(dir, "stdout.fifo"), "r+");
     const writing = writer(
       'i=0; while [ $i -lt 20000 ]; do i=$((i+1)); echo "line $i"; [ $((i % 50)) -ne 0 ] || sleep 0.02; done',
     );
@@ -97,6 +99,7 @@ describe("a log", () => {
     const log = await LogCapture.open({ dir, limitBytes: 1e8 });
     await log.finish(END);
     log.close();
+    await holder.close();
     const lines: string[] = [];
     for (let after: string | undefined; ; ) {
       const page = await readLogs({ dir, after });
