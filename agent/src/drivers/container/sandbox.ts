@@ -1,4 +1,4 @@
-import { chown, readFile, writeFile } from "node:fs/promises";
+import { chmod, chown, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Cleanup } from "@mags/kit";
 import type { Command, CommandEnd, Image, RunningCommand, Sandbox, SandboxSize } from "../../sandbox/driver.ts";
@@ -54,6 +54,11 @@ export class ContainerSandbox implements Sandbox {
 
   async exec(command: Command): Promise<RunningCommand> {
     const { directory } = command;
+    // Scripts open their streams by name, too (/dev/stderr), also as other users of the machine.
+    for (const fifo of [command.stdoutFifo, command.stderrFifo]) {
+      await chown(fifo, this.record.idBase, this.record.idBase);
+      await chmod(fifo, 0o622);
+    }
     const process = join(directory, "process.json");
     await writeFile(process, JSON.stringify(processConfig(command.argv, command.env, command.cwd)), { mode: 0o600 });
     const log = join(directory, "runtime.log");
