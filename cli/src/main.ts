@@ -13,6 +13,8 @@ function program(): Command {
   const mags = new Command("mags")
     .description("run scripts in isolated Linux sandboxes")
     .version("0.1.0")
+    // Before the commands, which take it over: wrong usage then comes to `fail` from all of them.
+    .exitOverride()
     .showHelpAfterError("(add --help for the options)")
     .addHelpText("after", "\nSettings: MAGS_API_URL, MAGS_API_TOKEN; on the server's own machine root needs none.");
   addRun(mags);
@@ -35,7 +37,7 @@ function fail(error: unknown): void {
 }
 
 try {
-  await program().exitOverride().parseAsync();
+  await program().parseAsync();
 } catch (error) {
   fail(error);
 }
