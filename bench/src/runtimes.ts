@@ -51,16 +51,19 @@ begin=$(date +%s%N); crun --root "$1/state" --cgroup-manager=cgroupfs run --bund
 export async function podman(): Promise<Contender | string> {
   const script = `[ ! -d /sys/fs/cgroup/unified ] || mount -t tmpfs none /sys/fs/cgroup/unified
 begin=$(date +%s%N); "$@"; echo $(($(date +%s%N) - begin))`;
-  const args = [
+  // Limits that any caller may set: podman's own are above what some hosts let even root have.
+  const limits = ["--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"];
+  const command = [
+    "podman",
+    "--cgroup-manager=cgroupfs",
     "run",
     "--rm",
     "--network=none",
-    "--cgroup-manager=cgroupfs",
+    ...limits,
     "--rootfs",
     `${config.rootfs}:O`,
     "/bin/true",
   ];
-  const command = ["podman", "--cgroup-manager=cgroupfs", ...args.filter((arg) => !arg.startsWith("--cgroup-manager"))];
   const once = async () => {
     const printed = await run("unshare", ["--mount", "--propagation", "slave", "sh", "-ec", script, "sh", ...command]);
     return Number(printed.trim().split("\n").at(-1)) / 1e6;

@@ -1,7 +1,7 @@
 import { mkdir, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import { bindIdmapped, type Cleanup, mountAs, run, unmount } from "@mags/kit";
-import { openUserNamespace } from "./userns.ts";
+import { userNamespace } from "./userns.ts";
 
 /**
  * Mounts a sandbox's root at `<dir>/rootfs`: the image below, the volume file above, both with the ids of the range that
@@ -18,17 +18,13 @@ export async function mountRoot(
   const at = (name: string) => join(dir, name);
   for (const name of ["lower", "raw", "disk", "rootfs"]) await mkdir(at(name), { recursive: true, mode: 0o711 });
   cleanup.add("root mounts", () => unmountRoot(dir));
-  const userns = await openUserNamespace(base);
-  try {
-    await run("mount", ["-t", "ext4", "-o", "loop,noatime", volume, at("raw")]);
-    bindIdmapped(at("raw"), at("disk"), userns.fd);
-    unmount(at("raw"));
-    bindIdmapped(imageRootfs, at("lower"), userns.fd);
-    const layers = `lowerdir=${at("lower")},upperdir=${at("disk")}/upper,workdir=${at("disk")}/work`;
-    mountAs(base, "overlay", "overlay", at("rootfs"), layers);
-  } finally {
-    userns.close();
-  }
+  const userns = await userNamespace(base);
+  await run("mount", ["-t", "ext4", "-o", "loop,noatime", volume, at("raw")]);
+  bindIdmapped(at("raw"), at("disk"), userns);
+  unmount(at("raw"));
+  bindIdmapped(imageRootfs, at("lower"), userns);
+  const layers = `lowerdir=${at("lower")},upperdir=${at("disk")}/upper,workdir=${at("disk")}/work`;
+  mountAs(base, "overlay", "overlay", at("rootfs"), layers);
   return at("rootfs");
 }
 

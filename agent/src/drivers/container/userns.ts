@@ -1,4 +1,4 @@
-import { closeSync, openSync } from "node:fs";
+import { openSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { spawn } from "@mags/kit";
 
@@ -10,11 +10,24 @@ const FIRST_ID = 0x1000_0000;
 /** First host id of the range of slot number `slot`. */
 export const idBase = (slot: number): number => FIRST_ID + slot * ID_COUNT;
 
+const opened = new Map<number, Promise<number>>();
+
 /**
- * Opens a user namespace in which id 0 is `base` outside; needed to make idmapped mounts. The descriptor alone keeps the
- * namespace alive, so the process that made it ends at once. The caller closes the descriptor.
+ * A descriptor of a user namespace in which id 0 is `base` outside; needed to make idmapped mounts. It stays open for
+ * the next sandbox with the same range, because making one costs a process.
  */
-export async function openUserNamespace(base: number): Promise<{ fd: number; close(): void }> {
+export function userNamespace(base: number): Promise<number> {
+  let descriptor = opened.get(base);
+  if (!descriptor) {
+    descriptor = openUserNamespace(base);
+    opened.set(base, descriptor);
+    descriptor.catch(() => opened.delete(base));
+  }
+  return descriptor;
+}
+
+/** The descriptor alone keeps the namespace alive, so the process that made it ends at once. */
+async function openUserNamespace(base: number): Promise<number> {
   // The child waits on its stdin, so that it is there while its maps are written and gone when we are.
   const child = spawn("unshare", ["--user", "sh", "-c", "echo ready; read -r _"], { stdin: "pipe", reject: false });
   try {
@@ -25,8 +38,7 @@ export async function openUserNamespace(base: number): Promise<{ fd: number; clo
     const map = `0 ${base} ${ID_COUNT}\n`;
     await writeFile(`/proc/${child.pid}/uid_map`, map);
     await writeFile(`/proc/${child.pid}/gid_map`, map);
-    const fd = openSync(`/proc/${child.pid}/ns/user`, "r");
-    return { fd, close: () => closeSync(fd) };
+    return openSync(`/proc/${child.pid}/ns/user`, "r");
   } finally {
     child.stdin?.end();
   }
