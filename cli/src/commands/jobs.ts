@@ -64,7 +64,7 @@ export function addJobs(program: Command): void {
     .option("--json", "print JSON")
     .addHelpText("after", "\nExample:\n  mags set my-app --no-sleep")
     .action(async (id: string, { sleep, startupCommand, json }) => {
-      const job = await client().updateJob(id, { noSleep: sleep === undefined ? undefined : !sleep, startupCommand });
+      const job = await client().update(id, { noSleep: sleep === undefined ? undefined : !sleep, startupCommand });
       process.stdout.write(json ? `${JSON.stringify(job)}\n` : `changed ${job.name}\n`);
     });
 

@@ -2,18 +2,24 @@ import type { Job, Logs } from "@mags/protocol";
 import { environment } from "./config.ts";
 import { MagsError } from "./errors.ts";
 import { entryBytes, type Followed, followLogs } from "./follow.ts";
-import { type CallOptions, call, type HttpOptions } from "./http.ts";
+import { type CallOptions, callJson, type HttpOptions, pause, pauseBefore } from "./http.ts";
 
 export interface MagsOptions {
   /** MAGS_API_TOKEN or MAGS_TOKEN by default */
   apiToken?: string;
   /** MAGS_API_URL, else http://127.0.0.1:7070 */
   apiUrl?: string;
-  /** for one request, `seconds`; 30 by default */
+  /** for one call with its retries, `seconds`; 30 by default */
   timeout?: number;
 }
 
-export interface RunOptions {
+export interface CallSettings {
+  /** ends the call with a MagsError of code `aborted` */
+  signal?: AbortSignal | undefined;
+}
+
+/** Undefined options are left to the server's defaults. */
+export interface RunOptions extends CallSettings {
   name?: string;
   /** keep the machine after the script */
   persistent?: boolean;
@@ -29,7 +35,11 @@ export interface RunOptions {
   rootfsType?: string;
   /** weakest isolation that is accepted */
   isolation?: "container" | "vm";
-  signal?: AbortSignal;
+}
+
+export interface WaitOptions extends CallSettings {
+  /** give up waiting after this long, `seconds`; the job goes on. Without end by default */
+  waitTimeout?: number;
 }
 
 export interface RunResult {
@@ -45,7 +55,15 @@ export interface RunResult {
   logs: Logs["logs"];
 }
 
-export interface ListOptions {
+export interface PoolStatus {
+  idle_vms: number;
+  busy_vms: number;
+  total_vms: number;
+  min_pool_size: number;
+  max_pool_size: number;
+}
+
+export interface ListOptions extends CallSettings {
   page?: number;
   pageSize?: number;
   status?: Job["status"];
@@ -54,8 +72,12 @@ export interface ListOptions {
 
 /** Longest time that the server holds a status request, `seconds` */
 const WAIT_SECONDS = 25;
+/** Waiting outlives a restart of the server: it is given up after this long without an answer, `ms` */
+const GIVE_UP_MS = 60_000;
+const LONGEST_PAUSE_MS = 2000;
+const FINAL: readonly string[] = ["completed", "error", "stopped"];
 
-/** A client of one Mags server. All calls throw MagsError; those with a `signal` stop when it is aborted. */
+/** A client of one Mags server. All calls throw MagsError. `id` may be the id of a job or the name of a live one. */
 export class Mags {
   readonly #http: HttpOptions;
 
@@ -73,35 +95,34 @@ export class Mags {
     script: string,
     options: RunOptions = {},
   ): Promise<{ requestId: string; name: string; status: Job["status"] }> {
-    const { noSleep, startupCommand, memoryMb, diskGb, rootfsType, signal, ...same } = options;
     const body = {
       script,
-      ...same,
-      no_sleep: noSleep,
-      startup_command: startupCommand,
-      memory_mb: memoryMb,
-      disk_gb: diskGb,
-      rootfs_type: rootfsType,
+      name: options.name,
+      persistent: options.persistent,
+      ephemeral: options.ephemeral,
+      no_sleep: options.noSleep,
+      startup_command: options.startupCommand,
+      environment: options.environment,
+      timeout: options.timeout,
+      vcpus: options.vcpus,
+      memory_mb: options.memoryMb,
+      disk_gb: options.diskGb,
+      rootfs_type: options.rootfsType,
+      isolation: options.isolation,
     };
-    const answer = await this.#json<{ request_id: string; name: string; status: Job["status"] }>("POST", "/mags-jobs", {
-      body,
-      signal,
-    });
+    const { signal } = options;
+    const answer = await this.#json<JobAnswer>("POST", "/mags-jobs", { body, signal });
     return { requestId: answer.request_id, name: answer.name, status: answer.status };
   }
 
-  /** Runs a script and waits until it has ended; a persistent job's machine then goes on. */
-  async runAndWait(script: string, options: RunOptions = {}): Promise<RunResult> {
+  /**
+   * Runs a script and waits until it has ended; a persistent job's machine then goes on. `timeout` limits the script (its
+   * end is then status `error`), `waitTimeout` limits this call (a MagsError of code `timeout`).
+   */
+  async runAndWait(script: string, options: RunOptions & WaitOptions = {}): Promise<RunResult> {
     const { requestId } = await this.run(script, options);
-    const job = await this.wait(requestId, options.signal);
-    const logs = await this.logs(requestId);
-    const text = (source: string) => {
-      const decoder = new TextDecoder();
-      return logs
-        .filter((entry) => entry.source === source)
-        .map((entry) => decoder.decode(entryBytes(entry), { stream: true }))
-        .join("");
-    };
+    const job = await this.wait(requestId, options);
+    const logs = await this.logs(requestId, { signal: options.signal });
     return {
       requestId,
       status: job.status,
@@ -110,78 +131,107 @@ export class Mags {
       error: job.error,
       durationMs: job.duration_ms,
       scriptDurationMs: job.script_duration_ms,
-      stdout: text("stdout"),
-      stderr: text("stderr"),
+      stdout: textOf(logs, "stdout"),
+      stderr: textOf(logs, "stderr"),
       logs,
     };
   }
 
-  /** Waits until the script of a job has ended. */
-  async wait(id: string, signal?: AbortSignal): Promise<Job> {
-    for (;;) {
-      const job = await this.status(id, { wait: WAIT_SECONDS, signal });
-      if (job.exit_code !== null || ["completed", "error", "stopped"].includes(job.status)) return job;
-      if (signal?.aborted) throw new MagsError("waiting was aborted", { code: "aborted" });
+  /** Waits until the script of a job has ended, across restarts of the server. */
+  async wait(id: string, options: WaitOptions = {}): Promise<Job> {
+    const { waitTimeout = Number.POSITIVE_INFINITY, signal } = options;
+    const deadline = Date.now() + waitTimeout * 1000;
+    let answeredAt = Date.now();
+    for (let failures = 0; ; ) {
+      try {
+        const left = Math.max(0, (deadline - Date.now()) / 1000);
+        const job = await this.status(id, { wait: Math.min(WAIT_SECONDS, left), signal });
+        if (job.exit_code !== null || FINAL.includes(job.status)) return job;
+        answeredAt = Date.now();
+        failures = 0;
+      } catch (error) {
+        const wait = error instanceof MagsError ? pauseBefore(error, ++failures, LONGEST_PAUSE_MS) : undefined;
+        if (wait === undefined || Date.now() - answeredAt > GIVE_UP_MS) throw error;
+        await pause(wait, signal);
+      }
+      if (Date.now() >= deadline)
+        throw new MagsError(`job ${id} has not ended within ${waitTimeout} s`, {
+          code: "timeout",
+          hint: "It goes on; wait again, or stop it.",
+        });
     }
   }
 
-  /** A job as it is now; with `wait` (`seconds`) held until its script has ended. */
-  status(id: string, options: { wait?: number; signal?: AbortSignal | undefined } = {}): Promise<Job> {
+  /** A job as it is now; with `wait` (`seconds`, at most 60) held until its script has ended. */
+  status(id: string, options: { wait?: number | undefined } & CallSettings = {}): Promise<Job> {
     const query = options.wait === undefined ? "" : `?wait=${options.wait}`;
     const timeout = this.#http.timeout + (options.wait ?? 0);
-    return this.#json("GET", `/mags-jobs/${encodeURIComponent(id)}/status${query}`, {
-      timeout,
-      signal: options.signal,
-    });
+    return this.#json("GET", `${jobPath(id)}/status${query}`, { timeout, signal: options.signal });
   }
 
-  /** The log as far as it goes, page by page put together. */
-  async logs(id: string): Promise<Logs["logs"]> {
+  /** The log as far as it goes, page by page put together; `after` is the cursor of an entry that is already known. */
+  async logs(id: string, options: { after?: string | undefined } & CallSettings = {}): Promise<Logs["logs"]> {
     const entries: Logs["logs"] = [];
-    let after: string | null = null;
+    let after: string | null = options.after ?? null;
     do {
       const query: string = after === null ? "" : `?after=${after}`;
-      const page: Logs = await this.#json("GET", `/mags-jobs/${encodeURIComponent(id)}/logs${query}`);
+      const page: Logs = await this.#json("GET", `${jobPath(id)}/logs${query}`, { signal: options.signal });
       for (const entry of page.logs) entries.push(entry);
       after = page.next;
     } while (after !== null);
     return entries;
   }
 
-  /** Yields the log as it grows, with exact resume when a connection is cut; the last item has type `end`. */
-  followLogs(id: string, options: { after?: string; signal?: AbortSignal } = {}): AsyncGenerator<Followed> {
+  /**
+   * Yields the log as it grows, with exact resume when a connection is cut; the last item has type `end`. An aborted
+   * `signal` ends the iteration.
+   */
+  followLogs(id: string, options: { after?: string } & CallSettings = {}): AsyncGenerator<Followed> {
     return followLogs(this.#http, id, options);
   }
 
   /** Jobs, newest first. */
   list(options: ListOptions = {}): Promise<{ jobs: Job[]; total: number; page: number; page_size: number }> {
-    const { pageSize, ...same } = options;
+    const { pageSize, signal, ...same } = options;
     const given = Object.entries({ ...same, page_size: pageSize }).filter(([, value]) => value !== undefined);
     const query = new URLSearchParams(given.map(([key, value]): [string, string] => [key, String(value)]));
-    return this.#json("GET", `/mags-jobs?${query}`);
+    return this.#json("GET", `/mags-jobs?${query}`, { signal });
   }
 
   /** Stops a job; one that has ended already is a MagsError with status 409. */
-  async stop(id: string): Promise<void> {
-    await this.#json("POST", `/mags-jobs/${encodeURIComponent(id)}/stop`);
+  async stop(id: string, options: CallSettings = {}): Promise<void> {
+    await this.#json("POST", `${jobPath(id)}/stop`, { signal: options.signal });
   }
 
-  updateJob(id: string, changes: { startupCommand?: string | null; noSleep?: boolean }): Promise<Job> {
+  /** Changes a live job; what is not named stays as it is. */
+  update(
+    id: string,
+    changes: { startupCommand?: string | null | undefined; noSleep?: boolean | undefined },
+    options: CallSettings = {},
+  ): Promise<Job> {
     const body = { startup_command: changes.startupCommand, no_sleep: changes.noSleep };
-    return this.#json("PATCH", `/mags-jobs/${encodeURIComponent(id)}`, { body });
+    return this.#json("PATCH", jobPath(id), { body, signal: options.signal });
   }
 
-  poolStatus(): Promise<{
-    idle_vms: number;
-    busy_vms: number;
-    total_vms: number;
-    min_pool_size: number;
-    max_pool_size: number;
-  }> {
-    return this.#json("GET", "/mags-jobs/pool-status");
+  poolStatus(options: CallSettings = {}): Promise<PoolStatus> {
+    return this.#json("GET", "/mags-jobs/pool-status", { signal: options.signal });
   }
 
-  async #json<T>(method: string, path: string, options: CallOptions = {}): Promise<T> {
-    return (await (await call(this.#http, method, path, options)).json()) as T;
+  #json<T>(method: string, path: string, options: CallOptions = {}): Promise<T> {
+    return callJson(this.#http, method, path, options);
   }
+}
+
+type JobAnswer = Pick<Job, "request_id" | "name" | "status">;
+
+const jobPath = (id: string) => `/mags-jobs/${encodeURIComponent(id)}`;
+
+/** What a stream held as text; a character whose bytes are in two entries is put together. */
+function textOf(logs: Logs["logs"], source: string): string {
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  let text = "";
+  for (const entry of logs) {
+    if (entry.source === source) text += decoder.decode(entryBytes(entry), { stream: true });
+  }
+  return text + decoder.decode();
 }

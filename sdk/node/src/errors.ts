@@ -1,4 +1,7 @@
-/** An answer of the API that is no success, or none at all. */
+/**
+ * An answer of the API that is no success, or none at all: then `statusCode` is undefined and `code` one of `aborted`,
+ * `timeout` and `unreachable`.
+ */
 export class MagsError extends Error {
   override readonly name = "MagsError";
   /** HTTP status; undefined when there was no answer */
@@ -10,6 +13,8 @@ export class MagsError extends Error {
   readonly hint: string | undefined;
   /** request field that was wrong */
   readonly field: string | undefined;
+  /** how long the server asks to wait, `seconds` */
+  readonly retryAfter: number | undefined;
 
   constructor(message: string, details: Partial<Omit<MagsError, "name" | "message">> & { cause?: unknown } = {}) {
     super(message, { cause: details.cause });
@@ -18,5 +23,6 @@ export class MagsError extends Error {
     this.requestId = details.requestId;
     this.hint = details.hint;
     this.field = details.field;
+    this.retryAfter = details.retryAfter;
   }
 }

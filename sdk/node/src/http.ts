@@ -20,64 +20,89 @@ export interface CallOptions {
 }
 
 /**
- * One API call, tried again with growing pauses where that is safe: reads always, POSTs because each carries an
- * Idempotency-Key. Throws MagsError.
+ * One API call with a JSON answer, tried again with growing pauses where that is safe: reads always, POSTs because each
+ * carries an Idempotency-Key, PATCHes because they set values. `timeout` bounds the call with all its attempts.
+ * Throws MagsError; its code is `aborted`, `timeout` or `unreachable` where no server said anything.
  */
-export async function call(
+export async function callJson<T>(
   http: HttpOptions,
   method: string,
   path: string,
   options: CallOptions = {},
-): Promise<Response> {
+): Promise<T> {
+  const request = toRequest(http, method, options);
+  const seconds = options.timeout ?? http.timeout;
+  const deadline = Date.now() + seconds * 1000;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const limit = AbortSignal.timeout(Math.max(1, deadline - Date.now()));
+      const signal = options.signal ? AbortSignal.any([options.signal, limit]) : limit;
+      return (await readJson(await send(http, path, { ...request, signal }))) as T;
+    } catch (error) {
+      const failure = toError(http, error, seconds, options.signal);
+      const wait = pauseBefore(failure, attempt);
+      if (wait === undefined || attempt === ATTEMPTS || Date.now() + wait >= deadline) throw failure;
+      await pause(wait, options.signal);
+    }
+  }
+}
+
+/** One attempt at a stream; answers when its headers are there. Throws MagsError. */
+export async function openStream(
+  http: HttpOptions,
+  path: string,
+  options: { headers: Record<string, string>; signal: AbortSignal },
+): Promise<AsyncIterable<Uint8Array>> {
+  const request = toRequest(http, "GET", { headers: { accept: "text/event-stream", ...options.headers } });
+  try {
+    const response = await send(http, path, { ...request, signal: options.signal });
+    return response.body as unknown as AsyncIterable<Uint8Array>;
+  } catch (error) {
+    throw toError(http, error, http.timeout);
+  }
+}
+
+/** Time before the next attempt, `ms`, with jitter; undefined where another one would not help. */
+export function pauseBefore(failure: MagsError, attempt: number, longestMs = Number.POSITIVE_INFINITY) {
+  const again = failure.code === "unreachable" || RETRIED.has(failure.statusCode ?? 0);
+  if (!again) return undefined;
+  const backoff = Math.min(longestMs, FIRST_PAUSE_MS * 2 ** (attempt - 1)) * (0.75 + Math.random() / 4);
+  return failure.retryAfter === undefined ? backoff : failure.retryAfter * 1000;
+}
+
+function toRequest(http: HttpOptions, method: string, options: CallOptions): RequestInit {
   const headers: Record<string, string> = { accept: "application/json", ...options.headers };
   if (http.apiToken) headers.authorization = `Bearer ${http.apiToken}`;
   if (options.body !== undefined) headers["content-type"] = "application/json";
   if (method === "POST") headers["idempotency-key"] ??= globalThis.crypto.randomUUID();
-  const body = options.body === undefined ? undefined : JSON.stringify(options.body);
-  for (let attempt = 1; ; attempt++) {
-    const response = await attemptOnce(http, method, path, { ...options, headers, body });
-    if (response instanceof Response && response.ok) return response;
-    const status = response instanceof Response ? response.status : undefined;
-    const again = status === undefined || RETRIED.has(status);
-    if (!again || attempt === ATTEMPTS || options.signal?.aborted) throw await toError(http, response);
-    const wait = response instanceof Response ? Number(response.headers.get("retry-after")) * 1000 : 0;
-    await pause(wait || FIRST_PAUSE_MS * 2 ** (attempt - 1) * (0.5 + Math.random()), options.signal);
-  }
+  return { method, headers, body: options.body === undefined ? undefined : JSON.stringify(options.body) };
 }
 
-async function attemptOnce(
-  http: HttpOptions,
-  method: string,
-  path: string,
-  options: CallOptions & { headers: Record<string, string>; body: string | undefined },
-): Promise<Response | Error> {
-  const limit = AbortSignal.timeout((options.timeout ?? http.timeout) * 1000);
-  const signal = options.signal ? AbortSignal.any([options.signal, limit]) : limit;
+async function send(http: HttpOptions, path: string, request: RequestInit): Promise<Response> {
+  const response = await fetch(`${http.apiUrl}/api/v1${path}`, request);
+  if (response.ok) return response;
+  throw await refusal(response);
+}
+
+async function readJson(response: Response): Promise<unknown> {
+  const text = await response.text();
   try {
-    return await fetch(`${http.apiUrl}/api/v1${path}`, {
-      method,
-      headers: options.headers,
-      body: options.body,
-      signal,
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new MagsError(`the answer is no JSON: ${text.slice(0, 200)}`, {
+      cause,
+      statusCode: response.status,
+      code: "malformed_answer",
+      hint: "MAGS_API_URL may name something that is no Mags server.",
     });
-  } catch (error) {
-    return error as Error;
   }
 }
 
-async function toError(http: HttpOptions, response: Response | Error): Promise<MagsError> {
-  if (response instanceof Error) {
-    const cause = (response.cause as Error | undefined)?.message ?? response.message;
-    return new MagsError(`no answer from ${http.apiUrl}: ${cause}`, {
-      cause: response,
-      code: "unreachable",
-      hint: "Is the server running there? `npm start` starts one; MAGS_API_URL says where it is.",
-    });
-  }
+async function refusal(response: Response): Promise<MagsError> {
   const text = await response.text();
   let body: { message?: string; error?: { code?: string; hint?: string; field?: string; request_id?: string } } = {};
   try {
-    body = JSON.parse(text);
+    body = JSON.parse(text) ?? {};
   } catch {
     // something between us and the server answered; its text is all there is
   }
@@ -87,6 +112,32 @@ async function toError(http: HttpOptions, response: Response | Error): Promise<M
     hint: body.error?.hint,
     field: body.error?.field,
     requestId: body.error?.request_id ?? response.headers.get("x-request-id") ?? undefined,
+    retryAfter: retryAfter(response.headers.get("retry-after")),
+  });
+}
+
+/** `seconds` to wait; the header holds a number of them or a date. */
+function retryAfter(header: string | null): number | undefined {
+  if (header === null) return undefined;
+  const seconds = /^\d+$/.test(header) ? Number(header) : (Date.parse(header) - Date.now()) / 1000;
+  return Number.isNaN(seconds) ? undefined : Math.max(0, seconds);
+}
+
+function toError(http: HttpOptions, error: unknown, seconds: number, signal?: AbortSignal): MagsError {
+  if (error instanceof MagsError) return error;
+  const cause = error as Error;
+  if (signal?.aborted) return new MagsError("the call was aborted", { cause, code: "aborted" });
+  if (cause.name === "TimeoutError")
+    return new MagsError(`no answer from ${http.apiUrl} within ${seconds} s`, {
+      cause,
+      code: "timeout",
+      hint: "Give the client a longer timeout, or look at the server's /readyz.",
+    });
+  const reason = (cause.cause as Error | undefined)?.message || cause.message;
+  return new MagsError(`no answer from ${http.apiUrl}: ${reason}`, {
+    cause,
+    code: "unreachable",
+    hint: "Is it running? Start it with `npm start`; MAGS_API_URL says where it is.",
   });
 }
 
