@@ -27,7 +27,7 @@ export async function run(file: string, args: readonly string[] = [], options: O
     throw new RunError(
       `${file} ${args.join(" ")}`.slice(0, 500),
       result.exitCode,
-      String(result.stderr ?? result.message ?? ""),
+      String(result.stderr || result.shortMessage || ""),
       result.cause,
     );
   }

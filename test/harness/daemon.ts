@@ -1,4 +1,4 @@
-import { access, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { access, mkdtemp, readdir, readFile, readlink, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -98,8 +98,9 @@ export class Daemon {
     await this.#process;
   }
 
-  /** Stops and removes everything. */
+  /** Stops and removes everything, jobs that a failed test left running too. */
   async remove(): Promise<void> {
+    await this.#stopJobs().catch(() => undefined);
     await this.stop();
     await rm(this.dataDir, { recursive: true, force: true, maxRetries: 5 });
   }
@@ -121,14 +122,27 @@ export class Daemon {
       found.push(`volume ${name}`);
     for (const line of (await run("losetup", ["-a"])).split("\n"))
       if (line.includes(this.dataDir)) found.push(`loop ${line}`);
-    for (const line of (await readFile("/proc/mounts", "utf8")).split("\n"))
-      if (line.includes(instance)) found.push(`mount ${line}`);
+    const namespaces = new Set<string>();
     for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
+      const namespace = await readlink(`/proc/${pid}/ns/mnt`).catch(() => "");
+      if (namespace !== "" && !namespaces.has(namespace)) {
+        namespaces.add(namespace);
+        for (const line of (await readFile(`/proc/${pid}/mountinfo`, "utf8").catch(() => "")).split("\n"))
+          if (line.includes(`/run/mags/${instance}/`)) found.push(`mount seen by ${pid}: ${line}`);
+      }
       const command = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
       const ours = command.includes(`/run/mags/${instance}`) || command.includes(`${this.dataDir}/agent`);
       if (ours) found.push(`process ${pid} ${command.replaceAll("\0", " ")}`);
     }
     return found;
+  }
+
+  async #stopJobs(): Promise<void> {
+    const mags = await this.client();
+    for (const status of ["accepted", "starting", "running"] as const)
+      for (const job of (await mags.list({ status, pageSize: 200 })).jobs)
+        await mags.stop(job.request_id).catch(() => undefined);
+    await untilEmpty(async () => ((await mags.poolStatus()).busy_vms === 0 ? [] : ["busy sandboxes"]));
   }
 
   async #instance(): Promise<string> {
