@@ -112,7 +112,7 @@ export function unmount(target: string): void {
 export function reflink(fromFd: number, toFd: number): boolean {
   if (ioctl(toFd, FICLONE, fromFd) === 0) return true;
   const error = new SyscallError("ioctl FICLONE", koffi.errno());
-  if (["EOPNOTSUPP", "EXDEV", "EINVAL", "ENOTTY"].includes(error.code)) return false;
+  if (["EOPNOTSUPP", "ENOTSUP", "EXDEV", "EINVAL", "ENOTTY"].includes(error.code)) return false;
   throw error;
 }
 
