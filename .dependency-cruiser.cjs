@@ -43,6 +43,39 @@ module.exports = {
       { path: "^agent/src/(sandbox|jobs|pool|logs|mounts|network)" },
       { path: "^agent/src/drivers" },
     ),
+    rule(
+      "drivers-are-apart",
+      "each stands for itself behind the contract",
+      { path: "^agent/src/drivers/([^/]+)/", pathNot: tests },
+      { path: "^agent/src/drivers/", pathNot: "^agent/src/drivers/$1/" },
+    ),
+    rule(
+      "feature-by-service",
+      "the SQL of a table lives in one folder",
+      { path: "^server/src/([^/]+)/", pathNot: `^server/src/http/app\\.ts$|${tests}` },
+      { path: "^server/src/[^/]+/(store|routes)\\.ts$", pathNot: "^server/src/$1/" },
+    ),
+    rule(
+      "down-only",
+      "routes, then service, then decisions and store",
+      { path: "^server/src/[^/]+/(store|decide|service)\\.ts$" },
+      { path: "^server/src/[^/]+/routes\\.ts$" },
+    ),
+    rule(
+      "stores-know-no-service",
+      "a statement decides nothing",
+      { path: "^server/src/[^/]+/(store|decide)\\.ts$" },
+      { path: "^server/src/[^/]+/service\\.ts$" },
+    ),
+    rule(
+      "front-doors-only",
+      "what is inside a package may be renamed",
+      { path: "^([^/]+)/", pathNot: `^(scripts|test)/|${tests}` },
+      {
+        path: "^(protocol|kit|server|agent|sdk/node)/src/",
+        pathNot: ["^$1/", "^(protocol|kit|server|agent|sdk/node)/src/index\\.ts$"],
+      },
+    ),
     rule("clients-are-clients", "we use our own API", { path: "^(cli|sdk)/" }, { path: "^(server|agent|magsd)/" }),
     rule(
       "sdk-needs-nothing",
