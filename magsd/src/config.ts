@@ -1,4 +1,5 @@
 import { availableParallelism, hostname, totalmem } from "node:os";
+import { parseArgs } from "node:util";
 import { z } from "zod";
 
 interface Option {
@@ -9,6 +10,8 @@ interface Option {
   default: string;
   unit?: string;
   secret?: boolean;
+  /** the argument that says the same, and wins */
+  flag?: string;
 }
 
 /** Every option of the daemon; `--help` and docs/config.md are printed from this list. */
@@ -21,6 +24,19 @@ export const options = [
     default: "embedded PostgreSQL",
     help: "PostgreSQL server (15 or newer) to use instead of the embedded one",
     secret: true,
+  },
+  {
+    name: "roles",
+    env: "MAGS_ROLES",
+    default: "server,agent",
+    help: "What this process is: server, agent or both. Apart, both have to be on one machine and share the node token",
+    flag: "roles",
+  },
+  {
+    name: "serverUrl",
+    env: "MAGS_SERVER_URL",
+    default: "this process's own server",
+    help: "Server that an agent without one reports to, such as http://127.0.0.1:7070",
   },
   { name: "nodeName", env: "MAGS_NODE_NAME", default: "the host's name", help: "Name of this machine among the nodes" },
   { name: "runtime", env: "MAGS_RUNTIME", default: "auto", help: "What isolates sandboxes: auto or container" },
@@ -76,9 +92,22 @@ const Listen = z
   .transform((value) => {
     const colon = value.lastIndexOf(":");
     return { host: value.slice(0, colon).replace(/^\[|\]$/g, ""), port: Number(value.slice(colon + 1)) };
-  });
+  })
+  .refine(({ port }) => port <= 65535, "the port must be at most 65535");
 
 const count = (fallback: number) => z.coerce.number().int().min(0).default(fallback);
+
+const Roles = z
+  .string()
+  .transform((value) => value.split(",").map((role) => role.trim()))
+  .pipe(z.array(z.enum(["server", "agent"], "must be server, agent or server,agent")));
+
+const Runtime = z.enum(["auto", "container"], {
+  error: ({ input }) =>
+    input === "qemu"
+      ? "machines with a kernel of their own (qemu) are not there yet; use auto or container"
+      : "must be auto or container",
+});
 
 const Raw = z.object({
   dataDir: z.string().startsWith("/", "must be an absolute path").default("/var/lib/mags"),
@@ -88,7 +117,9 @@ const Raw = z.object({
     .regex(/^postgres(ql)?:\/\//, "must start with postgresql://")
     .optional(),
   nodeName: z.string().min(1).default(hostname()),
-  runtime: z.enum(["auto", "container"]).default("auto"),
+  roles: Roles.prefault("server,agent"),
+  serverUrl: z.url({ protocol: /^https?$/, error: "must be a URL, such as http://127.0.0.1:7070" }).optional(),
+  runtime: Runtime.default("auto"),
   ociRuntime: z.string().default("auto"),
   imageDir: z.string().startsWith("/", "must be an absolute path").optional(),
   egressAllow: z.string().default(""),
@@ -109,29 +140,75 @@ const Raw = z.object({
 /** Settled options: nothing is left open. */
 export type Config = Omit<z.infer<typeof Raw>, "imageDir"> & { imageDir: string };
 
-/** Reads the options from `env`. Throws one Error that lists every problem with its variable. */
-export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
-  const given = Object.fromEntries(options.map(({ name, env: key }) => [name, env[key] || undefined]));
+/**
+ * Reads the options from `env`, and from `args` those that are arguments too. Throws one Error that lists every problem
+ * with its variable.
+ */
+export function readConfig(env: NodeJS.ProcessEnv = process.env, args: string[] = process.argv.slice(2)): Config {
+  const flags = readArguments(args);
+  const given = Object.fromEntries(
+    options.map((option: Option) => [option.name, flags[option.flag ?? ""] || env[option.env] || undefined]),
+  );
   const parsed = Raw.safeParse(given);
-  if (parsed.success) return { ...parsed.data, imageDir: parsed.data.imageDir ?? `${parsed.data.dataDir}/images` };
-  const problems = parsed.error.issues.map((issue) => {
+  const problems = (parsed.error?.issues ?? []).map((issue) => {
     const option = options.find(({ name }) => name === issue.path[0]);
-    return `  ${option?.env}: ${issue.message}`;
+    return `${option?.env}: ${issue.message}`;
   });
-  throw new Error(`these settings cannot be used:\n${problems.join("\n")}`);
+  if (parsed.success) problems.push(...contradictions(parsed.data));
+  if (!parsed.success || problems.length > 0) {
+    throw new Error(
+      `these settings cannot be used:\n${problems.map((problem) => `  ${problem}\n`).join("")}See --help.`,
+    );
+  }
+  return { ...parsed.data, imageDir: parsed.data.imageDir ?? `${parsed.data.dataDir}/images` };
+}
+
+function readArguments(args: string[]): Record<string, string | undefined> {
+  const flags = options.flatMap((option: Option) => (option.flag ? [[option.flag, { type: "string" }] as const] : []));
+  try {
+    return parseArgs({ args, options: Object.fromEntries(flags) }).values;
+  } catch (cause) {
+    throw new Error(`${(cause as Error).message}; settings are environment variables, see --help`, { cause });
+  }
+}
+
+/** What is wrong between options that are right by themselves. */
+function contradictions({ poolMin, poolMax, roles, serverUrl }: z.infer<typeof Raw>): string[] {
+  const problems: string[] = [];
+  if (poolMax < poolMin) problems.push(`MAGS_POOL_MAX: is ${poolMax}, less than MAGS_POOL_MIN, which is ${poolMin}`);
+  if (!roles.includes("server") && !serverUrl) problems.push("MAGS_SERVER_URL: an agent alone needs it");
+  if (roles.includes("server") && serverUrl) problems.push("MAGS_SERVER_URL: this process is the server itself");
+  return problems;
 }
 
 /** The table of options as Markdown, the body of docs/config.md. */
 export function optionTable(): string {
   const rows = options.map((option: Option) => {
     const unit = option.unit ? `, ${option.unit}` : "";
-    return `| \`${option.env}\` | ${option.default} | ${option.help}${unit}${option.secret ? " (secret)" : ""} |`;
+    const flag = option.flag ? `, or \`--${option.flag}\`` : "";
+    return `| \`${option.env}\` | ${option.default} | ${option.help}${unit}${flag}${option.secret ? " (secret)" : ""} |`;
   });
   return ["| variable | default | meaning |", "| --- | --- | --- |", ...rows, ""].join("\n");
 }
 
 /** Text of `--help`. */
 export function help(): string {
-  const rows = options.map((option) => `  ${option.env.padEnd(22)} ${option.help} (${option.default})`);
-  return `magsd: the Mags server and node in one process\n\nSettings are environment variables:\n${rows.join("\n")}\n`;
+  const width = Math.max(...options.map(({ env }) => env.length)) + 2;
+  const rows = options.map((option: Option) => {
+    const notes = [
+      `default: ${option.default}`,
+      option.unit,
+      option.flag && `or --${option.flag}`,
+      option.secret && "secret",
+    ];
+    return `  ${option.env.padEnd(width)}${option.help} (${notes.filter(Boolean).join("; ")})`;
+  });
+  return `magsd: the Mags server and node in one process
+
+Settings are environment variables:
+${rows.join("\n")}
+
+The first Ctrl-C or SIGTERM stops it in order, with exit code 0; running jobs go on and the next start takes them up.
+A second one ends it at once, with exit code 130 or 143.
+`;
 }

@@ -1,8 +1,23 @@
+import { access, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { Mags } from "@mags/sdk";
 
+/** Where this data directory has not seen its first job yet: runs it and answers what it printed, else answers nothing. */
+export async function firstRun(dataDir: string, apiUrl: string, apiToken: string): Promise<string> {
+  const done = join(dataDir, "first-run-done");
+  const seen = await access(done).then(
+    () => true,
+    () => false,
+  );
+  if (seen) return "";
+  const output = await helloJob(apiUrl, apiToken);
+  await writeFile(done, "");
+  return output;
+}
+
 /** Runs the first job through the public API and answers what it printed. Throws when it did not run. */
-export async function helloJob(apiUrl: string, apiToken: string): Promise<string> {
+async function helloJob(apiUrl: string, apiToken: string): Promise<string> {
   const mags = new Mags({ apiUrl, apiToken });
   const result = await mags.runAndWait("echo 'Hello from a VM!'", { name: "hello", timeout: 60 });
   if (result.status !== "completed" || result.exitCode !== 0) {
@@ -26,7 +41,8 @@ export async function waitUntilReady(apiUrl: string, seconds: number): Promise<v
 
 /** What a person reads when the daemon is up. */
 export function welcome(url: string, dataDir: string): string {
-  const where = dataDir === "/var/lib/mags" ? "" : `MAGS_DATA_DIR=${dataDir} `;
+  const address = url === "http://127.0.0.1:7070" ? "" : `MAGS_API_URL=${url} `;
+  const where = `${dataDir === "/var/lib/mags" ? "" : `MAGS_DATA_DIR=${dataDir} `}${address}`;
   return `
 Mags is ready.
   API   ${url}/api/v1   (${url}/openapi.json)

@@ -1,39 +1,63 @@
 import { mkdir } from "node:fs/promises";
-import { startAgent } from "@mags/agent";
+import { type Agent, startAgent } from "@mags/agent";
 import { Cleanup, createLogger } from "@mags/kit";
 import { startServer } from "@mags/server";
 import { help, readConfig } from "./config.ts";
-import { helloJob, waitUntilReady, welcome } from "./first-run.ts";
+import { firstRun, waitUntilReady, welcome } from "./first-run.ts";
 import { lockDataDir } from "./lock.ts";
 import { enterMountNamespace } from "./mount-namespace.ts";
-import { stopSignal } from "./signals.ts";
+import { stopSignal, within } from "./signals.ts";
 import { ensureToken } from "./tokens.ts";
 
 const VERSION = "0.1.0";
 const READY_SECONDS = 60;
+const DRAIN_SECONDS = 20;
 
 async function main(): Promise<void> {
   const config = readConfig();
-  enterMountNamespace();
+  const { dataDir, roles } = config;
+  if (roles.includes("agent")) enterMountNamespace();
   const stopped = stopSignal();
-  const logger = createLogger(config.logLevel);
   const cleanup = new Cleanup();
-  const { dataDir } = config;
   await mkdir(dataDir, { recursive: true, mode: 0o711 });
   const lock = await lockDataDir(dataDir);
   cleanup.add("lock", () => lock.release());
+  try {
+    const agent = await start(config, cleanup);
+    await stopped;
+    if (agent?.running()) process.stdout.write(`${agent.running()} job(s) go on; the next start takes them up\n`);
+  } finally {
+    await within(DRAIN_SECONDS, "stopping", cleanup.run());
+  }
+}
+
+/** Starts what the roles ask for and says when it is ready. */
+async function start(config: ReturnType<typeof readConfig>, cleanup: Cleanup): Promise<Agent | undefined> {
+  const { dataDir, roles } = config;
+  const logger = createLogger(config.logLevel);
   const [adminToken, nodeToken] = await Promise.all([ensureToken(dataDir, "admin"), ensureToken(dataDir, "node")]);
-  const server = await startServer({ ...config, adminToken, nodeToken, logger, version: VERSION });
-  cleanup.add("server", () => server.close());
-  const pool = { min: config.poolMin, max: config.poolMax };
-  const agent = await startAgent({ ...config, serverUrl: server.url, nodeToken, pool, logger });
-  cleanup.add("agent", () => agent.close());
-  await waitUntilReady(server.url, READY_SECONDS);
-  process.stdout.write(await helloJob(server.url, adminToken));
-  process.stdout.write(welcome(server.url, dataDir));
-  await stopped;
-  if (agent.running() > 0) process.stdout.write(`${agent.running()} job(s) go on; the next start takes them up\n`);
-  await cleanup.run();
+  let serverUrl = config.serverUrl ?? "";
+  if (roles.includes("server")) {
+    const server = await startServer({ ...config, adminToken, nodeToken, logger, version: VERSION });
+    cleanup.add("server", () => server.close());
+    serverUrl = server.url;
+  }
+  let agent: Agent | undefined;
+  if (roles.includes("agent")) {
+    const pool = { min: config.poolMin, max: config.poolMax };
+    agent = await startAgent({ ...config, serverUrl, nodeToken, pool, logger });
+    cleanup.add("agent", () => agent?.close());
+  }
+  if (roles.length === 1) {
+    process.stdout.write(
+      `Mags ${roles[0]} is running; ${roles[0] === "server" ? "API" : "its server"}: ${serverUrl}\n`,
+    );
+    return agent;
+  }
+  await waitUntilReady(serverUrl, READY_SECONDS);
+  process.stdout.write(await firstRun(dataDir, serverUrl, adminToken));
+  process.stdout.write(welcome(serverUrl, dataDir));
+  return agent;
 }
 
 if (process.argv.includes("--help")) {

@@ -16,6 +16,8 @@ export async function ensureToken(dir: string, name: string): Promise<string> {
   } finally {
     await file.close();
   }
+  // An empty file would be a secret that everybody knows.
+  await rm(path, { force: true });
   // link(2) fails where another process was first; then its token holds.
   const made = await link(draft, path).then(
     () => true,
