@@ -12,6 +12,8 @@ const HEARTBEAT_MS = 10_000;
 const PATIENCE_MS = 30_000;
 const RETRY_MS = 250;
 const READ_DEADLINE_MS = 10_000;
+/** Longest wait for the row of a job whose log has ended, `ms` */
+const RECORD_DEADLINE_MS = 5_000;
 
 interface Needs {
   jobs: Jobs;
@@ -118,11 +120,20 @@ async function step(
   }
   for await (const block of sseBlocks(response.body)) {
     stream.aliveAt = performance.now();
+    if (block.event === "end") await untilRecorded(jobs, id, signal);
     if (block.data) await forward(stream, block.text, signal);
     if (block.id !== undefined) stream.cursor = block.id;
     if (block.event === "end") stream.ended = true;
   }
   return "the agent closed the stream before its end";
+}
+
+/** The log ends a moment before the row says so; whoever has seen the end must find it in the status, too. */
+async function untilRecorded(jobs: Jobs, id: string, signal: AbortSignal): Promise<void> {
+  const deadline = performance.now() + RECORD_DEADLINE_MS;
+  while (!(await jobs.logSource(id)).end && !signal.aborted && performance.now() < deadline) {
+    await jobs.changed(id, RETRY_MS, signal);
+  }
 }
 
 async function forward({ out }: Stream, text: string, signal: AbortSignal): Promise<void> {
