@@ -11,17 +11,32 @@ export const imageDir = env.MAGS_IMAGE_DIR || join(dataDir, "images");
 export const listen = env.MAGS_LISTEN || "127.0.0.1:7070";
 export const apiUrl = env.MAGS_API_URL || savedConfig().api_url || `http://${listen}`;
 
+/** What NO_COLOR (any value) and TERM=dumb ask for; that the output is a terminal is for each stream to see. */
+export const coloursWanted = !env.NO_COLOR && env.TERM !== "dumb";
+
 /** Raised when no token can be found. */
 export class NoToken extends Error {
   override readonly name = "NoToken";
+  readonly hint = "Set MAGS_API_TOKEN, or run this on the machine of the server as root.";
 }
 
-/** A client with the token from the environment, the user's config, or the server's own file on this machine. */
+/**
+ * A client with the token from the environment, the user's config, or the server's own file on this machine.
+ * Throws NoToken.
+ */
 export function client(): Mags {
-  const apiToken = env.MAGS_API_TOKEN || env.MAGS_TOKEN || savedConfig().api_token || localToken();
-  if (!apiToken) throw new NoToken("no token: set MAGS_API_TOKEN, or run this as root on the machine of the server");
+  const apiToken = token();
+  if (!apiToken) throw new NoToken("no token");
   return new Mags({ apiToken, apiUrl });
 }
+
+/** What the benchmark's process needs to reach the same server. */
+export function benchEnvironment(): Record<string, string> {
+  const apiToken = token();
+  return { MAGS_API_URL: apiUrl, ...(apiToken ? { MAGS_API_TOKEN: apiToken } : {}) };
+}
+
+const token = () => env.MAGS_API_TOKEN || env.MAGS_TOKEN || savedConfig().api_token || localToken();
 
 function savedConfig(): { api_token?: string; api_url?: string } {
   try {

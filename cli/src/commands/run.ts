@@ -1,14 +1,16 @@
 import { readFileSync } from "node:fs";
-import { entryBytes, type Mags, type RunOptions } from "@mags/sdk";
-import type { Command } from "commander";
-import pc from "picocolors";
+import { type Mags, MagsError, type RunOptions } from "@mags/sdk";
+import { type Command, Option } from "commander";
 import { client } from "../config.ts";
 import { exitCodes } from "../exit-codes.ts";
+import { count, keyValue, positive } from "../flags/values.ts";
+import { err } from "../render/colours.ts";
+import { beforeLeaving, printJson, writeEntry } from "../render/output.ts";
 
 interface Flags {
   file?: string;
   name?: string;
-  env: Record<string, string>;
+  env?: Record<string, string>;
   persistent?: boolean;
   ephemeral?: boolean;
   sleep: boolean;
@@ -30,81 +32,105 @@ export function addRun(program: Command): void {
     .argument("[script...]", "the script; - reads it from standard input")
     .option("-f, --file <path>", "read the script from a file")
     .option("-n, --name <name>", "label of the job")
-    .option("-e, --env <KEY=VALUE>", "environment variable (repeatable)", keyValue, {})
+    .option("-e, --env <KEY=VALUE>", "environment variable (repeatable)", keyValue)
     .option("-p, --persistent", "keep the machine after the script")
     .option("--ephemeral", "keep nothing (the fastest)")
     .option("--no-sleep", "never put the machine to sleep (needs --persistent)")
     .option("--startup-command <command>", "run when a sleeping machine wakes")
-    .option("--timeout <seconds>", "time the script may run", Number)
-    .option("--memory <MiB>", "memory limit", Number)
-    .option("--cpus <number>", "CPU limit", Number)
-    .option("--disk <GiB>", "disk size", Number)
-    .option("--isolation <level>", "weakest isolation that is accepted: container or vm")
+    .option("--timeout <seconds>", "time the script may run", count)
+    .option("--memory <MiB>", "memory limit", count)
+    .option("--cpus <number>", "CPU limit", positive)
+    .option("--disk <GiB>", "disk size", positive)
+    .addOption(new Option("--isolation <level>", "weakest isolation that is accepted").choices(["container", "vm"]))
     .option("-d, --detach", "print the job's id and return at once")
     .option("--verbose", "show what Mags says about the job, on standard error")
-    .option("--json", "print the job as JSON when it has ended")
+    .option("--json", "print the job as JSON when it has ended; its own output goes to standard error")
     .addHelpText(
       "after",
-      "\nExample:\n  mags run 'echo out; echo err >&2; exit 3'\n\nExit codes: the script's own; 124 time limit, 125 not run, 130 stopped.",
+      "\nExample:\n  mags run 'echo out; echo err >&2; exit 3'\n\nExit codes: the script's own; 124 time limit, 125 not run or ended by another limit, 130 stopped.\nCtrl-C stops the job; a second one leaves at once.",
     )
     .action(run);
 }
 
 async function run(words: string[], flags: Flags): Promise<void> {
   const mags = client();
-  const job = await mags.run(readScript(words, flags.file), toOptions(flags));
+  const script = readScript(words, flags.file);
   if (flags.detach) {
-    process.stdout.write(
-      flags.json ? `${JSON.stringify({ request_id: job.requestId, name: job.name })}\n` : `${job.requestId}\n`,
-    );
+    const { requestId, name } = await mags.run(script, toOptions(flags));
+    if (flags.json) return printJson({ request_id: requestId, name });
+    process.stdout.write(`${requestId}\n`);
     return;
   }
-  stopOnInterrupt(mags, job.requestId);
-  await stream(mags, job.requestId, flags);
-  const final = await mags.wait(job.requestId);
-  if (flags.json) process.stdout.write(`${JSON.stringify(final)}\n`);
-  if (final.status === "error" && final.error) process.stderr.write(`${pc.red("error")}: ${final.error}\n`);
+  // Before the request, or a Ctrl-C in that moment would leave a job behind that nobody knows of.
+  const started = stopOnInterrupt(mags);
+  const { requestId } = await mags.run(script, toOptions(flags));
+  started(requestId);
+  await (flags.persistent ? streamUntilScriptEnds : stream)(mags, requestId, flags);
+  const final = await mags.wait(requestId);
+  if (flags.json) printJson(final);
+  if (final.status === "error" && final.error) process.stderr.write(`${err.red("error")}: ${final.error}\n`);
   process.exitCode = exitCodeOf(final);
 }
 
 function exitCodeOf(job: { status: string; reason: string | null; exit_code: number | null }): number {
   if (job.status === "stopped") return exitCodes.stopped;
   if (job.reason === "timeout") return exitCodes.timeout;
+  if (job.status === "error") return exitCodes.notRun;
   return job.exit_code ?? exitCodes.notRun;
 }
 
-async function stream(mags: Mags, id: string, flags: Flags): Promise<void> {
-  const done = new AbortController();
-  // A persistent job's log goes on with its machine; its script's end is in the status.
-  if (flags.persistent)
-    mags.wait(id).then(
-      () => setTimeout(() => done.abort(), 200),
-      () => done.abort(),
-    );
-  for await (const item of mags.followLogs(id, { signal: done.signal })) {
-    if (item.type === "end") return;
-    if (item.source !== "system") {
-      const target = item.source === "stdout" && !flags.json ? process.stdout : process.stderr;
-      if (!target.write(entryBytes(item))) await new Promise((resolve) => target.once("drain", resolve));
-    } else if (flags.verbose || item.level === "warn") {
-      process.stderr.write(`${pc.dim(`mags: ${item.message}`)}\n`);
-    }
+/** Prints the log to its end, or until `signal`; answers the cursor after the last entry. */
+async function stream(mags: Mags, id: string, flags: Flags, signal?: AbortSignal): Promise<string | undefined> {
+  let cursor: string | undefined;
+  for await (const item of mags.followLogs(id, { signal })) {
+    if (item.type === "end") break;
+    await writeEntry(item, outputs(flags));
+    cursor = item.cursor;
   }
+  return cursor;
 }
 
-function stopOnInterrupt(mags: Mags, id: string): void {
+/** A persistent job's log goes on with its machine, so the status tells of the script's end; the log up to then is whole. */
+async function streamUntilScriptEnds(mags: Mags, id: string, flags: Flags): Promise<void> {
+  const leave = new AbortController();
+  const ended = mags.wait(id).finally(() => leave.abort());
+  const [cursor] = await Promise.all([stream(mags, id, flags, leave.signal), ended]);
+  for (const entry of await mags.logs(id, { after: cursor })) await writeEntry(entry, outputs(flags));
+}
+
+const outputs = ({ verbose, json }: Flags) => ({ verbose, stdoutTo: json ? process.stderr : process.stdout });
+
+/** Ctrl-C stops the job, as soon as its id is known, and so does a reader of our output who leaves. */
+function stopOnInterrupt(mags: Mags): (id: string) => void {
+  let id: string | undefined;
   let asked = false;
-  process.on("SIGINT", () => {
+  const stop = async () => {
+    if (id !== undefined) await mags.stop(id);
+  };
+  const report = (error: unknown) => {
+    // It ended by itself meanwhile: nothing is left to stop.
+    if (error instanceof MagsError && error.statusCode === 409) return;
+    process.stderr.write(`${err.red("error")}: the job could not be stopped: ${(error as Error).message}\n`);
+  };
+  const interrupt = () => {
     if (asked) process.exit(exitCodes.stopped);
     asked = true;
-    mags.stop(id).catch((error: Error) => process.stderr.write(`the job could not be stopped: ${error.message}\n`));
-  });
+    stop().catch(report);
+  };
+  process.on("SIGINT", interrupt);
+  process.on("SIGTERM", interrupt);
+  beforeLeaving(stop);
+  return (started) => {
+    id = started;
+    if (asked) stop().catch(report);
+  };
 }
 
 function readScript(words: string[], file: string | undefined): string {
-  if (file !== undefined) return readFileSync(file === "-" ? 0 : file, "utf8");
-  if (words.length === 0 || (words.length === 1 && words[0] === "-")) return readFileSync(0, "utf8");
-  return words.join(" ");
+  if (file !== undefined && file !== "-") return readFileSync(file, "utf8");
+  if (file === undefined && words.length > 0 && !(words.length === 1 && words[0] === "-")) return words.join(" ");
+  if (process.stdin.isTTY) process.stderr.write(`${err.dim("reading the script; Ctrl-D ends it")}\n`);
+  return readFileSync(0, "utf8");
 }
 
 function toOptions(flags: Flags): RunOptions {
@@ -121,10 +147,4 @@ function toOptions(flags: Flags): RunOptions {
     diskGb: flags.disk,
     isolation: flags.isolation,
   };
-}
-
-function keyValue(text: string, all: Record<string, string>): Record<string, string> {
-  const equals = text.indexOf("=");
-  if (equals < 1) throw new Error(`-e wants KEY=VALUE, not ${text}`);
-  return { ...all, [text.slice(0, equals)]: text.slice(equals + 1) };
 }

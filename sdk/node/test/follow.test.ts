@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { entryBytes, type Followed, followLogs } from "../src/follow.ts";
 import { Mags, MagsError } from "../src/index.ts";
-import { endEvent, entryEvent, json, refusal, serve } from "./wire.ts";
+import { collect, endEvent, entryEvent, json, refusal, serve } from "./wire.ts";
 
 const times = { longestPauseMs: 20, giveUpMs: 300, silenceMs: 150 };
 const http = (apiUrl: string) => ({ apiUrl, apiToken: "secret", timeout: 5 });
@@ -32,7 +32,7 @@ test("connections that are cut at any byte lose no entry and give none twice", a
         if (cutAt === undefined || cutAt >= rest.length) response.end(rest);
         else response.write(rest.slice(0, cutAt), () => response.destroy());
       });
-      const items = await Array.fromAsync(followLogs(http(server.url), "job", {}, times));
+      const items = await collect(followLogs(http(server.url), "job", {}, times));
       expect(offsets(items)).toEqual([0, 10, 20, 30, 40, 50, 60, 70]);
       expect(items.at(-1)).toMatchObject({ type: "end", status: "completed" });
     }),
@@ -82,7 +82,7 @@ test("a connection that falls silent is left, one with heartbeats is kept", asyn
       response.end(entryEvent(1) + endEvent);
     }, 400);
   });
-  const items = await Array.fromAsync(followLogs(http(server.url), "job", {}, times));
+  const items = await collect(followLogs(http(server.url), "job", {}, times));
   expect(offsets(items)).toEqual([0, 10]);
   expect(server.seen).toHaveLength(2);
 });
@@ -111,15 +111,15 @@ test("refusals that last are raised at once, passing ones are waited for", async
     open(response);
     response.end(endEvent);
   });
-  const unknown = Array.fromAsync(followLogs(http(server.url), "unknown", {}, times));
+  const unknown = collect(followLogs(http(server.url), "unknown", {}, times));
   await expect(unknown).rejects.toMatchObject({ statusCode: 404, code: "not_found" });
-  expect(await Array.fromAsync(followLogs(http(server.url), "job", {}, times))).toMatchObject([{ type: "end" }]);
+  expect(await collect(followLogs(http(server.url), "job", {}, times))).toMatchObject([{ type: "end" }]);
 });
 
 test("a server that stays away is given up with a MagsError", async () => {
   const gone = await serve(() => undefined);
   await gone[Symbol.asyncDispose]();
-  const following = Array.fromAsync(followLogs(http(gone.url), "job", {}, times));
+  const following = collect(followLogs(http(gone.url), "job", {}, times));
   await expect(following).rejects.toMatchObject({ code: "unreachable", message: expect.stringContaining(gone.url) });
   await expect(following).rejects.toBeInstanceOf(MagsError);
 });

@@ -1,13 +1,14 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { parseEvents, type ServerSentEvent } from "../src/sse.ts";
+import { collect } from "./wire.ts";
 
 async function parse(bytes: Uint8Array, cuts: number[] = []): Promise<ServerSentEvent[]> {
   const places = [0, ...cuts.map((cut) => cut % (bytes.length + 1)).sort((a, b) => a - b), bytes.length];
   async function* chunks() {
     for (let part = 1; part < places.length; part++) yield bytes.subarray(places[part - 1], places[part]);
   }
-  return Array.fromAsync(parseEvents(chunks()));
+  return collect(parseEvents(chunks()));
 }
 const utf8 = (text: string) => new TextEncoder().encode(text);
 const lineEnd = fc.constantFrom("\n", "\r", "\r\n");

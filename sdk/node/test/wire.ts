@@ -61,3 +61,10 @@ export const logEnd = {
 export const entryEvent = (number: number) =>
   `event: entry\nid: ${(number + 1) * 10}.0.0\ndata: ${JSON.stringify(logEntry(number))}\n\n`;
 export const endEvent = `event: end\ndata: ${JSON.stringify(logEnd)}\n\n`;
+
+/** What an iteration yields, put together; the compiler's library has no Array.fromAsync yet. */
+export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const item of items) all.push(item);
+  return all;
+}
