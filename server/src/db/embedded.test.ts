@@ -43,7 +43,7 @@ it("PostgreSQL left by a killed process is adopted, and closes with its new owne
   const script = `import { startEmbeddedPostgres } from ${JSON.stringify(join(import.meta.dirname, "embedded.ts"))};
     import { createLogger } from "@mags/kit";
     const postgres = await startEmbeddedPostgres({ dir: ${JSON.stringify(dir)}, logger: createLogger("silent") });
-    console.log(postgres.pid());
+    console.log(String(postgres.pid()));
     process.kill(process.pid, "SIGKILL");`;
   const child = await spawn(process.execPath, ["--input-type=module-typescript", "-e", script], {
     reject: false,
