@@ -221,9 +221,9 @@ export class Job {
     await this.#command?.release();
     this.#record.phase = "ended";
     await this.#context.records.write(this.#record);
-    const removed = this.#removeMachine();
+    // The report first: nothing of the script runs any more, and somebody waits for it.
     await this.#deliver();
-    await removed;
+    await this.#removeMachine();
   }
 
   async #describe(ended: Ended, sandbox: Sandbox | undefined): Promise<ScriptEnd> {

@@ -1,10 +1,11 @@
-import { readdir } from "node:fs/promises";
-import { type Cleanup, type Logger, RunError, run } from "@mags/kit";
+import { mkdir, readdir } from "node:fs/promises";
+import { setTimeout as delay } from "node:timers/promises";
+import { type Cleanup, inNetns, type Logger, RouteTables, run, SyscallError, setNetworkSetting } from "@mags/kit";
 import { AddressRange, type EgressAllow } from "./addresses.ts";
 import { Numbers } from "./numbers.ts";
 import { chooseResolvers, hostResolvers, type Resolvers, resolvConf } from "./resolvers.ts";
 import { droppingTables, ruleset } from "./rules.ts";
-import { forgetNetns, type NetworkSlot, slotBatch } from "./slot.ts";
+import { forgetNetns, type NetworkSlot, wire } from "./slot.ts";
 
 export { type EgressAllow, parseEgressAllow } from "./addresses.ts";
 export type { NetworkSlot } from "./slot.ts";
@@ -19,11 +20,13 @@ export interface NetworkOptions {
   allow?: readonly EgressAllow[];
   /** resolvers of sandboxes; those of the host by default */
   resolvers?: readonly string[];
-  /** command put before each call, to work in another network namespace than the caller's */
-  prefix?: readonly string[];
+  /** path of the network namespace to work in, the caller's by default */
+  netns?: string;
 }
 
 const NETNS_DIR = "/run/netns";
+/** How long the kernel may take to remove a namespace's interfaces when its last process has gone, `ms`. */
+const VANISH_MS = 2000;
 
 /**
  * Networks of sandboxes. The namespace has a name only until a container lives in it. The agent's private mount namespace
@@ -57,7 +60,8 @@ export class Network {
     });
     // Rules first: nothing is forwarded without them.
     await network.#run("nft", ["-f", "-"], rules);
-    await network.#run("sysctl", ["-qw", "net.ipv4.ip_forward=1"]);
+    network.#onHost(() => setNetworkSetting("ipv4/ip_forward", "1"));
+    await mkdir(NETNS_DIR, { recursive: true });
     await network.#look();
     const dropping = droppingTables(await network.#run("nft", ["-j", "list", "chains"]));
     if (dropping.length > 0)
@@ -81,7 +85,7 @@ export class Network {
       } catch (error) {
         this.#numbers.give(number);
         // Another agent took the same address in this moment: look again.
-        if (tries === 5 || !/File exists/.test(String(error))) throw error;
+        if (tries === 5 || !(error instanceof SyscallError && error.code === "EEXIST")) throw error;
         await this.#look();
       }
     }
@@ -98,7 +102,7 @@ export class Network {
   async reclaim(keep: ReadonlySet<string>): Promise<number> {
     const own = await this.#look();
     const left = [...own].filter((number) => !keep.has(String(number)) && !this.#numbers.owns(number));
-    await this.#remove(left);
+    for (const number of left) await this.#remove(number);
     await this.#look();
     return left.length;
   }
@@ -125,11 +129,12 @@ export class Network {
   async #make(number: number): Promise<NetworkSlot> {
     const slot = this.#slot(number);
     try {
-      await this.#run("ip", ["-batch", "-"], slotBatch(slot, this.#names + number));
-      if (this.#resolvers.loopback)
-        await this.#run("sysctl", ["-qw", `net.ipv4.conf.${slot.hostInterface}.route_localnet=1`]);
+      this.#onHost((tables) => {
+        wire(tables, slot);
+        if (this.#resolvers.loopback) setNetworkSetting(`ipv4/conf/${slot.hostInterface}/route_localnet`, "1");
+      });
     } catch (error) {
-      await this.#remove([number]).catch((cause) => this.#options.logger.warn({ err: cause }, "half a network stays"));
+      await this.#remove(number).catch((cause) => this.#options.logger.warn({ err: cause }, "half a network stays"));
       throw error;
     }
     return slot;
@@ -163,24 +168,47 @@ export class Network {
       hostInterface: `${this.#interfaces}${number}`,
       handOver: () => forgetNetns(this.#path(number)),
       // Once: by a second call the number may be another's.
-      release: () => (released ??= this.#remove([number]).then(() => this.#numbers.give(number))),
+      release: () => (released ??= this.#vanish(number).then(() => this.#numbers.give(number))),
     };
   }
 
-  /** Host interfaces first: with one goes its other end and the route, so nothing leaves from here on. */
-  async #remove(numbers: readonly number[]): Promise<void> {
-    const links = numbers.map((number) => `link del ${this.#interfaces}${number}\n`).join("");
-    await this.#run("ip", ["-force", "-batch", "-"], links).catch((error) => {
-      // A namespace that ended took its interface along.
-      const message = error instanceof RunError ? error.stderr : String(error);
-      if (/^(?!Cannot find device|Command failed -:)./m.test(message)) throw error;
-    });
-    await Promise.all(numbers.map((number) => forgetNetns(this.#path(number))));
+  /**
+   * With a namespace's last process and name go its interfaces and their routes. The kernel does that by itself a moment
+   * later; asked for it would let us wait, and everything else here with us.
+   */
+  async #vanish(number: number): Promise<void> {
+    await forgetNetns(this.#path(number));
+    const { hostInterface } = this.#slot(number);
+    for (let waited = 0; waited < VANISH_MS; waited += 20) {
+      if (!this.#onHost((tables) => tables.hasLink(hostInterface))) return;
+      await delay(20);
+    }
+    await this.#remove(number);
+  }
+
+  /** Host interface first: with it goes its other end and the route, so nothing leaves from here on. */
+  async #remove(number: number): Promise<void> {
+    this.#onHost((tables) => tables.removeLink(this.#slot(number).hostInterface));
+    await forgetNetns(this.#path(number));
+  }
+
+  #onHost<T>(action: (tables: RouteTables) => T): T {
+    const connected = () => {
+      const tables = new RouteTables();
+      try {
+        return action(tables);
+      } finally {
+        tables.close();
+      }
+    };
+    return this.#options.netns === undefined ? connected() : inNetns(this.#options.netns, connected);
   }
 
   #run(file: string, args: string[], input?: string): Promise<string> {
-    const [command = file, ...rest] = [...(this.#options.prefix ?? []), file, ...args];
-    return run(command, rest, input === undefined ? {} : { stdin: "pipe", input });
+    const { netns } = this.#options;
+    return netns === undefined
+      ? run(file, args, { input })
+      : run("nsenter", [`--net=${netns}`, file, ...args], { input });
   }
 }
 

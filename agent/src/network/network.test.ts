@@ -16,7 +16,7 @@ let undo: (() => Promise<unknown>)[] = [];
 const options = (instance: string, more: Partial<NetworkOptions> = {}): NetworkOptions => ({
   instance,
   logger,
-  prefix: world.prefix,
+  netns: world.netns,
   resolvers: ["10.1.2.3"],
   ...more,
 });
@@ -51,7 +51,7 @@ test("the host reaches a server in a sandbox, the internet does not", async () =
     await server;
   });
   await new Promise((resolve) => server.stdout?.once("data", resolve));
-  expect(await world.get(`/run/netns/${world.name}-host`, slot.address)).toMatch(new RegExp(`${slot.gateway}$`));
+  expect(await world.get(world.netns, slot.address)).toMatch(new RegExp(`${slot.gateway}$`));
   await run("ip", ["-n", `${world.name}-net`, "route", "add", `${slot.address}/32`, "via", HOST]);
   expect(await world.get(`/run/netns/${world.name}-net`, slot.address)).toBeUndefined();
   // The neighbour fails although someone listens there.
@@ -59,7 +59,7 @@ test("the host reaches a server in a sandbox, the internet does not", async () =
 });
 
 test("private, metadata and other special addresses are closed to a sandbox", async () => {
-  const host = `/run/netns/${world.name}-host`;
+  const host = world.netns;
   const seen = async (netns: string) =>
     (await Promise.all(CLOSED.map((address) => world.get(netns, address)))).map(Boolean);
   expect(await seen(host)).toEqual(CLOSED.map(() => true));
@@ -160,7 +160,7 @@ test("release leaves nothing, and closing the last takes the rules away", async 
 });
 
 test("after kill -9 a used slot lives on and is adopted, an unused one leaves nothing that reclaim does not take", async () => {
-  const script = [process.execPath, join(import.meta.dirname, "testing/agent.ts"), "9999abcd", ...world.prefix];
+  const script = [process.execPath, join(import.meta.dirname, "testing/agent.ts"), "9999abcd", world.netns];
   const agent = spawn("unshare", ["--mount", "--propagation", "slave", ...script], { reject: false });
   const line = await new Promise<string>((resolve) => agent.stdout?.once("data", (data) => resolve(String(data))));
   const { id, holder } = JSON.parse(line) as { id: string; holder: number };

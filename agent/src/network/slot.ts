@@ -1,5 +1,6 @@
+import { closeSync, openSync } from "node:fs";
 import { rm } from "node:fs/promises";
-import { unmount } from "@mags/kit";
+import { createNetns, inNetns, RouteTables, setNetworkSetting, unmount } from "@mags/kit";
 
 /** One sandbox's network: a namespace joined to the host by a veth pair. */
 export interface NetworkSlot {
@@ -15,32 +16,48 @@ export interface NetworkSlot {
   release(): Promise<void>;
 }
 
-/**
- * What is set inside the namespace before anyone lives there. Low ports are open to all, because the sandbox's root has no
- * power over a namespace that the host owns; IPv6 is off, for there is no route that the firewall would know (a kernel
- * without IPv6 has no such setting).
- */
-const inside = (address: string, gateway: string): string =>
-  [
-    "[ ! -e /proc/sys/net/ipv6 ] || echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6",
-    "echo 0 >/proc/sys/net/ipv4/ip_unprivileged_port_start",
-    'echo "0 2147483647" >/proc/sys/net/ipv4/ping_group_range',
-    `printf "%s\\n" "link set lo up" "addr add ${address}/30 dev eth0" "link set eth0 up" "route add default via ${gateway}" | ip -batch -`,
-  ].join("; ");
+type Wiring = Pick<NetworkSlot, "netnsPath" | "address" | "gateway" | "hostInterface">;
 
 /**
- * A slot as one `ip -batch`, hence one process for Node to start. The route to the sandbox's single address is the claim
- * on it: the kernel refuses a second one, from whichever agent.
+ * Makes a slot's namespace and joins it to the network that this thread is in. The route to the sandbox's single address
+ * is the claim on it: the kernel refuses a second one, from whichever agent (SyscallError EEXIST).
  */
-export function slotBatch(slot: { address: string; gateway: string; hostInterface: string }, name: string): string {
-  const { address, gateway, hostInterface } = slot;
-  return `netns add ${name}
-link add ${hostInterface} type veth peer name eth0 netns ${name}
-link set ${hostInterface} up
-route add ${address}/32 dev ${hostInterface}
-addr add ${gateway}/32 dev ${hostInterface}
-netns exec ${name} sh -euc '${inside(address, gateway)}'
-`;
+export function wire(tables: RouteTables, { netnsPath, address, gateway, hostInterface }: Wiring): void {
+  createNetns(netnsPath, settings);
+  const namespace = openSync(netnsPath, "r");
+  try {
+    tables.addVeth(hostInterface, "eth0", namespace);
+  } finally {
+    closeSync(namespace);
+  }
+  tables.addHostRoute(address, hostInterface);
+  tables.addAddress(hostInterface, gateway, 32);
+  inNetns(netnsPath, () => {
+    const inside = new RouteTables();
+    try {
+      inside.setLoopbackUp();
+      inside.addAddress("eth0", address, 30);
+      inside.setUp("eth0");
+      inside.addDefaultRoute(gateway);
+    } finally {
+      inside.close();
+    }
+  });
+}
+
+/**
+ * What is set inside the namespace before anyone lives there. Low ports are open to all, because the sandbox's root has no
+ * power over a namespace that the host owns; IPv6 is off, for there is no route that the firewall would know.
+ */
+function settings(): void {
+  setNetworkSetting("ipv4/ip_unprivileged_port_start", "0");
+  setNetworkSetting("ipv4/ping_group_range", "0 2147483647");
+  try {
+    setNetworkSetting("ipv6/conf/all/disable_ipv6", "1");
+  } catch (error) {
+    // A kernel without IPv6 has no such setting.
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+  }
 }
 
 /** Takes a namespace's name away; processes in it keep it alive. Also right where only the empty file is left. */

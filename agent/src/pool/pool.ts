@@ -15,6 +15,8 @@ export interface PoolOptions {
 
 /** Without a miss for this long, one ready sandbox fewer is kept, `ms`. */
 const SHRINK_AFTER_MS = 60_000;
+/** Refilling waits this long after a sandbox was taken, so that it does not compete with the start of its script, `ms`. */
+const REFILL_AFTER_MS = 30;
 /** Pause after a failed start before the next try, `ms`. */
 const RETRY_MS = 1000;
 
@@ -53,7 +55,7 @@ export class Pool {
     try {
       const ready = sameSize(size, this.#options.size) ? this.#idle.shift() : undefined;
       if (ready) {
-        this.#fill();
+        setTimeout(() => this.#fill(), REFILL_AFTER_MS);
         return ready;
       }
       if (this.#target < this.#options.max) this.#target++;

@@ -1,6 +1,9 @@
-import { access, mkdir, readdir, readFile } from "node:fs/promises";
+import { once } from "node:events";
+import { closeSync } from "node:fs";
+import { readdir, readFile, writeFile } from "node:fs/promises";
+import { Socket } from "node:net";
 import { join } from "node:path";
-import { spawn } from "@mags/kit";
+import { makePipe, startProcess } from "@mags/kit";
 import type { Command, CommandEnd, RunningCommand } from "./driver.ts";
 
 /**
@@ -10,43 +13,47 @@ import type { Command, CommandEnd, RunningCommand } from "./driver.ts";
  * their last holder, until the agent has taken what is in them and kills it. So output and status outlive the agent,
  * and the script, which cannot see the host's processes, cannot harm them.
  *
- * `$1` is the directory of the run, `$2` and `$3` the FIFOs, `$4` a directory whose making is the moment from which the
- * command counts as begun (who makes it first has decided), the rest the command. The end of descriptor 3 tells a living
- * agent at once.
+ * `$1` is the directory of the run, `$2` and `$3` the FIFOs, `$4` a file whose making is the moment from which the
+ * command counts as begun (who makes it first has decided, `set -C` refuses one that is there), the rest the command. The end of
+ * descriptor 3 tells a living agent at once.
  */
-const WRAPPER = `dir=$1; exec 1<>"$2" 2<>"$3" </dev/null; mkdir "$4" || exit; shift 4; trap '' HUP
+const WRAPPER = `dir=$1; exec 1<>"$2" 2<>"$3" </dev/null; set -C; : >"$4" || exit; set +C; shift 4
 "$@" 3>&-
-echo $? >"$dir/exit.new"; mv "$dir/exit.new" "$dir/exit"; exec 3>&-
+echo $? >"$dir/exit"; exec 3>&-
 while :; do kill -STOP $$; done`;
 
 const NAME = "mags-run";
 const POLL_MS = 50;
 
 /** Starts the wrapper; `end` resolves when the status is known. Throws when the wrapper itself cannot be started. */
-export async function startWrapped(
+export function startWrapped(
   command: Pick<Command, "directory" | "stdoutFifo" | "stderrFifo" | "token">,
   argv: string[],
-): Promise<RunningCommand> {
+): RunningCommand {
   const { directory, stdoutFifo, stderrFifo, token } = command;
   const args = [directory, stdoutFifo, stderrFifo, begunPath(directory, token), ...argv];
-  const child = spawn("/bin/sh", ["-c", WRAPPER, NAME, ...args], {
-    detached: true,
-    stdio: ["ignore", "ignore", "ignore", "pipe"],
-    buffer: false,
-    reject: false,
-    cleanup: false,
-  });
-  if (child.pid === undefined) throw new Error((await child).message);
-  const closed = new Promise<void>((resolve) => child.stdio[3]?.once("close", resolve).resume());
-  const end = Promise.race([closed, child]).then(() => endOf(directory));
-  return { end, earlier: () => earlierEnd(directory), release: async () => void child.kill("SIGKILL") };
+  const [reader, writer] = makePipe();
+  const closed = new Socket({ fd: reader, readable: true, writable: false });
+  try {
+    const { pid, ended } = startProcess("/bin/sh", ["-c", WRAPPER, NAME, ...args], {
+      stdio: [null, null, null, writer],
+      detached: true,
+    });
+    const end = Promise.race([once(closed.resume(), "close"), ended]).then(() => endOf(directory));
+    return { end, earlier: () => earlierEnd(directory), release: async () => kill(pid) };
+  } catch (error) {
+    closed.destroy();
+    throw error;
+  } finally {
+    closeSync(writer);
+  }
 }
 
 const begunPath = (directory: string, token: string) => join(directory, `begun-${token}`);
 
 /** True when the command with this token has not begun; from then on it never will. */
 export async function preventStart(directory: string, token: string): Promise<boolean> {
-  return mkdir(begunPath(directory, token)).then(
+  return writeFile(begunPath(directory, token), "", { flag: "wx" }).then(
     () => true,
     () => false,
   );
@@ -61,37 +68,41 @@ export function adoptWrapped(directory: string): RunningCommand {
 /** Kills the wrappers whose directory `unwanted` picks. */
 export async function killWrappers(unwanted: (directory: string) => boolean): Promise<void> {
   for (const { pid, directory } of await wrappers()) {
-    if (!unwanted(directory)) continue;
-    try {
-      process.kill(pid, "SIGKILL");
-    } catch {
-      // gone between the look and the signal
-    }
+    if (unwanted(directory)) kill(pid);
   }
 }
 
-const written = (directory: string): Promise<boolean> =>
-  access(join(directory, "exit")).then(
-    () => true,
-    () => false,
-  );
+function kill(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // gone already
+  }
+}
 
-const earlierEnd = async (directory: string): Promise<CommandEnd | undefined> =>
-  (await written(directory)) ? endOf(directory) : undefined;
+const STATUS = /^(\d+)\n$/;
+
+/** The status that the wrapper wrote, once the line is whole. */
+async function earlierEnd(directory: string): Promise<CommandEnd | undefined> {
+  const [, exitCode] = STATUS.exec(await readFile(join(directory, "exit"), "utf8").catch(() => "")) ?? [];
+  return exitCode === undefined ? undefined : { exitCode: Number(exitCode) };
+}
 
 async function waitForWrapper(directory: string): Promise<CommandEnd> {
   const lives = async () => (await wrappers()).some((wrapper) => wrapper.directory === directory);
-  while (!(await written(directory)) && (await lives())) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-  return endOf(directory);
+  for (;;) {
+    const end = await earlierEnd(directory);
+    if (end) return end;
+    if (!(await lives())) return endOf(directory);
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
 }
 
-async function endOf(directory: string): Promise<CommandEnd> {
-  const status = await readFile(join(directory, "exit"), "utf8").catch(() => "");
-  if (!/^\d+\n$/.test(status)) {
-    return { failed: "supervisor_lost", message: "the process that watched the script was killed" };
-  }
-  return { exitCode: Number(status) };
-}
+const endOf = async (directory: string): Promise<CommandEnd> =>
+  (await earlierEnd(directory)) ?? {
+    failed: "supervisor_lost",
+    message: "the process that watched the script was killed",
+  };
 
 /** All wrappers on the machine, by their command lines: a pid that was written down may have a new owner. */
 async function wrappers(): Promise<{ pid: number; directory: string }[]> {

@@ -51,7 +51,7 @@ async function root(): Promise<Check> {
 
 async function program(file: string, args: string[], name: string, remedy: string, optional = false): Promise<Check> {
   try {
-    return ok(name, firstLine(await run(file, args, { all: true })) || "installed");
+    return ok(name, firstLine(await run(file, args)) || "installed");
   } catch {
     return (optional ? warn : missing)(name, "not installed", remedy);
   }

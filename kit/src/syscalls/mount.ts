@@ -4,10 +4,8 @@
  * Sources: open_tree(2), mount_setattr(2), move_mount(2), capset(2), linux/mount.h, linux/capability.h.
  */
 import { readFileSync } from "node:fs";
-import { getSystemErrorName } from "node:util";
-import koffi from "koffi";
+import { check, libc, SyscallError } from "./libc.ts";
 
-const libc = koffi.load("libc.so.6");
 const syscall5 = libc.func("long syscall(long nr, int a, str b, unsigned int c)");
 const mountSetattr = libc.func("long syscall(long nr, int fd, str path, unsigned int flags, void *attr, size_t size)");
 const moveMount = libc.func("long syscall(long nr, int fromFd, str from, int toFd, str to, unsigned int flags)");
@@ -28,26 +26,12 @@ const OPEN_TREE_CLOEXEC = 0o2000000;
 const MOVE_MOUNT_F_EMPTY_PATH = 4;
 const MOUNT_ATTR_IDMAP = 0x00100000n;
 const MNT_DETACH = 2;
+const MS_BIND = 0x1000;
+/** Do not note when files were read. */
+export const MS_NOATIME = 0x400;
 const FICLONE = 0x40049409;
 const LINUX_CAPABILITY_VERSION_3 = 0x20080522;
 const ALL_CAPABILITIES = 0x1ffffffffffn;
-
-/** A failed system call; `code` is the errno's name, such as EPERM. */
-export class SyscallError extends Error {
-  override readonly name = "SyscallError";
-  readonly code: string;
-
-  constructor(call: string, errno: number) {
-    const code = getSystemErrorName(-errno);
-    super(`${call}: ${code}`);
-    this.code = code;
-  }
-}
-
-function check(result: number, call: string): number {
-  if (result < 0) throw new SyscallError(call, koffi.errno());
-  return result;
-}
 
 /**
  * Attaches at `target` a copy of the mount at `source` in which ids are shifted as the user namespace `usernsFd` maps
@@ -81,6 +65,11 @@ export function mount(type: string, source: string, target: string, data = "", f
   check(mountCall(source, target, type, flags, data), `mount ${type} at ${target}`);
 }
 
+/** Shows the file or directory `source` at `target` too. */
+export function bind(source: string, target: string): void {
+  mount("", source, target, "", MS_BIND);
+}
+
 /**
  * Mounts as `mount` does, with the file system ids of `id`: overlayfs keeps its mounter's credentials for every later
  * access to its layers, and plain root has no mapping in idmapped ones, so that everything would be read-only.
@@ -103,7 +92,7 @@ export function mountAs(id: number, type: string, source: string, target: string
 /** Detaches the mount at `target`; one that is not there is no error. */
 export function unmount(target: string): void {
   if (umount2(target, MNT_DETACH) < 0) {
-    const error = new SyscallError(`umount ${target}`, koffi.errno());
+    const error = SyscallError.last(`umount ${target}`);
     if (error.code !== "EINVAL" && error.code !== "ENOENT") throw error;
   }
 }
@@ -111,7 +100,7 @@ export function unmount(target: string): void {
 /** Makes the file `to` share the extents of `from` (FICLONE); false where the file system cannot. */
 export function reflink(fromFd: number, toFd: number): boolean {
   if (ioctl(toFd, FICLONE, fromFd) === 0) return true;
-  const error = new SyscallError("ioctl FICLONE", koffi.errno());
+  const error = SyscallError.last("ioctl FICLONE");
   if (["EOPNOTSUPP", "ENOTSUP", "EXDEV", "EINVAL", "ENOTTY"].includes(error.code)) return false;
   throw error;
 }

@@ -1,16 +1,16 @@
 /** splice(2), fcntl(2) and mkfifo(3) through koffi: moving bytes from a pipe into a file in one system call. */
-import koffi from "koffi";
-import { SyscallError } from "./mount.ts";
+import { check, libc, SyscallError } from "./libc.ts";
 
-const libc = koffi.load("libc.so.6");
 const spliceCall = libc.func(
   "long splice(int from, void *fromOffset, int to, int64_t *toOffset, size_t length, unsigned int flags)",
 );
 const fcntl = libc.func("int fcntl(int fd, int command, int value)");
+const pipe2 = libc.func("int pipe2(_Out_ int *ends, int flags)");
 const mkfifo = libc.func("int mkfifo(str path, unsigned int mode)");
 
 const SPLICE_F_NONBLOCK = 2;
 const F_SETPIPE_SZ = 1031;
+const O_CLOEXEC = 0o2000000;
 
 /**
  * Moves up to `length` bytes from the pipe `from` into the file `to` at `offset`. Answers how many were moved; 0 when
@@ -20,19 +20,26 @@ const F_SETPIPE_SZ = 1031;
 export function splicePipe(from: number, to: number, offset: number, length: number): number {
   const moved = Number(spliceCall(from, null, to, [offset], length, SPLICE_F_NONBLOCK));
   if (moved >= 0) return moved;
-  const error = new SyscallError("splice", koffi.errno());
+  const error = SyscallError.last("splice");
   if (error.code === "EAGAIN" || error.code === "EINTR") return 0;
   throw error;
 }
 
 /** Lets the pipe hold up to `bytes`; the kernel rounds up to whole pages. */
 export function setPipeSize(fd: number, bytes: number): void {
-  if (fcntl(fd, F_SETPIPE_SZ, bytes) < 0) throw new SyscallError("fcntl F_SETPIPE_SZ", koffi.errno());
+  check(fcntl(fd, F_SETPIPE_SZ, bytes), "fcntl F_SETPIPE_SZ");
 }
 
 /** Makes a named pipe for its owner alone; one that is there already is fine. */
 export function makeFifo(path: string): void {
   if (mkfifo(path, 0o600) === 0) return;
-  const error = new SyscallError(`mkfifo ${path}`, koffi.errno());
+  const error = SyscallError.last(`mkfifo ${path}`);
   if (error.code !== "EEXIST") throw error;
+}
+
+/** A pipe: [where to read, where to write]; children do not inherit it. */
+export function makePipe(): [number, number] {
+  const ends: [number, number] = [0, 0];
+  check(pipe2(ends, O_CLOEXEC), "pipe2");
+  return ends;
 }

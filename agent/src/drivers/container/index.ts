@@ -33,6 +33,7 @@ export class ContainerDriver implements Driver {
   readonly #options: ContainerDriverOptions;
   readonly #runtime: Runtime;
   readonly #slots = new Set<number>();
+  #filter: Record<string, string> | undefined;
 
   private constructor(options: ContainerDriverOptions, runtime: Runtime) {
     this.#options = options;
@@ -76,6 +77,7 @@ export class ContainerDriver implements Driver {
         netnsPath: network.netnsPath,
         cgroupsPath,
         size,
+        annotations: this.#filter ?? {},
         binds: [
           ["/usr/bin/catatonit", "/dev/init"],
           [join(dir, "job"), "/run/mags"],
@@ -87,6 +89,7 @@ export class ContainerDriver implements Driver {
       await writeRecord(dir, { ...record, pid: 0, startTime: "" });
       cleanup.add("container", () => this.#removeContainer(id, cgroupsPath));
       await this.#runtime.start(id, dir);
+      this.#filter ??= await this.#runtime.compiledFilter(id);
       await network.handOver();
       const pid = Number(await readFile(join(dir, "pid"), "utf8"));
       const full = { ...record, pid, startTime: await startTimeOf(pid) };
@@ -169,8 +172,9 @@ export class ContainerDriver implements Driver {
   }
 
   async #removeContainer(id: string, cgroupsPath: string): Promise<void> {
-    await this.#runtime.call(["delete", "--force", id]).catch(() => undefined);
+    // Its members are killed with it, also those of a container that the runtime never finished.
     await removeCgroup(cgroupsPath);
+    await this.#runtime.forget(id);
   }
 
   /** Everything on the machine that bears the name of a sandbox of ours, from any of the places where one leaves traces. */

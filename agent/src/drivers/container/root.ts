@@ -1,6 +1,6 @@
 import { mkdir, rmdir } from "node:fs/promises";
 import { join } from "node:path";
-import { bindIdmapped, type Cleanup, mountAs, run, unmount } from "@mags/kit";
+import { bindIdmapped, type Cleanup, MS_NOATIME, mountAs, mountImage, unmount } from "@mags/kit";
 import { userNamespace } from "./userns.ts";
 
 /**
@@ -19,7 +19,7 @@ export async function mountRoot(
   for (const name of ["lower", "raw", "disk", "rootfs"]) await mkdir(at(name), { recursive: true, mode: 0o711 });
   cleanup.add("root mounts", () => unmountRoot(dir));
   const userns = await userNamespace(base);
-  await run("mount", ["-t", "ext4", "-o", "loop,noatime", volume, at("raw")]);
+  mountImage("ext4", volume, at("raw"), MS_NOATIME);
   bindIdmapped(at("raw"), at("disk"), userns);
   unmount(at("raw"));
   bindIdmapped(imageRootfs, at("lower"), userns);

@@ -29,6 +29,7 @@ export interface ContainerSpec {
   netnsPath: string;
   cgroupsPath: string;
   size: SandboxSize;
+  annotations: Record<string, string>;
   /** files of the host shown in the container: [host path, path inside] */
   binds: [string, string][];
 }
@@ -40,6 +41,7 @@ export function containerConfig(spec: ContainerSpec) {
   return {
     ociVersion: "1.0.2",
     hostname: spec.id,
+    annotations: spec.annotations,
     root: { path: spec.rootfs, readonly: false },
     process: processConfig(["/dev/init", "-P"], { PATH: "/usr/bin:/bin" }, "/"),
     mounts: mounts(spec.binds),

@@ -2,8 +2,8 @@
 import { Cleanup, createLogger, spawn } from "@mags/kit";
 import { Network } from "../index.ts";
 
-const [instance = "", ...prefix] = process.argv.slice(2);
-const network = await Network.open({ instance, logger: createLogger("silent"), prefix, resolvers: [] });
+const [instance = "", netns] = process.argv.slice(2);
+const network = await Network.open({ instance, logger: createLogger("silent"), netns, resolvers: [] });
 const slot = await network.acquire(new Cleanup());
 await network.acquire(new Cleanup());
 const holder = spawn("nsenter", [`--net=${slot.netnsPath}`, "sleep", "60"], {

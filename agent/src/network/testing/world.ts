@@ -13,8 +13,8 @@ export const HOST = "198.51.100.1";
  */
 export class World {
   readonly name = `magstest-${process.pid}`;
-  /** puts a command into the host's network */
-  readonly prefix = ["nsenter", `--net=/run/netns/${this.name}-host`];
+  /** the host's network */
+  readonly netns = `/run/netns/${this.name}-host`;
   readonly #servers: Running[] = [];
   /** what arrived at the internet's UDP port 53 */
   readonly arrived: string[] = [];
@@ -36,7 +36,7 @@ export class World {
   }
 
   onHost(...command: string[]): Promise<string> {
-    return this.inside(`/run/netns/${this.name}-host`, ...command);
+    return this.inside(this.netns, ...command);
   }
 
   inside(netnsPath: string, ...command: string[]): Promise<string> {
