@@ -82,7 +82,7 @@ export class Job {
   /** Runs the job to its end and reports it. Never throws. */
   async run(): Promise<void> {
     try {
-      await this.#context.records.create(this.#record);
+      this.#context.records.create(this.#record);
       await this.#openLog();
       await this.#runIn(await this.#takeMachine());
     } catch (error) {
@@ -138,7 +138,7 @@ export class Job {
 
   async #openLog(): Promise<void> {
     const dir = this.#context.records.directory(this.id);
-    this.#log = await LogCapture.open({ dir, limitBytes: this.#context.logLimitBytes });
+    this.#log = LogCapture.open({ dir, limitBytes: this.#context.logLimitBytes });
   }
 
   #size() {
@@ -158,7 +158,7 @@ export class Job {
       started_at: Date.now(),
     });
     // Written before the script starts: what may have run is never run again.
-    await this.#context.records.write(this.#record);
+    this.#context.records.write(this.#record);
     const command = await sandbox.exec({
       directory: this.#context.records.directory(this.id),
       argv: ["/bin/sh", "/run/mags/script"],
@@ -205,7 +205,7 @@ export class Job {
     const sandbox = this.#sandbox;
     this.#record.end ??= await this.#describe(ended, sandbox);
     // Before the machine is killed: a successor must not take our kill for the script's own end.
-    await this.#context.records.write(this.#record);
+    this.#context.records.write(this.#record);
     const stays = this.spec.persistent && sandbox !== undefined && this.#record.end.exit_code !== null;
     if (stays) {
       while (this.#log?.drain());
@@ -220,7 +220,7 @@ export class Job {
     await this.#closeLog();
     await this.#command?.release();
     this.#record.phase = "ended";
-    await this.#context.records.write(this.#record);
+    this.#context.records.write(this.#record);
     // The report first: nothing of the script runs any more, and somebody waits for it.
     await this.#deliver();
     await this.#removeMachine();
@@ -249,7 +249,7 @@ export class Job {
   async #closeLog(): Promise<void> {
     const end = this.#record.end as ScriptEnd;
     const status = end.reason === "exited" ? "completed" : end.reason === "stopped" ? "stopped" : "error";
-    await this.#log?.finish({ status, exit_code: end.exit_code, signal: end.signal, reason: end.reason });
+    this.#log?.finish({ status, exit_code: end.exit_code, signal: end.signal, reason: end.reason });
     end.log_truncated = this.#log?.truncated ?? false;
     this.#log?.close();
     this.#log = undefined;
@@ -270,7 +270,7 @@ export class Job {
   async #deliver(): Promise<void> {
     if (!(await this.#context.report("finished", this.#record))) return;
     this.#record.phase = "reported";
-    await this.#context.records.write(this.#record);
+    this.#context.records.write(this.#record);
   }
 
   async #failedToStart(error: Error): Promise<void> {

@@ -91,7 +91,7 @@ export class JobNode {
         const sandbox = known.sandbox ? await driver.adopt(known.sandbox) : undefined;
         if (sandbox) keep.add(sandbox.id);
         // A job of before a reboot may have run, so it is not run again: adopting it without a machine ends it.
-        await records.create({ ...known, assignment });
+        records.create({ ...known, assignment });
         // After a reboot the mark of a start may be lost with the page cache, so nothing is concluded from it.
         const token = rebooted ? null : known.token;
         adopted.push({ job: new Job(context, { ...known, token, assignment }), sandbox });

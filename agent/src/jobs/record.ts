@@ -1,4 +1,5 @@
-import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdirSync, renameSync, writeFileSync } from "node:fs";
+import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Assignment, RanBy, ScriptEnd } from "@mags/protocol";
 import { z } from "zod";
@@ -46,19 +47,20 @@ export class JobRecords {
     return join(this.root, id);
   }
 
-  async create(record: JobRecord): Promise<void> {
-    await mkdir(this.directory(record.assignment.id), { recursive: true, mode: 0o700 });
-    await this.write(record);
+  create(record: JobRecord): void {
+    mkdirSync(this.directory(record.assignment.id), { recursive: true, mode: 0o700 });
+    this.write(record);
   }
 
   /**
    * Replaces the record. Not flushed to the disk: it has to outlive the agent, which the page cache does, and not the
-   * machine, because after a reboot no script of before can be running and none is started a second time.
+   * machine, because after a reboot no script of before can be running and none is started a second time. Synchronous,
+   * because it lies on the way of every job, where three turns through the thread pool take longer than the calls.
    */
-  async write(record: JobRecord): Promise<void> {
+  write(record: JobRecord): void {
     const path = join(this.directory(record.assignment.id), "job.json");
-    await writeFile(`${path}.new`, JSON.stringify(record), { mode: 0o600 });
-    await rename(`${path}.new`, path);
+    writeFileSync(`${path}.new`, JSON.stringify(record), { mode: 0o600 });
+    renameSync(`${path}.new`, path);
   }
 
   /** The record of a job, or undefined when the node has none that can be read. */

@@ -7,10 +7,10 @@ import {
   openSync,
   readFileSync,
   readSync,
+  renameSync,
   writeFileSync,
   writeSync,
 } from "node:fs";
-import { open, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { makeFifo, setPipeSize, splicePipe } from "@mags/kit";
 import type { LogEnd, LogSource } from "@mags/protocol";
@@ -53,7 +53,7 @@ export class LogCapture extends EventEmitter<{ data: []; end: [] }> {
   readonly #tick = () => this.drain();
 
   /** Opens the log in `dir`, or goes on with one that an earlier process left. */
-  static async open(options: { dir: string; limitBytes: number }): Promise<LogCapture> {
+  static open(options: { dir: string; limitBytes: number }): LogCapture {
     return new LogCapture(options.dir, options.limitBytes);
   }
 
@@ -112,8 +112,8 @@ export class LogCapture extends EventEmitter<{ data: []; end: [] }> {
     return moved;
   }
 
-  /** Takes what is left in the pipes and closes the log with its last record, which is on disk when this resolves. */
-  async finish(end: Omit<LogEnd, "bytes" | "dropped">): Promise<void> {
+  /** Takes what is left in the pipes and closes the log with its last record. */
+  finish(end: Omit<LogEnd, "bytes" | "dropped">): void {
     while (this.drain());
     if (this.truncated) {
       const { stdout, stderr } = this.#dropped;
@@ -123,13 +123,10 @@ export class LogCapture extends EventEmitter<{ data: []; end: [] }> {
     }
     const bytes = { stdout: this.#sources.stdout.size, stderr: this.#sources.stderr.size };
     const path = join(this.#dir, "end.json");
-    const file = await open(`${path}.new`, "w", 0o600);
-    try {
-      await file.writeFile(JSON.stringify({ ...end, bytes, dropped: this.#dropped } satisfies LogEnd));
-    } finally {
-      await file.close();
-    }
-    await rename(`${path}.new`, path);
+    writeFileSync(`${path}.new`, JSON.stringify({ ...end, bytes, dropped: this.#dropped } satisfies LogEnd), {
+      mode: 0o600,
+    });
+    renameSync(`${path}.new`, path);
     this.#ended = true;
     this.emit("end");
   }

@@ -28,9 +28,9 @@ const joined = (entries: LogEntry[], source: LogSource) =>
 
 describe("a log", () => {
   test("has each stream's bytes, in order of arrival, with offsets that tile it", async () => {
-    const log = await LogCapture.open({ dir, limitBytes: 1e6 });
+    const log = LogCapture.open({ dir, limitBytes: 1e6 });
     await writer("echo one; sleep 0.1; echo two >&2; sleep 0.1; printf three");
-    await log.finish(END);
+    log.finish(END);
     log.close();
     const { logs, end } = await readLogs({ dir });
     expect(logs.map((entry) => [entry.source, entry.message, entry.offset, entry.bytes, entry.newline])).toEqual([
@@ -48,7 +48,7 @@ describe("a log", () => {
     await fc.assert(
       fc.asyncProperty(pieces, fc.integer({ min: 1, max: 5 }), async (writes, page) => {
         dir = await mkdtemp("/tmp/mags-logs-");
-        const log = await LogCapture.open({ dir, limitBytes: 1e6 });
+        const log = LogCapture.open({ dir, limitBytes: 1e6 });
         const expected = { stdout: Buffer.alloc(0), stderr: Buffer.alloc(0) };
         const { appendFileSync } = await import("node:fs");
         for (const [source, bytes] of writes as ["stdout" | "stderr", Uint8Array][]) {
@@ -56,7 +56,7 @@ describe("a log", () => {
           expected[source] = Buffer.concat([expected[source], bytes]);
           log.drain();
         }
-        await log.finish(END);
+        log.finish(END);
         log.close();
         const entries: LogEntry[] = [];
         let after: string | undefined;
@@ -96,8 +96,8 @@ describe("a log", () => {
     await writing;
     child.kill("SIGKILL");
     await child;
-    const log = await LogCapture.open({ dir, limitBytes: 1e8 });
-    await log.finish(END);
+    const log = LogCapture.open({ dir, limitBytes: 1e8 });
+    log.finish(END);
     log.close();
     await holder.close();
     const lines: string[] = [];
@@ -112,9 +112,9 @@ describe("a log", () => {
   }, 120_000);
 
   test("keeps what fits its limit, takes the rest so that the writer goes on, and says how much", async () => {
-    const log = await LogCapture.open({ dir, limitBytes: 1000 });
+    const log = LogCapture.open({ dir, limitBytes: 1000 });
     await writer("head -c 5000000 /dev/zero; echo done >&2");
-    await log.finish(END);
+    log.finish(END);
     expect(log.truncated).toBe(true);
     log.close();
     const { logs, end } = await readLogs({ dir });
@@ -124,7 +124,7 @@ describe("a log", () => {
   });
 
   test("is followed as it grows; an unfinished line is shown after a moment, and completed", async () => {
-    const log = await LogCapture.open({ dir, limitBytes: 1e6 });
+    const log = LogCapture.open({ dir, limitBytes: 1e6 });
     const seen: string[] = [];
     const reading = (async () => {
       for await (const item of followLogs({ dir, live: log, signal: new AbortController().signal })) {
@@ -135,7 +135,7 @@ describe("a log", () => {
     await delay(350);
     expect(seen).toEqual(["name? "]);
     await writing;
-    await log.finish(END);
+    log.finish(END);
     await reading;
     log.close();
     expect(seen).toEqual(["name? ", "bob$", "end"]);

@@ -16,7 +16,7 @@ export interface PoolOptions {
 /** Without a miss for this long, one ready sandbox fewer is kept, `ms`. */
 const SHRINK_AFTER_MS = 60_000;
 /** Refilling waits this long after a sandbox was taken, so that it does not compete with the start of its script, `ms`. */
-const REFILL_AFTER_MS = 30;
+const REFILL_AFTER_MS = 60;
 /** Pause after a failed start before the next try, `ms`. */
 const RETRY_MS = 1000;
 

@@ -61,7 +61,7 @@ test("the system call filter is in force in every container, compiled for it or 
     const sandbox = await driver.create(image, { vcpus: 1, memoryMb: 128, diskGb: 0.2 });
     const directory = join(own, round);
     await mkdir(directory);
-    const log = await LogCapture.open({ dir: directory, limitBytes: 1e6 });
+    const log = LogCapture.open({ dir: directory, limitBytes: 1e6 });
     const command = await sandbox.exec({
       directory,
       argv: ["/bin/sh", "-c", "grep ^Seccomp: /proc/self/status; grep ^Seccomp: /proc/1/status; unshare -U true 2>&1"],
@@ -72,7 +72,7 @@ test("the system call filter is in force in every container, compiled for it or 
       stderrFifo: log.stderrFifo,
     });
     await command.end;
-    await log.finish({ status: "", exit_code: null, signal: null, reason: null });
+    log.finish({ status: "", exit_code: null, signal: null, reason: null });
     await command.release();
     log.close();
     const lines = (await readLogs({ dir: directory })).logs.map(({ message }) => message);

@@ -92,7 +92,7 @@ export class ContainerDriver implements Driver {
       this.#filter ??= await this.#runtime.compiledFilter(id);
       await network.handOver();
       const pid = Number(await readFile(join(dir, "pid"), "utf8"));
-      const full = { ...record, pid, startTime: await startTimeOf(pid) };
+      const full = { ...record, pid, startTime: startTimeOf(pid) };
       await writeRecord(dir, full);
       return new ContainerSandbox(full, this.#runtime, dir, cleanup);
     } catch (error) {
@@ -105,7 +105,7 @@ export class ContainerDriver implements Driver {
 
   async adopt(id: string): Promise<Sandbox | undefined> {
     const record = await this.#readRecord(id);
-    if (!record || !(await isAlive(record))) return undefined;
+    if (!record || !isAlive(record)) return undefined;
     const cleanup = new Cleanup();
     this.#slots.add(record.slot);
     cleanup.add("slot", () => this.#slots.delete(record.slot));
@@ -187,7 +187,7 @@ export class ContainerDriver implements Driver {
 
   async #removeLeftover(id: string, record: ContainerRecord | undefined): Promise<void> {
     this.#options.logger.info({ sandbox: id }, "removing a leftover sandbox");
-    if (record && (await isAlive(record))) process.kill(record.pid, "SIGKILL");
+    if (record && isAlive(record)) process.kill(record.pid, "SIGKILL");
     await this.#removeContainer(id, `/${this.#cgroupParent}/${id}`);
     await unmountRoot(this.#dirOf(id));
     await rm(this.#dirOf(id), { recursive: true, force: true });

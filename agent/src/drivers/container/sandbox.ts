@@ -1,4 +1,5 @@
-import { chmod, chown, readFile, writeFile } from "node:fs/promises";
+import { chmodSync, chownSync, readFileSync, writeFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Cleanup } from "@mags/kit";
 import type { Command, CommandEnd, Image, RunningCommand, Sandbox, SandboxSize } from "../../sandbox/driver.ts";
@@ -48,23 +49,23 @@ export class ContainerSandbox implements Sandbox {
 
   async place(name: string, content: string): Promise<void> {
     const path = join(this.#dir, "job", name);
-    await writeFile(path, content, { mode: 0o400 });
-    await chown(path, this.record.idBase, this.record.idBase);
+    writeFileSync(path, content, { mode: 0o400 });
+    chownSync(path, this.record.idBase, this.record.idBase);
   }
 
   async exec(command: Command): Promise<RunningCommand> {
     const { directory } = command;
     // Scripts open their streams by name, too (/dev/stderr), also as other users of the machine.
     for (const fifo of [command.stdoutFifo, command.stderrFifo]) {
-      await chown(fifo, this.record.idBase, this.record.idBase);
-      await chmod(fifo, 0o622);
+      chownSync(fifo, this.record.idBase, this.record.idBase);
+      chmodSync(fifo, 0o622);
     }
     const process = join(directory, "process.json");
-    await writeFile(process, JSON.stringify(processConfig(command.argv, command.env, command.cwd)), { mode: 0o600 });
+    writeFileSync(process, JSON.stringify(processConfig(command.argv, command.env, command.cwd)), { mode: 0o600 });
     const log = join(directory, "runtime.log");
     const pidFile = join(directory, "script.pid");
     const argv = this.#runtime.command(["--log", log, "exec", "--process", process, "--pid-file", pidFile, this.id]);
-    return explained(await startWrapped(command, argv), directory);
+    return explained(startWrapped(command, argv), directory);
   }
 
   adoptExec(directory: string): RunningCommand {
@@ -76,14 +77,14 @@ export class ContainerSandbox implements Sandbox {
   }
 
   async kill(): Promise<void> {
-    if (!(await isAlive(this.record))) return;
+    if (!isAlive(this.record)) return;
     // The end of a pid namespace's first process ends all of them.
     try {
       process.kill(this.record.pid, "SIGKILL");
     } catch {
       return;
     }
-    while (await isAlive(this.record)) await new Promise((resolve) => setTimeout(resolve, 2));
+    while (isAlive(this.record)) await new Promise((resolve) => setTimeout(resolve, 1));
   }
 
   async destroy(): Promise<void> {
@@ -110,11 +111,19 @@ async function explain(end: CommandEnd, directory: string): Promise<CommandEnd> 
 }
 
 /** Start time of a process, or "" when there is none; zombies count as gone. */
-export async function startTimeOf(pid: number): Promise<string> {
-  const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
+export function startTimeOf(pid: number): string {
+  const stat = statOf(pid);
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return fields[0] === "Z" || fields[0] === "X" ? "" : (fields[19] ?? "");
 }
 
-export const isAlive = async (record: ContainerRecord): Promise<boolean> =>
-  record.startTime !== "" && (await startTimeOf(record.pid)) === record.startTime;
+function statOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, "utf8");
+  } catch {
+    return "";
+  }
+}
+
+export const isAlive = (record: ContainerRecord): boolean =>
+  record.startTime !== "" && startTimeOf(record.pid) === record.startTime;

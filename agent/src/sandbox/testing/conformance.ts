@@ -36,7 +36,7 @@ export function conformance(name: string, subject: Subject): void {
     async function start(sandbox: Sandbox, script: string, env: Record<string, string> = {}) {
       const directory = await mkdtemp("/tmp/mags-conformance-");
       directories.push(directory);
-      const log = await LogCapture.open({ dir: directory, limitBytes: 1e6 });
+      const log = LogCapture.open({ dir: directory, limitBytes: 1e6 });
       await sandbox.place("script", script);
       const command = await sandbox.exec({
         directory,
@@ -49,7 +49,7 @@ export function conformance(name: string, subject: Subject): void {
       });
       const finish = async () => {
         const end = await command.end;
-        await log.finish({ status: "", exit_code: null, signal: null, reason: null });
+        log.finish({ status: "", exit_code: null, signal: null, reason: null });
         await command.release();
         log.close();
         const { logs } = await readLogs({ dir: directory });
@@ -157,7 +157,7 @@ export function conformance(name: string, subject: Subject): void {
       inSandbox(async (sandbox) => {
         const directory = await mkdtemp("/tmp/mags-conformance-");
         directories.push(directory);
-        const log = await LogCapture.open({ dir: directory, limitBytes: 1e6 });
+        const log = LogCapture.open({ dir: directory, limitBytes: 1e6 });
         const { stdoutFifo, stderrFifo } = log;
         const { end, release } = await sandbox.exec({
           directory,
