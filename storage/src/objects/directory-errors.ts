@@ -4,7 +4,11 @@ const TABLE: Record<string, { code: ObjectErrorCode; hint: string; retryable?: b
   ENOSPC: { code: "full", hint: "Make room on its disk, or take a larger one." },
   EDQUOT: { code: "full", hint: "Raise the quota of the user that Mags runs as." },
   EACCES: { code: "denied", hint: "The user that Mags runs as needs to read and write it." },
-  EPERM: { code: "denied", hint: "The user that Mags runs as needs to read and write it." },
+  EPERM: {
+    code: "denied",
+    hint: "The user that Mags runs as needs to write it, and its file system needs hard links.",
+  },
+  ENOTSUP: { code: "invalid", hint: "Its file system needs hard links; take another." },
   EROFS: { code: "denied", hint: "Its file system is mounted read-only; see the kernel's log." },
   ENOTDIR: { code: "invalid", hint: "A part of the path is a file; name a directory." },
   EEXIST: { code: "invalid", hint: "A part of the path is a file; name a directory." },

@@ -37,7 +37,7 @@ const S3 = z
     /** how long a request may go without a byte moving */
     idleTimeoutMs: Milliseconds.default(15_000),
     /** how often a request is tried before its error is told */
-    attempts: z.number().int().min(1).max(20).default(7),
+    attempts: z.number().int().min(1).max(20).default(8),
     maxSockets: z.number().int().min(1).default(32),
   })
   .superRefine(({ accessKeyId, secretAccessKey }, context) => {

@@ -13,6 +13,8 @@ export const DAMAGED_UPLOAD = ["BadDigest", "XAmzContentSHA256Mismatch", "XAmzCo
 export const CONFLICTS = ["ConditionalRequestConflict", "OperationAborted"];
 
 const CLOCK = "Set this machine's clock: it differs from the server's by more than the server allows.";
+const CERTIFICATE =
+  "Give the server a certificate that this machine trusts, or name its authority's in NODE_EXTRA_CA_CERTS.";
 const CREDENTIALS = "Check MAGS_S3_ACCESS_KEY_ID and MAGS_S3_SECRET_ACCESS_KEY";
 
 /** Hints for what a server calls by name; for the rest the code's own is used. */
@@ -55,10 +57,10 @@ export function s3Error(action: string, error: unknown): ObjectError {
   const message = failure.message === "UnknownError" ? "" : failure.message;
   const what = [failure.name === "Error" ? "" : failure.name, message || (status && `status ${status}`)];
   return new ObjectError(code, `${action}: ${what.filter(Boolean).join(": ")}${tried}`, {
-    hint:
-      named?.hint ?? (isCertificate(failure) ? "Give the server a certificate that this machine trusts." : HINTS[code]),
+    hint: named?.hint ?? (isCertificate(failure) ? CERTIFICATE : HINTS[code]),
     retryable: (code === "unreachable" && !isCertificate(failure)) || code === "busy",
-    cause: error,
+    // What a server answers may repeat the request's headers, and among them a token.
+    cause: status === undefined ? error : undefined,
   });
 }
 

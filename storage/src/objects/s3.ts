@@ -134,8 +134,14 @@ export class S3ObjectStore implements ObjectStore {
 
   /** Whether the object that is there was written by an earlier attempt of the same put. */
   async #isOwn(object: { Bucket: string; Key: string }, id: string, abortSignal?: AbortSignal): Promise<boolean> {
-    const { Metadata } = await this.#client.send(new HeadObjectCommand(object), { abortSignal });
-    return Metadata?.[PUT_METADATA] === id;
+    try {
+      const { Metadata } = await this.#client.send(new HeadObjectCommand(object), { abortSignal });
+      return Metadata?.[PUT_METADATA] === id;
+    } catch (error) {
+      // Deleted since.
+      if (statusOf(error) === 404) return false;
+      throw error;
+    }
   }
 
   async #try<T>(action: string, work: () => Promise<T>): Promise<T> {

@@ -31,7 +31,7 @@ export interface ObjectStore {
 
   has(key: string): Promise<boolean>;
 
-  /** Removes the objects; missing ones are no error. When some cannot be removed, the others are all the same. */
+  /** Removes the objects; missing ones are no error. After an error any of them may still be there. */
   delete(keys: readonly string[]): Promise<void>;
 
   /**
