@@ -57,6 +57,17 @@ test("deleting leaves no empty directories", async () => {
   expect(await readdir(join(path, "objects"))).toEqual([]);
 });
 
+test("a directory that a deletion has just removed is made again for a put", async () => {
+  const writers = Array.from({ length: 8 }, async (_, writer) => {
+    for (let i = 0; i < 150; i++) {
+      await store.put(`a/b/c/${writer}`, Buffer.from("x"), { ifAbsent: i % 2 === 0 });
+      await store.delete([`a/b/c/${writer}`]);
+    }
+  });
+  await Promise.all(writers);
+  expect(await readdir(join(path, "objects"))).toEqual([]);
+});
+
 test("what a crash has left is not seen, and removed after an hour", async () => {
   await store.check();
   const [old, young] = ["old", "young"].map((name) => join(path, "incoming", name)) as [string, string];

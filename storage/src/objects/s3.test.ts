@@ -118,6 +118,20 @@ describe("s3 at an address that is something else", () => {
     },
   );
 
+  test("what an answer repeats of the request is not in the error", async () => {
+    const echo = createHttpServer((request, response) => {
+      const text = `<Error><Code>AccessDenied</Code><CanonicalRequest>${request.headers.authorization}</CanonicalRequest></Error>`;
+      request.resume().on("end", () => response.writeHead(403, { "content-type": "application/xml" }).end(text));
+    });
+    await at(echo, "http", async (endpoint) => {
+      const store = await openObjectStore(options({ endpoint }));
+      const error = await store.get("a").catch((thrown: unknown) => thrown);
+      expect(error).toMatchObject({ code: "denied", message: expect.stringContaining("AccessDenied") });
+      expect(inspect(error, { depth: 20, showHidden: true })).not.toContain("Signature=");
+      await store.close();
+    });
+  });
+
   test("TLS with a certificate that nobody vouches for is unreachable; with one that is trusted all is well", async () => {
     const directory = await mkdtemp("/tmp/mags-objects-");
     const [keyout, out] = [`${directory}/key.pem`, `${directory}/cert.pem`];
