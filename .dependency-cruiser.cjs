@@ -15,10 +15,16 @@ module.exports = {
       "kit-is-leaf",
       "tools know no product",
       { path: "^kit/src" },
-      { path: "^(protocol|server|agent|sdk|cli|magsd)/" },
+      { path: "^(protocol|server|storage|agent|sdk|cli|magsd)/" },
     ),
     rule("server-alone", "programs talk over HTTP", { path: "^server/src" }, { path: "^(agent|cli|magsd|sdk)/" }),
     rule("agent-alone", "programs talk over HTTP", { path: "^agent/src" }, { path: "^(server|cli|magsd|sdk)/" }),
+    rule(
+      "storage-knows-no-vm",
+      "it can be tested with a disk and an S3 server",
+      { path: "^storage/src" },
+      { path: "^(server|agent|sdk|cli|magsd)/" },
+    ),
     rule(
       "only-server-touches-postgres",
       "one owner of the truth",
@@ -72,11 +78,16 @@ module.exports = {
       "what is inside a package may be renamed",
       { path: "^([^/]+)/", pathNot: `^(scripts|test)/|${tests}` },
       {
-        path: "^(protocol|kit|server|agent|sdk/node)/src/",
-        pathNot: ["^$1/", "^(protocol|kit|server|agent|sdk/node)/src/index\\.ts$"],
+        path: "^(protocol|kit|server|storage|agent|sdk/node)/src/",
+        pathNot: ["^$1/", "^(protocol|kit|server|storage|agent|sdk/node)/src/index\\.ts$"],
       },
     ),
-    rule("clients-are-clients", "we use our own API", { path: "^(cli|sdk)/" }, { path: "^(server|agent|magsd)/" }),
+    rule(
+      "clients-are-clients",
+      "we use our own API",
+      { path: "^(cli|sdk)/" },
+      { path: "^(server|storage|agent|magsd)/" },
+    ),
     rule(
       "sdk-needs-nothing",
       "types of the protocol only",

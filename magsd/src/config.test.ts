@@ -45,6 +45,53 @@ test.each([
   expect(() => readConfig(env, [])).toThrow(message);
 });
 
+test("objects are kept in the data directory, in another one, or in a bucket", () => {
+  const store = (env: Record<string, string>) => readConfig(env, []).store;
+  expect(store({ MAGS_DATA_DIR: "/srv/mags" })).toEqual({ kind: "directory", path: "/srv/mags/objects" });
+  expect(store({ MAGS_STORE: "directory" })).toEqual({ kind: "directory", path: "/var/lib/mags/objects" });
+  expect(store({ MAGS_STORE: "/mnt/objects" })).toEqual({ kind: "directory", path: "/mnt/objects" });
+  expect(store({ MAGS_STORE: "s3://my-bucket" })).toEqual({ kind: "s3", bucket: "my-bucket" });
+  expect(
+    store({
+      MAGS_STORE: "s3://my-bucket/some/prefix/",
+      MAGS_S3_ENDPOINT: "https://s3.example.com",
+      AWS_ENDPOINT_URL: "https://not.me",
+      AWS_DEFAULT_REGION: "eu-west-1",
+      MAGS_S3_ACCESS_KEY_ID: "key",
+      MAGS_S3_SECRET_ACCESS_KEY: "hidden",
+      MAGS_S3_PATH_STYLE: "false",
+    }),
+  ).toEqual({
+    kind: "s3",
+    bucket: "my-bucket",
+    prefix: "some/prefix",
+    endpoint: "https://s3.example.com",
+    region: "eu-west-1",
+    accessKeyId: "key",
+    secretAccessKey: "hidden",
+    pathStyle: false,
+  });
+  expect(
+    store({ MAGS_STORE: "s3://my-bucket", AWS_ENDPOINT_URL: "https://b", AWS_ENDPOINT_URL_S3: "https://a" }),
+  ).toEqual({ kind: "s3", bucket: "my-bucket", endpoint: "https://a" });
+});
+
+test.each([
+  [{ MAGS_STORE: "ftp://x" }, "MAGS_STORE: must be directory, an absolute path or s3://bucket[/prefix]"],
+  [{ MAGS_STORE: "s3://" }, "MAGS_STORE: must be"],
+  [{ MAGS_STORE: "s3://Not_A_Bucket" }, "MAGS_STORE: must be the name of a bucket"],
+  [{ MAGS_STORE: "s3://bucket/a//b" }, "MAGS_STORE: must be of A-Z"],
+  [{ MAGS_STORE: "s3://bucket", MAGS_S3_ENDPOINT: "s3.example.com" }, "MAGS_S3_ENDPOINT: must be a URL"],
+  [{ MAGS_STORE: "s3://bucket", MAGS_S3_ENDPOINT: "https://u:hidden@h" }, "MAGS_S3_ENDPOINT: must be an address only"],
+  [{ MAGS_STORE: "s3://bucket", MAGS_S3_ACCESS_KEY_ID: "key" }, "MAGS_S3_SECRET_ACCESS_KEY: "],
+  [{ MAGS_STORE: "s3://bucket", MAGS_S3_SECRET_ACCESS_KEY: "hidden" }, "MAGS_S3_ACCESS_KEY_ID: "],
+  [{ MAGS_S3_PATH_STYLE: "maybe" }, "MAGS_S3_PATH_STYLE: must be true or false"],
+])("%o is refused, and no secret is told", (env, message) => {
+  const reading = () => readConfig(env, []);
+  expect(reading).toThrow(message);
+  expect(reading).not.toThrow("hidden");
+});
+
 test("--roles wins over MAGS_ROLES, and an unknown argument is refused", () => {
   expect(readConfig({ MAGS_ROLES: "server,agent" }, ["--roles", "server"]).roles).toEqual(["server"]);
   expect(() => readConfig({}, ["--rolls", "server"])).toThrow("--rolls");

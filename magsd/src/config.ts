@@ -1,10 +1,14 @@
 import { availableParallelism, hostname, totalmem } from "node:os";
 import { parseArgs } from "node:util";
+import type { ObjectStoreOptions } from "@mags/storage";
 import { z } from "zod";
+import { readStore, StoreSettings, storeOptions } from "./store-config.ts";
 
 interface Option {
   name: string;
   env: string;
+  /** variables that other programs know it by, read in this order where it is not set */
+  also?: readonly string[];
   help: string;
   /** what holds when it is not set, as people read it */
   default: string;
@@ -47,6 +51,7 @@ export const options = [
     help: "OCI runtime: auto (crun, else runc), or a name or path",
   },
   { name: "imageDir", env: "MAGS_IMAGE_DIR", default: "<data directory>/images", help: "Directory of the images" },
+  ...storeOptions,
   {
     name: "egressAllow",
     env: "MAGS_EGRESS_ALLOW",
@@ -122,6 +127,7 @@ const Raw = z.object({
   runtime: Runtime.default("auto"),
   ociRuntime: z.string().default("auto"),
   imageDir: z.string().startsWith("/", "must be an absolute path").optional(),
+  ...StoreSettings.shape,
   egressAllow: z.string().default(""),
   poolMin: count(2),
   poolMax: count(8),
@@ -138,7 +144,10 @@ const Raw = z.object({
 });
 
 /** Settled options: nothing is left open. */
-export type Config = Omit<z.infer<typeof Raw>, "imageDir"> & { imageDir: string };
+export type Config = Omit<z.infer<typeof Raw>, "imageDir" | keyof StoreSettings> & {
+  imageDir: string;
+  store: ObjectStoreOptions;
+};
 
 /**
  * Reads the options from `env`, and from `args` those that are arguments too. Throws one Error that lists every problem
@@ -147,20 +156,25 @@ export type Config = Omit<z.infer<typeof Raw>, "imageDir"> & { imageDir: string 
 export function readConfig(env: NodeJS.ProcessEnv = process.env, args: string[] = process.argv.slice(2)): Config {
   const flags = readArguments(args);
   const given = Object.fromEntries(
-    options.map((option: Option) => [option.name, flags[option.flag ?? ""] || env[option.env] || undefined]),
+    options.map((option: Option) => {
+      const variables = [option.env, ...(option.also ?? [])].map((name) => env[name]);
+      return [option.name, [flags[option.flag ?? ""], ...variables].find(Boolean)];
+    }),
   );
   const parsed = Raw.safeParse(given);
   const problems = (parsed.error?.issues ?? []).map((issue) => {
     const option = options.find(({ name }) => name === issue.path[0]);
     return `${option?.env}: ${issue.message}`;
   });
-  if (parsed.success) problems.push(...contradictions(parsed.data));
-  if (!parsed.success || problems.length > 0) {
+  const found = parsed.success ? readStore(parsed.data, parsed.data.dataDir) : undefined;
+  if (parsed.success) problems.push(...contradictions(parsed.data), ...(found?.problems ?? []));
+  if (!parsed.success || !found?.store || problems.length > 0) {
     throw new Error(
       `these settings cannot be used:\n${problems.map((problem) => `  ${problem}\n`).join("")}See --help.`,
     );
   }
-  return { ...parsed.data, imageDir: parsed.data.imageDir ?? `${parsed.data.dataDir}/images` };
+  const { store: _, s3Endpoint, s3Region, s3AccessKeyId, s3SecretAccessKey, s3PathStyle, ...config } = parsed.data;
+  return { ...config, imageDir: config.imageDir ?? `${config.dataDir}/images`, store: found.store };
 }
 
 function readArguments(args: string[]): Record<string, string | undefined> {
@@ -185,8 +199,9 @@ function contradictions({ poolMin, poolMax, roles, serverUrl }: z.infer<typeof R
 export function optionTable(): string {
   const rows = options.map((option: Option) => {
     const unit = option.unit ? `, ${option.unit}` : "";
+    const also = option.also ? `; also read from ${option.also.map((name) => `\`${name}\``).join(", ")}` : "";
     const flag = option.flag ? `, or \`--${option.flag}\`` : "";
-    return `| \`${option.env}\` | ${option.default} | ${option.help}${unit}${flag}${option.secret ? " (secret)" : ""} |`;
+    return `| \`${option.env}\` | ${option.default} | ${option.help}${unit}${flag}${also}${option.secret ? " (secret)" : ""} |`;
   });
   return ["| variable | default | meaning |", "| --- | --- | --- |", ...rows, ""].join("\n");
 }
@@ -199,6 +214,7 @@ export function help(): string {
       `default: ${option.default}`,
       option.unit,
       option.flag && `or --${option.flag}`,
+      option.also && `also: ${option.also.join(", ")}`,
       option.secret && "secret",
     ];
     return `  ${option.env.padEnd(width)}${option.help} (${notes.filter(Boolean).join("; ")})`;

@@ -1,0 +1,1 @@
+export { ObjectError, type ObjectStore, ObjectStoreOptions, openObjectStore } from "./objects/index.ts";
