@@ -71,9 +71,11 @@ describe("s3 over a line with faults", () => {
   test.each([...onTheWay, { kind: "flip request" } as Fault])(
     "put: after %j twice the object is right",
     async (fault) => {
+      const patient = await through(patience(fault));
       proxy.faults = [fault, fault];
-      expect(await store.put("a", body)).toBe("stored");
+      expect(await patient.put("a", body)).toBe("stored");
       expect(proxy.requests).toEqual(["PUT", "PUT", "PUT"]);
+      await patient.close();
       expect((await store.get("a")).equals(body)).toBe(true);
     },
   );

@@ -112,11 +112,9 @@ class Cluster {
 
   /** Runs one of Ceph's programs to its end. */
   run(program: string, args: string[], input?: string): Promise<string> {
-    return run("nsenter", [...this.#enter, program, ...args], {
-      timeout: READY_MS,
-      env: ENVIRONMENT,
-      ...(input !== undefined && { stdin: "pipe", input }),
-    });
+    // `timeout` hands the signal on, so that neither outlives us.
+    const bounded = ["--pdeathsig", "TERM", "timeout", String(READY_MS / 1000)];
+    return run("setpriv", [...bounded, "nsenter", ...this.#enter, program, ...args], { env: ENVIRONMENT, input });
   }
 
   write(name: string, text: string): Promise<string> {
