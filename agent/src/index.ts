@@ -3,13 +3,13 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Cleanup, type Logger } from "@mags/kit";
 import { jobLimits } from "@mags/protocol";
+import { ReflinkStore, Templates } from "@mags/storage";
 import { startApi } from "./api.ts";
 import { ControlPlane } from "./control-plane.ts";
 import { ContainerDriver } from "./drivers/container/index.ts";
 import { readImage } from "./images.ts";
 import { JobNode } from "./jobs/node.ts";
 import { JobRecords } from "./jobs/record.ts";
-import { Volumes } from "./mounts/volume.ts";
 import { Network, parseEgressAllow } from "./network/index.ts";
 import { Pool } from "./pool/pool.ts";
 
@@ -52,13 +52,15 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const image = await readImage(options.imageDir, "base");
   const network = await Network.open({ logger, instance, allow: parseEgressAllow(options.egressAllow) });
   cleanup.add("network", () => network.close());
+  const store = await ReflinkStore.open({ dir: join(agentDir, "store"), logger });
+  cleanup.add("store of volumes", () => store.close());
   const driver = await ContainerDriver.open({
     runDir: join("/run/mags", instance),
-    volumeDir: join(agentDir, "volumes"),
+    volumeDir: join(store.path, "machines"),
     instance,
     ociRuntime: options.ociRuntime,
     network,
-    volumes: new Volumes(join(agentDir, "templates")),
+    volumes: new Templates(store),
     logger,
   });
   cleanup.add("driver", () => driver.close());

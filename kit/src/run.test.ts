@@ -19,3 +19,11 @@ test("a program that does not exist is an error like any other", async () => {
 test("a program gets no input", async () => {
   expect(await run("cat")).toBe("");
 });
+
+test("a program that a signal ended is said to have been", async () => {
+  await expect(run("sh", ["-c", "kill -9 $$"])).rejects.toThrow("failed: ended by SIGKILL");
+});
+
+test("input and environment reach the program", async () => {
+  expect(await run("sh", ["-c", 'cat; printf %s "$GIVEN"'], { input: "in ", env: { GIVEN: "env" } })).toBe("in env");
+});

@@ -1,1 +1,2 @@
 export { ObjectError, type ObjectStore, ObjectStoreOptions, openObjectStore } from "./objects/index.ts";
+export * from "./volumes/index.ts";

@@ -2,7 +2,7 @@
  * Loop devices by their ioctls, without a process. Source: linux/loop.h (LOOP_CTL_GET_FREE, LOOP_CONFIGURE with struct
  * loop_config, since Linux 5.8), loop(4).
  */
-import { closeSync, existsSync, openSync } from "node:fs";
+import { closeSync, existsSync, fstatSync, openSync, readdirSync } from "node:fs";
 import { check, libc, SyscallError } from "./libc.ts";
 import { mount } from "./mount.ts";
 
@@ -10,12 +10,16 @@ const ioctlNumber = libc.func("int ioctl(int fd, unsigned long request, long arg
 const ioctlStruct = libc.func("int ioctl(int fd, unsigned long request, void *argument)");
 const mknod = libc.func("int mknod(str path, unsigned int mode, uint64_t device)");
 
+const LOOP_SET_CAPACITY = 0x4c07;
+const LOOP_GET_STATUS64 = 0x4c05;
 const LOOP_CTL_GET_FREE = 0x4c82;
 const LOOP_CONFIGURE = 0x4c0a;
 const LO_FLAGS_READ_ONLY = 1;
 const LO_FLAGS_AUTOCLEAR = 4;
 const LOOP_MAJOR = 7n;
 const S_IFBLK = 0o060000;
+/** sizeof(struct loop_info64); device and inode of the file stand at its start */
+const INFO_BYTES = 232;
 /** sizeof(struct loop_config): fd, block size, struct loop_info64 (232 bytes at 8), eight reserved words */
 const CONFIG_BYTES = 304;
 const INFO_AT = 8;
@@ -25,13 +29,21 @@ const NAME_BYTES = 64;
 const TRIES = 100;
 
 /**
- * Mounts the file system image `image` at `target` over a loop device that goes away with the mount. `flags` and `data`
- * as in mount(2). Throws SyscallError.
+ * Mounts the file system image `image` at `target` over a loop device that goes away with its last mount. `flags` and
+ * `data` as in mount(2). An image that is mounted already, in whichever mount namespace, is mounted over the same device:
+ * two devices over one file would be two file systems that know nothing of each other and destroy it. `fresh` says that
+ * nobody else can have it, which saves the search. Throws SyscallError.
  */
-export function mountImage(type: string, image: string, target: string, flags = 0, data = "", readOnly = false): void {
+export function mountImage(
+  type: string,
+  image: string,
+  target: string,
+  options: { flags?: number; data?: string; readOnly?: boolean; fresh?: boolean } = {},
+): void {
+  const { flags = 0, data = "", readOnly = false, fresh = false } = options;
   const file = openSync(image, readOnly ? "r" : "r+");
   try {
-    const loop = attach(file, image, readOnly);
+    const loop = (fresh ? undefined : findLoop(file)) ?? attach(file, image, readOnly);
     try {
       mount(type, loop.device, target, data, flags);
     } finally {
@@ -41,6 +53,38 @@ export function mountImage(type: string, image: string, target: string, flags = 
   } finally {
     closeSync(file);
   }
+}
+
+/** Lets the loop device of `image` see that the file has grown. Throws Error when it has none. */
+export function growLoop(image: string): void {
+  const file = openSync(image, "r");
+  try {
+    const loop = findLoop(file);
+    if (!loop) throw new Error(`${image} is not mounted`);
+    try {
+      check(ioctlNumber(loop.fd, LOOP_SET_CAPACITY, 0), `ioctl LOOP_SET_CAPACITY ${loop.device}`);
+    } finally {
+      closeSync(loop.fd);
+    }
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** The loop device that shows the file open as `file`, opened; it stays as long as the descriptor. */
+function findLoop(file: number): { device: string; fd: number } | undefined {
+  const wanted = fstatSync(file, { bigint: true });
+  for (const name of readdirSync("/sys/block")) {
+    if (!name.startsWith("loop") || !existsSync(`/sys/block/${name}/loop`)) continue;
+    const device = `/dev/${name}`;
+    const fd = openSync(device, "r+");
+    const info = Buffer.alloc(INFO_BYTES);
+    const found = ioctlStruct(fd, LOOP_GET_STATUS64, info) === 0;
+    if (found && info.readBigUInt64LE(0) === wanted.dev && info.readBigUInt64LE(8) === wanted.ino)
+      return { device, fd };
+    closeSync(fd);
+  }
+  return undefined;
 }
 
 function attach(file: number, name: string, readOnly: boolean): { device: string; fd: number } {

@@ -1,11 +1,11 @@
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { createLogger } from "@mags/kit";
+import { ReflinkStore, Templates } from "@mags/storage";
 import { expect, test } from "vitest";
 import { readImage } from "../../images.ts";
 import { readLogs } from "../../logs/follow.ts";
 import { LogCapture } from "../../logs/index.ts";
-import { Volumes } from "../../mounts/volume.ts";
 import { Network } from "../../network/index.ts";
 import { imageDir } from "../../sandbox/testing/config.ts";
 import { conformance } from "../../sandbox/testing/conformance.ts";
@@ -16,17 +16,19 @@ const dir = await mkdtemp("/tmp/mags-container-");
 const logger = createLogger("silent");
 let drivers: ContainerDriver[] = [];
 let networks: Network[] = [];
+let store: ReflinkStore | undefined;
 
 conformance("container", {
   open: async () => {
     const network = await Network.open({ logger, instance });
+    store ??= await ReflinkStore.open({ dir: join(dir, "store"), logger });
     const driver = await ContainerDriver.open({
       runDir: join("/run/mags", instance),
-      volumeDir: join(dir, "volumes"),
+      volumeDir: join(store.path, "machines"),
       instance,
       ociRuntime: "auto",
       network,
-      volumes: new Volumes(join(dir, "templates")),
+      volumes: new Templates(store),
       logger,
     });
     drivers.push(driver);
@@ -38,6 +40,7 @@ conformance("container", {
     await drivers.at(-1)?.close();
     await networks.at(-1)?.close();
     drivers = [];
+    await store?.close();
     networks = [];
     await rm(join("/run/mags", instance), { recursive: true, force: true });
     await rm(dir, { recursive: true, force: true });
@@ -47,13 +50,14 @@ conformance("container", {
 test("the system call filter is in force in every container, compiled for it or taken from an earlier one", async () => {
   const own = await mkdtemp("/tmp/mags-filter-");
   const network = await Network.open({ logger, instance: `${instance.slice(0, 7)}f` });
+  const store = await ReflinkStore.open({ dir: own, logger });
   const driver = await ContainerDriver.open({
     runDir: join("/run/mags", `${instance}-filter`),
-    volumeDir: join(own, "volumes"),
+    volumeDir: join(store.path, "machines"),
     instance: `${instance.slice(0, 7)}f`,
     ociRuntime: "auto",
     network,
-    volumes: new Volumes(join(own, "templates")),
+    volumes: new Templates(store),
     logger,
   });
   const image = await readImage(imageDir, "base");
@@ -81,5 +85,6 @@ test("the system call filter is in force in every container, compiled for it or 
   }
   await driver.close();
   await network.close();
+  await store.close();
   await rm(own, { recursive: true, force: true });
 });

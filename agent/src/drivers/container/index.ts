@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Cleanup, type Logger } from "@mags/kit";
-import type { Volumes } from "../../mounts/volume.ts";
+import type { Templates } from "@mags/storage";
 import type { Network } from "../../network/index.ts";
 import type { Driver, DriverFacts, Image, Sandbox, SandboxSize } from "../../sandbox/driver.ts";
 import { listCgroups, prepareParent, removeCgroup } from "./cgroups.ts";
@@ -15,14 +15,14 @@ import { idBase } from "./userns.ts";
 export interface ContainerDriverOptions {
   /** state that lives as long as the machine is up, on a tmpfs: `/run/mags/<instance>` */
   runDir: string;
-  /** directory for volume files */
+  /** directory for volume files, in the store of `volumes` */
   volumeDir: string;
   /** name of this agent among others on the machine */
   instance: string;
   /** `auto`, or name or path of an OCI runtime */
   ociRuntime: string;
   network: Network;
-  volumes: Volumes;
+  volumes: Templates;
   logger: Logger;
 }
 
@@ -65,7 +65,7 @@ export class ContainerDriver implements Driver {
       cleanup.add("volume", () => rm(volume, { force: true }));
       const [network] = await Promise.all([
         this.#options.network.acquire(cleanup),
-        this.#options.volumes.create(volume, size.diskGb),
+        this.#options.volumes.create(volume, size.diskGb, "scratch"),
       ]);
       const base = idBase(slot);
       const rootfs = await mountRoot(dir, image.rootfs, volume, base, cleanup);

@@ -19,7 +19,7 @@ export async function mountRoot(
   for (const name of ["lower", "raw", "disk", "rootfs"]) await mkdir(at(name), { recursive: true, mode: 0o711 });
   cleanup.add("root mounts", () => unmountRoot(dir));
   const userns = await userNamespace(base);
-  mountImage("ext4", volume, at("raw"), MS_NOATIME);
+  mountImage("ext4", volume, at("raw"), { flags: MS_NOATIME, fresh: true });
   bindIdmapped(at("raw"), at("disk"), userns);
   unmount(at("raw"));
   bindIdmapped(imageRootfs, at("lower"), userns);

@@ -1,0 +1,2 @@
+export { ReflinkStore, StoreFull, type StoreSpace } from "./store.ts";
+export { Templates, type VolumeKind } from "./templates.ts";
