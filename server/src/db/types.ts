@@ -15,8 +15,14 @@ export interface NodesTable {
   seen_at: Generated<Date>;
 }
 
+export interface OrganisationsTable {
+  id: string;
+  created_at: Generated<Date>;
+}
+
 export interface JobsTable {
   id: string;
+  org: string;
   seq: ColumnType<string, never, never>;
   name: string;
   spec: Json<CreateJob>;
@@ -48,6 +54,7 @@ export interface JobsTable {
 
 export interface TokensTable {
   hash: string;
+  org: string;
   name: string;
   created_at: Generated<Date>;
 }
@@ -62,6 +69,7 @@ export interface IdempotencyKeysTable {
 }
 
 export interface Tables {
+  organisations: OrganisationsTable;
   nodes: NodesTable;
   jobs: JobsTable;
   tokens: TokensTable;

@@ -19,6 +19,12 @@ export function requireToken(tokens: Tokens) {
   };
 }
 
+/** The caller's organisation, on routes behind `requireToken`. */
+export function orgOf(request: FastifyRequest): string {
+  if (!request.caller) throw new ApiError("unauthorized", "the request was not authenticated");
+  return request.caller.org;
+}
+
 /** Guards what agents call. Throws ApiError unauthorized. */
 export function requireNodeToken(nodeToken: string) {
   const expected = Buffer.from(hashToken(nodeToken));

@@ -14,10 +14,10 @@ import type { Nodes } from "../nodes/service.ts";
 import { decideLease, decideReport, finalStatus, sweepAllowedFrom } from "./decide.ts";
 import {
   claimJobs,
-  findJob,
   giveUp,
   heldJobs,
   type JobRow,
+  lockJobForNode,
   markEnded,
   markStarted,
   overdueJobs,
@@ -111,7 +111,7 @@ export class Dispatch {
   async report(report: ReportJob): Promise<void> {
     const topic = `job:${report.id}`;
     const applied = await this.#db.transaction(async (tx) => {
-      const row = await findJob(tx, report.id, { lock: true });
+      const row = await lockJobForNode(tx, report.id);
       if (!row) throw new ApiError("not_found", `there is no job ${report.id}`);
       const { action, reason } = decideReport(facts(row), report);
       if (action === "fenced")

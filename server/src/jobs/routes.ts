@@ -10,6 +10,7 @@ import {
   UpdateJob,
 } from "@mags/protocol";
 import { z } from "zod";
+import { orgOf } from "../http/auth.ts";
 import type { App, Context } from "../http/context.ts";
 import { hangUp } from "../http/context.ts";
 import { answerOnce } from "../http/idempotency.ts";
@@ -53,7 +54,8 @@ function writing(app: App, { db, jobs }: Context): void {
         response: { 202: JobAccepted.describe("Accepted"), ...failures },
       },
     },
-    (request, reply) => answerOnce(db, request, reply, (q) => jobs.create(q, request.body), { single: true }) as never,
+    (request, reply) =>
+      answerOnce(db, request, reply, (q) => jobs.create(q, orgOf(request), request.body), { single: true }) as never,
   );
   app.post(
     "/mags-jobs/:id/stop",
@@ -70,7 +72,9 @@ function writing(app: App, { db, jobs }: Context): void {
       },
     },
     (request, reply) =>
-      answerOnce(db, request, reply, (q) => jobs.stop(q, request.params.id), { single: false }) as never,
+      answerOnce(db, request, reply, (q) => jobs.stop(q, orgOf(request), request.params.id), {
+        single: false,
+      }) as never,
   );
   app.patch(
     "/mags-jobs/:id",
@@ -85,7 +89,7 @@ function writing(app: App, { db, jobs }: Context): void {
         response: { 200: Job, ...failures },
       },
     },
-    (request) => jobs.update(request.params.id, request.body),
+    (request) => jobs.update(orgOf(request), request.params.id, request.body),
   );
 }
 
@@ -104,7 +108,8 @@ function reading(app: App, { jobs, nodes, closing }: Context): void {
         response: { 200: Job, ...failures },
       },
     },
-    (request, reply) => jobs.status(request.params.id, (request.query.wait ?? 0) * 1000, hangUp(reply, closing)),
+    (request, reply) =>
+      jobs.status(orgOf(request), request.params.id, (request.query.wait ?? 0) * 1000, hangUp(reply, closing)),
   );
   app.get(
     "/mags-jobs",
@@ -118,7 +123,10 @@ function reading(app: App, { jobs, nodes, closing }: Context): void {
         response: { 200: JobList, ...failures },
       },
     },
-    ({ query }) => jobs.list({ status: query.status, name: query.name }, query.page, query.page_size),
+    (request) => {
+      const { query } = request;
+      return jobs.list(orgOf(request), { status: query.status, name: query.name }, query.page, query.page_size);
+    },
   );
   app.get(
     "/mags-jobs/pool-status",

@@ -36,7 +36,7 @@ export type LogSource =
   | { id: string; node: string; end: LogEnd | undefined }
   | { id: string; node: undefined; end: LogEnd | undefined };
 
-/** The use cases of the public API. */
+/** The use cases of the public API. `org` is the caller's organisation: jobs of another are not found. */
 export class Jobs {
   readonly #db: Database;
   readonly #events: Events;
@@ -49,18 +49,18 @@ export class Jobs {
   }
 
   /** Queues a job. Throws ApiError when no node could ever run it. */
-  async create(q: Queryable, job: CreateJob): Promise<Done> {
+  async create(q: Queryable, org: string, job: CreateJob): Promise<Done> {
     await this.#nodes.refuseImpossible(job);
     const id = randomUUID();
     const name = job.name ?? generateName();
-    await insertJob(q, this.#events.payload("work"), id, name, { ...job, name });
+    await insertJob(q, this.#events.payload("work"), { id, org, name }, { ...job, name });
     const body = { request_id: id, name, status: "accepted" as const, message: "Job accepted" };
     return { status: 202, body, afterCommit: () => this.#events.emit("work") };
   }
 
   /** Ends a job, or asks its node to. Throws ApiError not_found, or conflict when it has ended already. */
-  async stop(tx: Queryable, idOrName: string): Promise<Done> {
-    const row = await this.#lock(tx, idOrName);
+  async stop(tx: Queryable, org: string, idOrName: string): Promise<Done> {
+    const row = await this.#lock(tx, org, idOrName);
     const { action, reason } = decideStop(row);
     if (action === "refuse") throw new ApiError("conflict", `${reason}: job ${row.id}`);
     const base = { request_id: row.id, name: row.name };
@@ -80,9 +80,9 @@ export class Jobs {
   }
 
   /** Throws ApiError not_found, or conflict when the job has ended or cannot have what is asked. */
-  async update(idOrName: string, change: UpdateJob) {
+  async update(org: string, idOrName: string, change: UpdateJob) {
     return this.#db.transaction(async (tx) => {
-      const row = await this.#lock(tx, idOrName);
+      const row = await this.#lock(tx, org, idOrName);
       const { action, reason } = decideUpdate(row, change.no_sleep === true);
       if (action === "refuse") throw new ApiError("conflict", `${reason}: job ${row.id}`);
       const command = change.startup_command === undefined ? row.startup_command : change.startup_command;
@@ -92,27 +92,27 @@ export class Jobs {
   }
 
   /** Shows a job, once its script has ended or `waitMs` passed. Throws ApiError not_found. */
-  async status(idOrName: string, waitMs: number, signal: AbortSignal) {
-    const id = await this.#resolve(this.#db, idOrName);
-    if (waitMs === 0) return toJob(await this.#find(id));
+  async status(org: string, idOrName: string, waitMs: number, signal: AbortSignal) {
+    const id = await this.#resolve(this.#db, org, idOrName);
+    if (waitMs === 0) return toJob(await this.#find(org, id));
     const deadline = Date.now() + waitMs;
     using changes = this.#events.subscribe(`job:${id}`);
     for (;;) {
-      const row = await this.#find(id);
+      const row = await this.#find(org, id);
       const left = deadline - Date.now();
       if (scriptEnded(row) || left <= 0 || signal.aborted) return toJob(row);
       await changes.next(Math.min(left, POLL_MS), signal);
     }
   }
 
-  async list(filter: JobFilter, page: number, pageSize: number) {
-    const { jobs, total } = await listJobs(this.#db, filter, pageSize, (page - 1) * pageSize);
+  async list(org: string, filter: JobFilter, page: number, pageSize: number) {
+    const { jobs, total } = await listJobs(this.#db, org, filter, pageSize, (page - 1) * pageSize);
     return { jobs: jobs.map(toJob), total, page, page_size: pageSize };
   }
 
   /** Throws ApiError not_found. */
-  async logSource(idOrName: string): Promise<LogSource> {
-    const row = await this.#find(await this.#resolve(this.#db, idOrName));
+  async logSource(org: string, idOrName: string): Promise<LogSource> {
+    const row = await this.#find(org, await this.#resolve(this.#db, org, idOrName));
     const end = scriptEnded(row) ? emptyLogEnd(row) : undefined;
     return { id: row.id, node: row.node ?? undefined, end };
   }
@@ -123,22 +123,22 @@ export class Jobs {
     await changes.next(ms, signal);
   }
 
-  async #find(id: string): Promise<JobRow> {
-    const row = await findJob(this.#db, id);
+  async #find(org: string, id: string): Promise<JobRow> {
+    const row = await findJob(this.#db, org, id);
     if (!row) throw new ApiError("not_found", `there is no job ${id}`);
     return row;
   }
 
-  async #lock(tx: Queryable, idOrName: string): Promise<JobRow> {
-    const id = await this.#resolve(tx, idOrName);
-    const row = await findJob(tx, id, { lock: true });
+  async #lock(tx: Queryable, org: string, idOrName: string): Promise<JobRow> {
+    const id = await this.#resolve(tx, org, idOrName);
+    const row = await findJob(tx, org, id, { lock: true });
     if (!row) throw new ApiError("not_found", `there is no job ${id}`);
     return row;
   }
 
-  async #resolve(q: Queryable, idOrName: string): Promise<string> {
+  async #resolve(q: Queryable, org: string, idOrName: string): Promise<string> {
     if (UUID.test(idOrName)) return idOrName.toLowerCase();
-    const id = await findLiveByName(q, idOrName);
+    const id = await findLiveByName(q, org, idOrName);
     if (!id)
       throw new ApiError(
         "not_found",

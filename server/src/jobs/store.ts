@@ -8,6 +8,7 @@ export type JobRow = Omit<Selectable<JobsTable>, "spec">;
 
 const columns = [
   "id",
+  "org",
   "seq",
   "name",
   "status",
@@ -42,8 +43,8 @@ const NOTIFY = "pg_notify('mags_events', $1)";
 const INSERT = {
   name: "insert_job",
   text: `WITH job AS (
-    INSERT INTO jobs (id, name, spec, persistent, no_sleep, startup_command, vcpus, memory_mb, timeout, isolation, rootfs_type)
-    VALUES ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING id)
+    INSERT INTO jobs (id, org, name, spec, persistent, no_sleep, startup_command, vcpus, memory_mb, timeout, isolation, rootfs_type)
+    VALUES ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING id)
     SELECT ${NOTIFY} FROM job`,
 };
 
@@ -51,13 +52,13 @@ const INSERT = {
 export async function insertJob(
   q: Queryable,
   payload: string,
-  id: string,
-  name: string,
+  { id, org, name }: Pick<JobRow, "id" | "org" | "name">,
   job: CreateJob,
 ): Promise<void> {
   await q.query(INSERT, [
     payload,
     id,
+    org,
     name,
     JSON.stringify(job),
     job.persistent,
@@ -71,18 +72,30 @@ export async function insertJob(
   ]);
 }
 
-const FIND = { name: "find_job", text: `SELECT ${COLUMNS} FROM jobs WHERE id = $1` };
-const FIND_LOCKED = { name: "lock_job", text: `SELECT ${COLUMNS} FROM jobs WHERE id = $1 FOR UPDATE` };
+const FIND = { name: "find_job", text: `SELECT ${COLUMNS} FROM jobs WHERE id = $1 AND org = $2` };
+const FIND_LOCKED = { name: "lock_job", text: `${FIND.text} FOR UPDATE` };
+const FIND_FOR_NODE = { name: "lock_job_for_node", text: `SELECT ${COLUMNS} FROM jobs WHERE id = $1 FOR UPDATE` };
 
-export async function findJob(q: Queryable, id: string, options: { lock?: boolean } = {}): Promise<JobRow | undefined> {
-  return (await q.query<JobRow>(options.lock ? FIND_LOCKED : FIND, [id])).rows[0];
+/** A job of the organisation; another's is not found. */
+export async function findJob(
+  q: Queryable,
+  org: string,
+  id: string,
+  options: { lock?: boolean } = {},
+): Promise<JobRow | undefined> {
+  return (await q.query<JobRow>(options.lock ? FIND_LOCKED : FIND, [id, org])).rows[0];
 }
 
-/** Id of the newest live job of that name. */
-export async function findLiveByName(q: Queryable, name: string): Promise<string | undefined> {
+/** A job of any organisation, locked: nodes run all of them. */
+export async function lockJobForNode(tx: Queryable, id: string): Promise<JobRow | undefined> {
+  return (await tx.query<JobRow>(FIND_FOR_NODE, [id])).rows[0];
+}
+
+/** Id of the organisation's newest live job of that name. */
+export async function findLiveByName(q: Queryable, org: string, name: string): Promise<string | undefined> {
   const { rows } = await q.query<{ id: string }>(
-    "SELECT id FROM jobs WHERE name = $1 AND status IN ('accepted', 'starting', 'running', 'sleeping') ORDER BY seq DESC LIMIT 1",
-    [name],
+    "SELECT id FROM jobs WHERE org = $1 AND name = $2 AND status IN ('accepted', 'starting', 'running', 'sleeping') ORDER BY seq DESC LIMIT 1",
+    [org, name],
   );
   return rows[0]?.id;
 }
@@ -94,11 +107,12 @@ export interface JobFilter {
 
 export async function listJobs(
   db: Database,
+  org: string,
   filter: JobFilter,
   limit: number,
   offset: number,
 ): Promise<{ jobs: JobRow[]; total: number }> {
-  let query = db.kysely.selectFrom("jobs");
+  let query = db.kysely.selectFrom("jobs").where("org", "=", org);
   if (filter.status) query = query.where("status", "=", filter.status);
   if (filter.name !== undefined) query = query.where("name", "=", filter.name);
   const [jobs, count] = await Promise.all([
@@ -134,8 +148,8 @@ const CLAIM = {
   ), taken AS (
     UPDATE jobs SET status = 'starting', node = $1, attempt = attempt + 1, lease_until = now() + $8::double precision * interval '1 second'
     FROM sums WHERE jobs.id = sums.id AND sums.vcpus <= $3 + 1e-9 AND sums.memory_mb <= $4
-    RETURNING jobs.id, jobs.seq, jobs.attempt, jobs.name, jobs.spec
-  ) SELECT id, attempt, name, spec FROM taken ORDER BY seq`,
+    RETURNING jobs.id, jobs.seq, jobs.org, jobs.attempt, jobs.name, jobs.spec
+  ) SELECT id, org, attempt, name, spec FROM taken ORDER BY seq`,
 };
 
 /** Takes the oldest waiting jobs that fit, at most `max`, for a node. */
@@ -179,7 +193,7 @@ export async function heldJobs(
 ): Promise<Assignment[]> {
   const { rows } = await tx.query<Assignment>(
     `UPDATE jobs SET attempt = attempt + $2, lease_until = now() + $3::double precision * interval '1 second'
-     WHERE node = $1 AND status IN ('starting', 'running') RETURNING id, attempt, name, spec`,
+     WHERE node = $1 AND status IN ('starting', 'running') RETURNING id, org, attempt, name, spec`,
     [node, bump ? 1 : 0, leaseSeconds],
   );
   return rows;

@@ -1,5 +1,6 @@
 import { ErrorBody, LogCursor, Logs, LogsQuery } from "@mags/protocol";
 import { z } from "zod";
+import { orgOf } from "../http/auth.ts";
 import type { App, Context } from "../http/context.ts";
 import { hangUp } from "../http/context.ts";
 import { followLog, readLog } from "./service.ts";
@@ -29,12 +30,14 @@ export function logRoutes(context: Context) {
       async (request, reply) => {
         const { follow, after, limit } = request.query;
         const signal = hangUp(reply, context.closing);
-        if (follow !== "1" && follow !== "true") return readLog(context, request.params.id, { after, limit }, signal);
-        const source = await context.jobs.logSource(request.params.id);
+        const org = orgOf(request);
+        const job = { org, idOrName: request.params.id };
+        if (follow !== "1" && follow !== "true") return readLog(context, job, { after, limit }, signal);
+        const source = await context.jobs.logSource(org, job.idOrName);
         // From here on the answer is ours to write, so that each event leaves at once.
         reply.hijack();
         const cursor = request.headers["last-event-id"] ?? after;
-        await followLog(context, source.id, cursor, reply.raw, { signal, requestId: request.id });
+        await followLog(context, { org, id: source.id }, cursor, reply.raw, { signal, requestId: request.id });
         return reply;
       },
     );

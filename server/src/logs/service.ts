@@ -15,6 +15,11 @@ const READ_DEADLINE_MS = 10_000;
 /** Longest wait for the row of a job whose log has ended, `ms` */
 const RECORD_DEADLINE_MS = 5_000;
 
+interface JobKey {
+  org: string;
+  id: string;
+}
+
 interface Needs {
   jobs: Jobs;
   nodes: Nodes;
@@ -24,11 +29,11 @@ interface Needs {
 /** Reads a page of a log from the node that has it. Throws ApiError not_found, or unavailable when the node cannot be reached. */
 export async function readLog(
   { jobs, nodes }: Needs,
-  idOrName: string,
+  { org, idOrName }: { org: string; idOrName: string },
   page: { after?: string | undefined; limit?: number | undefined },
   signal: AbortSignal,
 ): Promise<z.infer<typeof Logs>> {
-  const { id, node, end } = await jobs.logSource(idOrName);
+  const { id, node, end } = await jobs.logSource(org, idOrName);
   const empty = { logs: [], end: end ?? null, next: null };
   if (!node) return empty;
   const query = new URLSearchParams();
@@ -57,7 +62,7 @@ export async function readLog(
  */
 export async function followLog(
   needs: Needs,
-  id: string,
+  job: JobKey,
   after: string | undefined,
   out: ServerResponse,
   options: { signal: AbortSignal; requestId: string },
@@ -74,10 +79,10 @@ export async function followLog(
   const stream = { out, cursor: after, ended: false, aliveAt: performance.now() };
   try {
     while (!stream.ended && !signal.aborted && performance.now() - stream.aliveAt < PATIENCE_MS) {
-      const failure = await step(needs, id, stream, signal).catch((error: Error) => error.message);
+      const failure = await step(needs, job, stream, signal).catch((error: Error) => error.message);
       if (!failure || stream.ended || signal.aborted) continue;
-      needs.logger.debug({ job: id, failure }, "the log's node is away; asking again");
-      await needs.jobs.changed(id, RETRY_MS, signal);
+      needs.logger.debug({ job: job.id, failure }, "the log's node is away; asking again");
+      await needs.jobs.changed(job.id, RETRY_MS, signal);
     }
   } finally {
     clearInterval(heartbeat);
@@ -96,11 +101,11 @@ interface Stream {
 /** Forwards as much as comes in one connection to the agent; returns why it must be tried again. */
 async function step(
   { jobs, nodes }: Needs,
-  id: string,
+  { org, id }: JobKey,
   stream: Stream,
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  const { node, end } = await jobs.logSource(id);
+  const { node, end } = await jobs.logSource(org, id);
   if (!node) {
     stream.aliveAt = performance.now();
     if (end) finish(stream, end);
@@ -120,7 +125,7 @@ async function step(
   }
   for await (const block of sseBlocks(response.body)) {
     stream.aliveAt = performance.now();
-    if (block.event === "end") await untilRecorded(jobs, id, signal);
+    if (block.event === "end") await untilRecorded(jobs, { org, id }, signal);
     if (block.data) await forward(stream, block.text, signal);
     if (block.id !== undefined) stream.cursor = block.id;
     if (block.event === "end") stream.ended = true;
@@ -129,9 +134,9 @@ async function step(
 }
 
 /** The log ends a moment before the row says so; whoever has seen the end must find it in the status, too. */
-async function untilRecorded(jobs: Jobs, id: string, signal: AbortSignal): Promise<void> {
+async function untilRecorded(jobs: Jobs, { org, id }: JobKey, signal: AbortSignal): Promise<void> {
   const deadline = performance.now() + RECORD_DEADLINE_MS;
-  while (!(await jobs.logSource(id)).end && !signal.aborted && performance.now() < deadline) {
+  while (!(await jobs.logSource(org, id)).end && !signal.aborted && performance.now() < deadline) {
     await jobs.changed(id, RETRY_MS, signal);
   }
 }

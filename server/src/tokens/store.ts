@@ -1,14 +1,14 @@
 import type { Database } from "../db/database.ts";
 
-export async function findToken(db: Database, hash: string): Promise<{ name: string } | undefined> {
-  return db.kysely.selectFrom("tokens").select("name").where("hash", "=", hash).executeTakeFirst();
+export async function findToken(db: Database, hash: string): Promise<{ name: string; org: string } | undefined> {
+  return db.kysely.selectFrom("tokens").select(["name", "org"]).where("hash", "=", hash).executeTakeFirst();
 }
 
-/** One token a name: giving another one under the same name replaces it. */
-export async function putToken(db: Database, name: string, hash: string): Promise<void> {
+/** One token a name and organisation: giving another one under the same name replaces it. */
+export async function putToken(db: Database, org: string, name: string, hash: string): Promise<void> {
   await db.kysely
     .insertInto("tokens")
-    .values({ name, hash })
-    .onConflict((c) => c.column("name").doUpdateSet({ hash }))
+    .values({ org, name, hash })
+    .onConflict((c) => c.columns(["org", "name"]).doUpdateSet({ hash }))
     .execute();
 }
