@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { CreateJob, Isolation, RanBy } from "./api/jobs.ts";
+import { JobVolume } from "./node-volumes.ts";
 
 /** `POST /node/v1/register`. A new `boot_id` means a new agent process: the server answers with the jobs the node still holds. */
 export const RegisterNode = z.object({
@@ -22,7 +23,12 @@ export const Assignment = z.object({
   id: z.uuid(),
   attempt: z.number().int(),
   name: z.string(),
+  org: z.string(),
   spec: CreateJob,
+  /** null: a disk of its own that goes with the machine */
+  volume: JobVolume.nullable().default(null),
+  /** runs in the machine of this job instead of one of its own */
+  host_job: z.uuid().nullable().default(null),
 });
 export type Assignment = z.infer<typeof Assignment>;
 

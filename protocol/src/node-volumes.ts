@@ -1,0 +1,103 @@
+/**
+ * What server and agent say to each other about workspaces. A version is immutable and lies in the object store; the
+ * server knows which one is the latest, the agent makes new ones. `fence` grows each time a workspace is given to a writer:
+ * what an earlier writer still sends is answered with 409 and changes nothing.
+ */
+import { z } from "zod";
+
+const Sha256 = z.string().regex(/^[0-9a-f]{64}$/, "must be a SHA-256 in hexadecimal");
+
+/** One version of a workspace. `manifest` names the object that lists its chunks. */
+export const VersionRef = z.object({
+  id: z.uuid(),
+  number: z.number().int().describe("1 for the first of its workspace"),
+  manifest: Sha256,
+  volume_bytes: z.number().int().describe("Size of the disk, in bytes"),
+});
+export type VersionRef = z.infer<typeof VersionRef>;
+
+/** The disk of a job. */
+export const JobVolume = z.object({
+  /** keeps the changes; null where they are discarded (a read-only base) */
+  workspace: z.object({ id: z.uuid(), name: z.string(), fence: z.number().int() }).nullable(),
+  /** what it starts from; null is an empty disk */
+  version: VersionRef.nullable(),
+  disk_gb: z.number(),
+  /** the node's own copy may be newer than `version`: it could not be made durable before */
+  dirty: z.boolean(),
+});
+export type JobVolume = z.infer<typeof JobVolume>;
+
+/** Most chunks in one call. */
+export const CHUNKS_PER_CALL = 1000;
+
+/** `POST /node/v1/chunks/claim`: which chunks must be uploaded. A claimed chunk is left alone by the collection for its grace period. */
+export const ClaimChunks = z.object({
+  node: z.string(),
+  boot_id: z.uuid(),
+  org: z.string(),
+  chunks: z.array(z.object({ hash: Sha256, bytes: z.number().int().min(1) })).max(CHUNKS_PER_CALL),
+});
+export const ChunksClaimed = z.object({
+  /** in the order of the request; `epoch` is part of the object's key, see `chunkKey` of the storage package */
+  chunks: z.array(z.object({ hash: Sha256, epoch: z.number().int(), missing: z.boolean() })),
+});
+
+export const versionReasons = ["completion", "interval", "sleep", "stop", "request", "import", "rollback"] as const;
+export type VersionReason = (typeof versionReasons)[number];
+
+/**
+ * `POST /node/v1/versions`: makes an uploaded version the latest of its workspace, in one step. `parent` is the latest as the
+ * agent knows it. A repeat answers as the first did. 409: `conflict` when the fence or the parent is not the current one,
+ * `chunks_gone` when a chunk was collected meanwhile (claim and upload again).
+ */
+export const CommitVersion = z.object({
+  node: z.string(),
+  boot_id: z.uuid(),
+  org: z.string(),
+  workspace: z.uuid(),
+  fence: z.number().int(),
+  job: z.uuid().nullable(),
+  parent: z.uuid().nullable(),
+  reason: z.enum(versionReasons),
+  /** the manifest's file as it was uploaded, and its hash */
+  manifest: z.base64(),
+  manifest_sha256: Sha256,
+  /** bytes of the chunks it refers to, uncompressed */
+  content_bytes: z.number().int(),
+  stored: z.array(z.object({ hash: Sha256, epoch: z.number().int(), stored_bytes: z.number().int() })),
+  sync_ms: z.number(),
+});
+export type CommitVersion = z.infer<typeof CommitVersion>;
+export const VersionCommitted = z.object({ version: VersionRef, durable_at: z.string() });
+
+/** `POST /node/v1/workspaces/progress`, about once a second for those that changed: what people see as the recovery point. */
+export const ReportWorkspaces = z.object({
+  node: z.string(),
+  boot_id: z.uuid(),
+  workspaces: z.array(
+    z.object({
+      id: z.uuid(),
+      fence: z.number().int(),
+      /** written since the last version, as far as it is known, `bytes` */
+      pending_bytes: z.number().int(),
+      dirty: z.boolean(),
+      /** everything up to this time is durable, ISO 8601; null when nothing is */
+      durable_at: z.string().nullable(),
+      last_sync_ms: z.number().nullable(),
+      error: z.string().nullable(),
+    }),
+  ),
+});
+export type ReportWorkspaces = z.infer<typeof ReportWorkspaces>;
+/** Workspaces that are no longer this node's: it forgets its copies. */
+export const WorkspacesReported = z.object({ lost: z.array(z.uuid()) });
+
+/** Agent: `POST /agent/v1/jobs/:id/sync` answers when everything written before is durable; 503 `unavailable` says what is not. */
+export const Synced = z.object({
+  version: VersionRef.nullable(),
+  durable_at: z.string(),
+  sync_ms: z.number(),
+  new_bytes: z.number().int(),
+});
+export type Synced = z.infer<typeof Synced>;
