@@ -1,2 +1,3 @@
 export { ObjectError, type ObjectStore, ObjectStoreOptions, openObjectStore } from "./objects/index.ts";
+export * from "./versions/index.ts";
 export * from "./volumes/index.ts";

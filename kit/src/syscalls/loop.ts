@@ -55,14 +55,15 @@ export function mountImage(
   }
 }
 
-/** Lets the loop device of `image` see that the file has grown. Throws Error when it has none. */
-export function growLoop(image: string): void {
+/** Lets the loop device of `image` see that the file has grown; answers its name. Throws Error when it has none. */
+export function growLoop(image: string): string {
   const file = openSync(image, "r");
   try {
     const loop = findLoop(file);
     if (!loop) throw new Error(`${image} is not mounted`);
     try {
       check(ioctlNumber(loop.fd, LOOP_SET_CAPACITY, 0), `ioctl LOOP_SET_CAPACITY ${loop.device}`);
+      return loop.device;
     } finally {
       closeSync(loop.fd);
     }

@@ -15,7 +15,6 @@ const setfsuid = libc.func("int setfsuid(unsigned int id)");
 const setfsgid = libc.func("int setfsgid(unsigned int id)");
 const capset = libc.func("int capset(void *header, void *data)");
 const close = libc.func("int close(int fd)");
-const ioctl = libc.func("int ioctl(int fd, unsigned long request, int arg)");
 
 /** Numbers of the system calls; the same on every architecture since Linux 5.x (the common table). */
 const NR = { open_tree: 428, move_mount: 429, mount_setattr: 442 };
@@ -29,7 +28,6 @@ const MNT_DETACH = 2;
 const MS_BIND = 0x1000;
 /** Do not note when files were read. */
 export const MS_NOATIME = 0x400;
-const FICLONE = 0x40049409;
 const LINUX_CAPABILITY_VERSION_3 = 0x20080522;
 const ALL_CAPABILITIES = 0x1ffffffffffn;
 
@@ -95,14 +93,6 @@ export function unmount(target: string): void {
     const error = SyscallError.last(`umount ${target}`);
     if (error.code !== "EINVAL" && error.code !== "ENOENT") throw error;
   }
-}
-
-/** Makes the file `to` share the extents of `from` (FICLONE); false where the file system cannot. */
-export function reflink(fromFd: number, toFd: number): boolean {
-  if (ioctl(toFd, FICLONE, fromFd) === 0) return true;
-  const error = SyscallError.last("ioctl FICLONE");
-  if (["EOPNOTSUPP", "ENOTSUP", "EXDEV", "EINVAL", "ENOTTY"].includes(error.code)) return false;
-  throw error;
 }
 
 let permitted: bigint | undefined;

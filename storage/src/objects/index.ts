@@ -3,7 +3,7 @@ import { ObjectStoreOptions } from "./options.ts";
 import type { ObjectStore } from "./store.ts";
 
 export { ObjectStoreOptions } from "./options.ts";
-export { ObjectError, type ObjectStore } from "./store.ts";
+export { checkSignal, ObjectError, type ObjectStore } from "./store.ts";
 
 /**
  * Opens the store that `options` describe, without touching it yet: call `check` once before anything else. Throws a

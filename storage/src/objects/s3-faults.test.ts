@@ -1,9 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
+import { inParallel } from "@mags/kit";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type ObjectStore, openObjectStore } from "./index.ts";
 import type { S3Options } from "./options.ts";
-import { inParallel } from "./testing/contract.ts";
 import { type Fault, FaultyProxy } from "./testing/faulty-proxy.ts";
 import { type Radosgw, startRadosgw } from "./testing/radosgw.ts";
 

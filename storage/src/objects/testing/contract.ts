@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { spawn } from "@mags/kit";
+import { inParallel, spawn } from "@mags/kit";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { type ObjectError, type ObjectStore, type ObjectStoreOptions, openObjectStore } from "../index.ts";
 
@@ -230,16 +230,6 @@ export function objectStoreContract(name: string, setUp: () => Promise<StoreUnde
       return (await all(prefix)).map(({ key }) => key);
     }
   });
-}
-
-/** Runs `work` on every item, `limit` at a time. */
-export async function inParallel<T>(limit: number, items: T[], work: (item: T) => Promise<unknown>): Promise<void> {
-  const left = items.values();
-  await Promise.all(
-    Array.from({ length: limit }, async () => {
-      for (const item of left) await work(item);
-    }),
-  );
 }
 
 /** Lets `processes` × `writers` put `key` at a time if it is absent; the bodies of those that were told "stored". */
