@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import { addBench } from "./commands/bench.ts";
 import { addDoctor } from "./commands/doctor.ts";
+import { addFile } from "./commands/file.ts";
 import { addList } from "./commands/list.ts";
 import { addLogs } from "./commands/logs.ts";
 import { addPool } from "./commands/pool.ts";
@@ -12,7 +13,7 @@ import { fail } from "./fail.ts";
 import { leaveWithReader } from "./render/output.ts";
 
 /** Every command, in the order of `mags --help`. */
-const commands = [addRun, addList, addStatus, addLogs, addStop, addSet, addPool, addDoctor, addBench];
+const commands = [addRun, addList, addStatus, addLogs, addStop, addSet, addFile, addPool, addDoctor, addBench];
 
 /** The `mags` command. */
 function program(): Command {

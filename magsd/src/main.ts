@@ -2,6 +2,7 @@ import { mkdir } from "node:fs/promises";
 import { type Agent, startAgent } from "@mags/agent";
 import { Cleanup, createLogger } from "@mags/kit";
 import { startServer } from "@mags/server";
+import { openObjectStore } from "@mags/storage";
 import { help, readConfig } from "./config.ts";
 import { firstRun, waitUntilReady, welcome } from "./first-run.ts";
 import { lockDataDir } from "./lock.ts";
@@ -38,7 +39,15 @@ async function start(config: ReturnType<typeof readConfig>, cleanup: Cleanup): P
   const [adminToken, nodeToken] = await Promise.all([ensureToken(dataDir, "admin"), ensureToken(dataDir, "node")]);
   let serverUrl = config.serverUrl ?? "";
   if (roles.includes("server")) {
-    const server = await startServer({ ...config, adminToken, nodeToken, logger, version: VERSION });
+    const objects = await openObjectStore(config.store);
+    cleanup.add("object store", () => objects.close());
+    await objects.check();
+    const files = {
+      maxBytes: config.uploadMaxMb * 1024 ** 2,
+      quotaBytes: config.uploadQuotaMb * 1024 ** 2,
+      keepSeconds: config.uploadKeepHours * 3600,
+    };
+    const server = await startServer({ ...config, adminToken, nodeToken, objects, files, logger, version: VERSION });
     cleanup.add("server", () => server.close());
     serverUrl = server.url;
   }

@@ -12,6 +12,10 @@ export const errors = {
     status: 401,
     hint: "Send Authorization: Bearer <token>; the first token is in admin.token of the data directory.",
   },
+  quota_exceeded: {
+    status: 403,
+    hint: "Free some of what the message names, or ask whoever runs this server for more.",
+  },
   not_found: { status: 404, hint: "List what exists with GET /api/v1/mags-jobs." },
   method_not_allowed: { status: 405, hint: "Use one of the methods that the Allow header names." },
   conflict: { status: 409, hint: "Read the current state with GET …/status and try again." },

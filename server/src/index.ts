@@ -1,8 +1,11 @@
 import { join } from "node:path";
 import { Cleanup, type Logger } from "@mags/kit";
+import type { ObjectStore } from "@mags/storage";
+import { repeat } from "./background.ts";
 import { openDatabase } from "./db/database.ts";
 import { startEmbeddedPostgres } from "./db/embedded.ts";
 import { Events } from "./db/events.ts";
+import { type FileLimits, Files } from "./files/service.ts";
 import { buildApp } from "./http/app.ts";
 import { sweepKeys } from "./http/idempotency.ts";
 import { Dispatch, Jobs } from "./jobs/service.ts";
@@ -13,6 +16,7 @@ export { type EmbeddedPostgres, type EmbeddedPostgresOptions, startEmbeddedPostg
 export { openApiDocument } from "./http/document.ts";
 
 const KEY_SWEEP_MS = 3600_000;
+const FILE_SWEEP_MS = 60_000;
 
 export interface ServerOptions {
   /** holds the embedded database (in `postgres`) when no `databaseUrl` is given */
@@ -25,6 +29,8 @@ export interface ServerOptions {
   nodeToken: string;
   /** first token of the public API; replaces the one of the last start */
   adminToken: string;
+  objects: ObjectStore;
+  files: FileLimits;
   logger: Logger;
   version: string;
 }
@@ -51,7 +57,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
 }
 
 async function start(
-  { dataDir, listen, logger, version, nodeToken, adminToken, databaseUrl }: ServerOptions,
+  { dataDir, listen, logger, version, nodeToken, adminToken, databaseUrl, ...options }: ServerOptions,
   cleanup: Cleanup,
 ): Promise<string> {
   const url = databaseUrl ?? (await ownDatabase(dataDir, logger, cleanup));
@@ -64,15 +70,16 @@ async function start(
   const tokens = new Tokens(db);
   await tokens.setAdmin(adminToken);
   const nodes = new Nodes(db, nodeToken, logger);
-  const jobs = new Jobs(db, events, nodes);
+  const files = new Files(db, options.objects, options.files, logger);
+  const jobs = new Jobs(db, events, nodes, files);
   const dispatch = new Dispatch(db, events, nodes, logger);
   dispatch.startSweeping();
   cleanup.add("sweep", () => dispatch.stopSweeping());
-  const sweepOfKeys = setInterval(
-    () => void sweepKeys(db).catch((err) => logger.warn({ err: err.message }, "old idempotency keys were not removed")),
-    KEY_SWEEP_MS,
-  );
-  cleanup.add("sweep of keys", () => clearInterval(sweepOfKeys));
+  for (const task of [
+    repeat("removing old idempotency keys", KEY_SWEEP_MS, logger, () => sweepKeys(db)),
+    repeat("removing expired files", FILE_SWEEP_MS, logger, (signal) => files.sweep(signal)),
+  ])
+    cleanup.add("background", () => task.stop());
 
   const closing = new AbortController();
   const app = await buildApp({
@@ -80,6 +87,7 @@ async function start(
     tokens,
     nodes,
     jobs,
+    files,
     dispatch,
     nodeToken,
     version,

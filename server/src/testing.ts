@@ -5,8 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createLogger } from "@mags/kit";
 import type { Assignment, RanBy, ReportJob, ScriptEnd } from "@mags/protocol";
+import { type ObjectStore, openObjectStore } from "@mags/storage";
 import pg from "pg";
-import { type EmbeddedPostgres, type Server, startEmbeddedPostgres, startServer } from "./index.ts";
+import { type EmbeddedPostgres, type Server, type ServerOptions, startEmbeddedPostgres, startServer } from "./index.ts";
 
 export const ADMIN = "admin-token-of-the-tests";
 export const NODE_TOKEN = "node-token-of-the-tests";
@@ -18,15 +19,18 @@ export const settings = { TimeZone: "America/St_Johns" };
 export interface World extends AsyncDisposable {
   dir: string;
   postgres: EmbeddedPostgres;
+  objects: ObjectStore;
   server: Server;
   /** direct access to the rows, to see what the API really did */
   sql: pg.Pool;
   restartServer(): Promise<void>;
 }
 
-export async function startWorld(): Promise<World> {
+export async function startWorld(options: Partial<ServerOptions> = {}): Promise<World> {
   const dir = await mkdtemp(join(tmpdir(), "mags-server-"));
   const postgres = await startEmbeddedPostgres({ dir: join(dir, "postgres"), logger, settings });
+  const objects = await openObjectStore({ kind: "directory", path: join(dir, "objects") });
+  await objects.check();
   const start = () =>
     startServer({
       dataDir: dir,
@@ -34,8 +38,11 @@ export async function startWorld(): Promise<World> {
       listen: { host: "127.0.0.1", port: 0 },
       adminToken: ADMIN,
       nodeToken: NODE_TOKEN,
+      objects,
+      files: { maxBytes: 64 * 1024 * 1024, quotaBytes: 1024 * 1024 * 1024, keepSeconds: 3600 },
       logger,
       version: "0.0.0-test",
+      ...options,
     });
   const sql = new pg.Pool({ connectionString: postgres.url });
   sql.on("error", () => undefined);
@@ -43,6 +50,7 @@ export async function startWorld(): Promise<World> {
   const world: World = {
     dir,
     postgres,
+    objects,
     sql,
     server: await start(),
     restartServer: async () => {

@@ -19,23 +19,33 @@ const statusColours: Record<string, (text: string) => string> = {
 /** Text of others without what would steer the terminal. */
 export const harmless = (text: string): string => stripVTControlCharacters(text).replace(/\p{Cc}/gu, "?");
 
-/** The table of `mags list`; columns are as wide as what they hold. */
+/** A time of the wire to the second; "" for none. */
+export const moment = (time: string | null): string => time?.replace(/\.\d+Z$/, "Z") ?? "";
+
+/** The table of `mags list`. */
 export function jobTable(jobs: readonly Row[]): string {
-  const cells = jobs.map((job) => [
+  const rows = jobs.map((job) => [
     job.request_id,
-    harmless(job.name),
+    job.name,
     job.status,
     String(job.exit_code ?? ""),
-    job.created_at.replace(/\.\d+Z$/, "Z"),
+    moment(job.created_at),
   ]);
-  const head = ["ID", "NAME", "STATUS", "EXIT", "CREATED"];
+  const colour = (text: string, column: number) => (column === 2 ? (statusColours[text.trim()] ?? String)(text) : text);
+  return table(["ID", "NAME", "STATUS", "EXIT", "CREATED"], rows, colour);
+}
+
+/** Rows below a head; columns are as wide as what they hold. Cells may hold anything: what steers terminals is taken out. */
+export function table(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+  colour: (text: string, column: number) => string = (text) => text,
+): string {
+  const cells = rows.map((row) => row.map(harmless));
   const widths = head.map((title, column) =>
     Math.max(...[head, ...cells].map((row) => row[column]?.length ?? title.length)),
   );
-  const line = (row: string[], colour: (text: string, column: number) => string) =>
-    `${row.map((cell, column) => colour(column === row.length - 1 ? cell : cell.padEnd(widths[column] ?? 0), column)).join("  ")}\n`;
-  const body = cells.map((row) =>
-    line(row, (text, column) => (column === 2 ? (statusColours[text.trim()] ?? String)(text) : text)),
-  );
-  return line(head, (text) => out.bold(text)) + body.join("");
+  const line = (row: readonly string[], paint: (text: string, column: number) => string) =>
+    `${row.map((cell, column) => paint(column === row.length - 1 ? cell : cell.padEnd(widths[column] ?? 0), column)).join("  ")}\n`;
+  return line(head, (text) => out.bold(text)) + cells.map((row) => line(row, colour)).join("");
 }

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { jobStatuses } from "../states.ts";
+import { fileLimits } from "./files.ts";
 
 /** Limits of a job request; stated once, used by the schemas and printed in the documentation. */
 export const jobLimits = {
@@ -74,6 +75,11 @@ export const CreateJob = z
       .optional()
       .describe("Run when a sleeping machine wakes"),
     environment: Environment.default({}),
+    file_ids: z
+      .array(z.uuid().toLowerCase())
+      .max(fileLimits.perJob)
+      .default([])
+      .describe("Uploaded files, placed in /root under their names before the script starts"),
     timeout: z
       .number()
       .int()

@@ -1,8 +1,9 @@
 import type { Job, Logs } from "@mags/protocol";
 import { environment } from "./config.ts";
 import { MagsError } from "./errors.ts";
+import { FilesClient, type Upload } from "./files.ts";
 import { entryBytes, type Followed, followLogs } from "./follow.ts";
-import { type CallOptions, callJson, type HttpOptions, pause, pauseBefore } from "./http.ts";
+import { type CallOptions, type CallSettings, callJson, type HttpOptions, pause, pauseBefore } from "./http.ts";
 
 export interface MagsOptions {
   /** MAGS_API_TOKEN or MAGS_TOKEN by default */
@@ -11,11 +12,6 @@ export interface MagsOptions {
   apiUrl?: string;
   /** for one call with its retries, `seconds`; 30 by default */
   timeout?: number;
-}
-
-export interface CallSettings {
-  /** ends the call with a MagsError of code `aborted` */
-  signal?: AbortSignal | undefined;
 }
 
 /** Undefined options are left to the server's defaults. */
@@ -80,6 +76,7 @@ const FINAL: readonly string[] = ["completed", "error", "stopped"];
 /** A client of one Mags server. All calls throw MagsError. `id` may be the id of a job or the name of a live one. */
 export class Mags {
   readonly #http: HttpOptions;
+  readonly files: FilesClient;
 
   constructor(options: MagsOptions = {}) {
     const { apiToken, apiUrl } = environment();
@@ -88,6 +85,7 @@ export class Mags {
       apiUrl: (options.apiUrl ?? apiUrl).replace(/\/+$/, ""),
       timeout: options.timeout ?? 30,
     };
+    this.files = new FilesClient(this.#http);
   }
 
   /** Starts a job and returns at once. */
@@ -211,6 +209,11 @@ export class Mags {
   ): Promise<Job> {
     const body = { startup_command: changes.startupCommand, no_sleep: changes.noSleep };
     return this.#json("PATCH", jobPath(id), { body, signal: options.signal });
+  }
+
+  /** Uploads files for jobs to be given; answers their ids, in the same order. */
+  async uploadFiles(uploads: readonly Upload[], options: CallSettings = {}): Promise<string[]> {
+    return (await this.files.upload(uploads, options)).map((file) => file.file_id);
   }
 
   poolStatus(options: CallSettings = {}): Promise<PoolStatus> {

@@ -11,9 +11,15 @@ export interface HttpOptions {
   timeout: number;
 }
 
-export interface CallOptions {
-  body?: unknown;
+export interface CallSettings {
+  /** ends the call with a MagsError of code `aborted` */
   signal?: AbortSignal | undefined;
+}
+
+export interface CallOptions extends CallSettings {
+  body?: unknown;
+  /** sent instead of a JSON body */
+  form?: FormData;
   headers?: Record<string, string>;
   /** `seconds`; the client's by default */
   timeout?: number;
@@ -75,7 +81,8 @@ function toRequest(http: HttpOptions, method: string, options: CallOptions): Req
   if (http.apiToken) headers.authorization = `Bearer ${http.apiToken}`;
   if (options.body !== undefined) headers["content-type"] = "application/json";
   if (method === "POST") headers["idempotency-key"] ??= globalThis.crypto.randomUUID();
-  return { method, headers, body: options.body === undefined ? undefined : JSON.stringify(options.body) };
+  const body = options.form ?? (options.body === undefined ? undefined : JSON.stringify(options.body));
+  return { method, headers, body };
 }
 
 async function send(http: HttpOptions, path: string, request: RequestInit): Promise<Response> {
@@ -87,7 +94,7 @@ async function send(http: HttpOptions, path: string, request: RequestInit): Prom
 async function readJson(response: Response): Promise<unknown> {
   const text = await response.text();
   try {
-    return JSON.parse(text);
+    return text === "" ? {} : JSON.parse(text);
   } catch (cause) {
     throw new MagsError(`the answer is no JSON: ${text.slice(0, 200)}`, {
       cause,

@@ -1,5 +1,4 @@
 export {
-  type CallSettings,
   type ListOptions,
   Mags,
   type MagsOptions,
@@ -9,4 +8,6 @@ export {
   type WaitOptions,
 } from "./client.ts";
 export { MagsError } from "./errors.ts";
+export type { Upload } from "./files.ts";
 export { entryBytes, type Followed } from "./follow.ts";
+export type { CallSettings } from "./http.ts";

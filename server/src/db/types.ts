@@ -52,6 +52,18 @@ export interface JobsTable {
   ran_by: Json<RanBy> | null;
 }
 
+export interface FilesTable {
+  id: string;
+  org: string;
+  name: string;
+  state: Generated<"uploading" | "stored" | "deleting">;
+  bytes: ColumnType<string, number, number>;
+  sha256: string | null;
+  created_at: Generated<Date>;
+  used_at: Date | null;
+  expires_at: Date;
+}
+
 export interface TokensTable {
   hash: string;
   org: string;
@@ -72,6 +84,7 @@ export interface Tables {
   organisations: OrganisationsTable;
   nodes: NodesTable;
   jobs: JobsTable;
+  files: FilesTable;
   tokens: TokensTable;
   idempotency_keys: IdempotencyKeysTable;
 }

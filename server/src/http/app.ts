@@ -3,6 +3,7 @@ import swagger from "@fastify/swagger";
 import { jobLimits } from "@mags/protocol";
 import { type FastifyInstance, fastify } from "fastify";
 import { jsonSchemaTransform, serializerCompiler } from "fastify-type-provider-zod";
+import { fileRoutes } from "../files/routes.ts";
 import { jobRoutes } from "../jobs/routes.ts";
 import { logRoutes } from "../logs/routes.ts";
 import { nodeRoutes } from "../nodes/routes.ts";
@@ -55,6 +56,7 @@ function publicRoutes(context: Context, { hide }: { hide: boolean }) {
       await jobRoutes(context)(scope as unknown as App);
       await logRoutes(context)(scope as unknown as App);
     });
+    await app.register(fileRoutes(context) as never);
   };
 }
 

@@ -9,6 +9,7 @@ import type {
 } from "fastify";
 import type { ZodTypeProvider } from "fastify-type-provider-zod";
 import type { Database } from "../db/database.ts";
+import type { Files } from "../files/service.ts";
 import type { Dispatch, Jobs } from "../jobs/service.ts";
 import type { Nodes } from "../nodes/service.ts";
 import type { Tokens } from "../tokens/service.ts";
@@ -19,6 +20,7 @@ export interface Context {
   tokens: Tokens;
   nodes: Nodes;
   jobs: Jobs;
+  files: Files;
   dispatch: Dispatch;
   nodeToken: string;
   version: string;

@@ -1,5 +1,6 @@
 import type { Logger } from "@mags/kit";
 import { ApiError, jobLimits } from "@mags/protocol";
+import { ObjectError } from "@mags/storage";
 import type { FastifyError, FastifyInstance, FastifyRequest } from "fastify";
 import { isConnectionError } from "../db/database.ts";
 
@@ -62,6 +63,9 @@ function translate(error: FastifyError): ApiError {
   }
   if (error.statusCode === 400 && error instanceof SyntaxError)
     return new ApiError("malformed_json", `the body is not valid JSON: ${error.message}`);
+  if (error.code?.startsWith("FST_MP_") || /multipart|boundary/i.test(error.message))
+    return new ApiError("invalid_request", `the form cannot be read: ${error.message}`);
+  if (error instanceof ObjectError) return new ApiError("unavailable", `the object store: ${error.message}`);
   if (isConnectionError(error)) return new ApiError("unavailable", "the database does not answer at the moment");
   if (error.statusCode && error.statusCode >= 400 && error.statusCode < 500)
     return new ApiError("invalid_request", error.message);

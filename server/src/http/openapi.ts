@@ -11,6 +11,7 @@ export const openapi = (version: string) => ({
   servers: [{ url: "/", description: "This server" }],
   tags: [
     { name: "jobs", description: "Scripts, and the machines they run in" },
+    { name: "files", description: "What jobs are given" },
     { name: "health", description: "For load balancers and people; no token needed" },
   ],
   components: { securitySchemes: { token: { type: "http" as const, scheme: "bearer" } } },

@@ -55,7 +55,9 @@ function writing(app: App, { db, jobs }: Context): void {
       },
     },
     (request, reply) =>
-      answerOnce(db, request, reply, (q) => jobs.create(q, orgOf(request), request.body), { single: true }) as never,
+      answerOnce(db, request, reply, (q) => jobs.create(q, orgOf(request), request.body), {
+        single: jobs.createsAtOnce(request.body),
+      }) as never,
   );
   app.post(
     "/mags-jobs/:id/stop",

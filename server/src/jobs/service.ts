@@ -3,6 +3,7 @@ import { ApiError, type CreateJob, type JobAccepted, type LogEnd, type UpdateJob
 import type { z } from "zod";
 import type { Database, Queryable } from "../db/database.ts";
 import type { Events } from "../db/events.ts";
+import type { Files } from "../files/service.ts";
 import type { Nodes } from "../nodes/service.ts";
 import { decideStop, decideUpdate } from "./decide.ts";
 import { generateName } from "./names.ts";
@@ -41,16 +42,24 @@ export class Jobs {
   readonly #db: Database;
   readonly #events: Events;
   readonly #nodes: Nodes;
+  readonly #files: Files;
 
-  constructor(db: Database, events: Events, nodes: Nodes) {
+  constructor(db: Database, events: Events, nodes: Nodes, files: Files) {
     this.#db = db;
     this.#events = events;
     this.#nodes = nodes;
+    this.#files = files;
   }
 
-  /** Queues a job. Throws ApiError when no node could ever run it. */
+  /** True when `create` is one statement, which needs no transaction. */
+  createsAtOnce(job: CreateJob): boolean {
+    return job.file_ids.length === 0;
+  }
+
+  /** Queues a job. Throws ApiError when no node could ever run it, or it cannot have its files. */
   async create(q: Queryable, org: string, job: CreateJob): Promise<Done> {
     await this.#nodes.refuseImpossible(job);
+    await this.#files.use(q, org, job.file_ids);
     const id = randomUUID();
     const name = job.name ?? generateName();
     await insertJob(q, this.#events.payload("work"), { id, org, name }, { ...job, name });
