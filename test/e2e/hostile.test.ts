@@ -171,6 +171,15 @@ head -c 1000000 /dev/zero | tr '\\0' y; printf end`;
     expect(result.stderr).toBe(numbers.map((number) => `e${number}\n`).join(""));
   });
 
+  test("without end from a machine that stays holds nobody up", async () => {
+    const { requestId } = await mags.run("yes & yes >&2 & exit 0", { persistent: true });
+    expect(await mags.wait(requestId)).toMatchObject({ status: "running", exit_code: 0 });
+    expect((await mags.runAndWait("echo next")).stdout).toBe("next\n");
+    await mags.stop(requestId);
+    await allRemoved();
+    expect(await mags.status(requestId)).toMatchObject({ status: "stopped", log_truncated: true });
+  });
+
   test("of a script that closed its streams is what it printed before", async () => {
     expect(await mags.runAndWait("echo before; exec >&- 2>&-; echo after; exit 4")).toMatchObject({
       status: "completed",

@@ -68,6 +68,27 @@ describe("a job", () => {
     expect(await stdoutOf(requestId)).toEqual(["up"]);
   });
 
+  test("whose background processes go on has what they print while nobody is there", async () => {
+    // One opens the stream for writing only, one ends before anybody is back: a pipe that only the agent held would break.
+    const script = `for n in $(seq 15); do echo tick $n; sleep 0.2; done >/dev/stdout &
+(sleep 1.5; echo once >&2) & exit 0`;
+    const { requestId } = await mags.run(script, { persistent: true });
+    expect(await mags.wait(requestId)).toMatchObject({ status: "running", exit_code: 0 });
+    await printed(requestId);
+    await daemon.kill();
+    await delay(4000);
+    await daemon.start();
+    const ticks = Array.from({ length: 15 }, (_, number) => `tick ${number + 1}`);
+    await until("the last tick", async () => (await stdoutOf(requestId)).includes("tick 15"));
+    expect(await stdoutOf(requestId)).toEqual(ticks);
+    await until("what came on stderr", async () =>
+      (await mags.logs(requestId)).some(({ source, message }) => source === "stderr" && message === "once"),
+    );
+    await mags.stop(requestId);
+    await until("stopped", async () => (await mags.status(requestId)).status === "stopped");
+    expect(await shellsOf(requestId)).toEqual([]);
+  });
+
   test("whose watching shell was killed is an error that says so, and nothing of it stays", async () => {
     const { requestId } = await mags.run("echo begun; sleep 60");
     await printed(requestId);

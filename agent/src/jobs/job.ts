@@ -201,18 +201,18 @@ export class Job {
 
   /** From the end of the script to the end of the machine. */
   async #finish(ended: Ended): Promise<void> {
-    if (ended.by === "lost") return this.#removeMachine();
+    if (ended.by === "lost") return this.#leave();
     const sandbox = this.#sandbox;
     this.#record.end ??= await this.#describe(ended, sandbox);
     // Before the machine is killed: a successor must not take our kill for the script's own end.
     this.#context.records.write(this.#record);
     const stays = this.spec.persistent && sandbox !== undefined && this.#record.end.exit_code !== null;
     if (stays) {
-      while (this.#log?.drain());
-      await this.#command?.release();
+      // One look takes all that was printed by now; who goes on printing in the background must not keep us here.
+      this.#log?.drain();
       await this.#context.report("script_ended", this.#record);
       const interrupted = await this.#interrupt.promise;
-      if (interrupted.by === "lost") return this.#removeMachine();
+      if (interrupted.by === "lost") return this.#leave();
       this.#record.end = { ...this.#record.end, reason: "stopped" };
     }
     // Killed before the log is closed: what its children still printed is in it, and nothing comes after its end record.
@@ -253,6 +253,13 @@ export class Job {
     end.log_truncated = this.#log?.truncated ?? false;
     this.#log?.close();
     this.#log = undefined;
+  }
+
+  /** Takes this node's part of a job away that belongs to another attempt. */
+  async #leave(): Promise<void> {
+    await this.#removeMachine();
+    await this.#command?.release();
+    this.#log?.close();
   }
 
   async #removeMachine(): Promise<void> {

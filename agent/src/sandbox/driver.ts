@@ -43,7 +43,7 @@ export interface RunningCommand {
   end: Promise<CommandEnd>;
   /** Its end, if it has ended by now. */
   earlier(): Promise<CommandEnd | undefined>;
-  /** To be called when the output has been taken: until then it is held, across restarts of the agent. */
+  /** To be called when no more output is wanted: until then it is held, across restarts of the agent. */
   release(): Promise<void>;
 }
 

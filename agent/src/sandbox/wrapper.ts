@@ -10,8 +10,9 @@ import type { Command, CommandEnd, RunningCommand } from "./driver.ts";
  * A command in a sandbox has a small shell on the host above it that nothing of ours owns: it opens the FIFOs for
  * reading and writing (so that a reader always exists and nobody gets SIGPIPE while the agent is away), runs the
  * command and writes its exit status to a file. Then it stops itself and holds the FIFOs, whose content would go with
- * their last holder, until the agent has taken what is in them and kills it. So output and status outlive the agent,
- * and the script, which cannot see the host's processes, cannot harm them.
+ * their last holder, until the agent has closed the log and kills it: a machine that stays has processes that print after
+ * their script. So output and status outlive the agent, and the script, which cannot see the host's processes, cannot
+ * harm them.
  *
  * `$1` is the directory of the run, `$2` and `$3` the FIFOs, `$4` a file whose making is the moment from which the
  * command counts as begun (who makes it first has decided, `set -C` refuses one that is there), the rest the command. The end of
