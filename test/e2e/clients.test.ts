@@ -2,7 +2,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type Followed, Mags, MagsError } from "@mags/sdk";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Daemon } from "../harness/daemon.ts";
+import { Daemon, untilEmpty } from "../harness/daemon.ts";
 
 let daemon: Daemon;
 let mags: Mags;
@@ -156,6 +156,18 @@ describe("the command line", () => {
     expect((await daemon.cli(["stop", "by-name"])).exitCode).toBe(0);
     const [job] = (await mags.list({ name: "by-name" })).jobs;
     expect((await mags.wait(job?.request_id as string)).status).toBe("stopped");
+  });
+
+  test("measures this machine beside the bare runtime", async () => {
+    const run = await daemon.cli(["bench", "run", "--runs", "1", "--json"]);
+    expect(run).toMatchObject({ exitCode: 0 });
+    const { results, ratios } = JSON.parse(run.stdout as string);
+    for (const name of ["mags", "crun, same bundle", "crun, plain bundle", "podman run"])
+      expect(results[name].p50, `${name}; ${run.stderr}`).toBeGreaterThan(0);
+    expect(ratios["mags / crun, same bundle"]).toBeCloseTo(results.mags.p50 / results["crun, same bundle"].p50);
+    const node = await daemon.cli(["bench", "node", "--runs", "2", "--json"]);
+    expect(JSON.parse(node.stdout as string).results["all at once"].p99).toBeGreaterThan(0);
+    await untilEmpty(async () => (await mags.list({ status: "running" })).jobs.map(({ name }) => name));
   });
 
   test("has a help that names every command", async () => {

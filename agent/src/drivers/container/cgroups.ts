@@ -99,6 +99,24 @@ export async function hideHybridTree(): Promise<void> {
   mount("tmpfs", "mags", HYBRID_TREE, "size=16m,mode=755");
 }
 
+/**
+ * Makes the kernel quick at moving processes between control groups, as every start and entry of a container does. By
+ * default the first move after a rest waits for all CPUs: 14 ms of the 21 ms that `crun exec` takes then. The option is
+ * the v2 tree's, works on all trees of the machine until it is booted, and makes forks dearer by less than we can measure.
+ * False where the kernel does not have it (before 6.0, or without a v2 tree).
+ */
+export async function favourMoves(): Promise<boolean> {
+  for (const tree of [ROOT, HYBRID_TREE]) {
+    if (!(await isCgroup2(tree))) continue;
+    // mount(8) and not mount(2): it keeps the tree's other options.
+    return run("mount", ["-o", "remount,favordynmods", tree]).then(
+      () => true,
+      () => false,
+    );
+  }
+  return false;
+}
+
 /** Makes v2's controllers available below `parent`, which v1 does by itself. */
 export async function prepareParent(parent: string): Promise<void> {
   if ((await cgroupLayout()) !== "v2") return;

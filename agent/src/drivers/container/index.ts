@@ -5,7 +5,7 @@ import { Cleanup, type Logger } from "@mags/kit";
 import type { Templates } from "@mags/storage";
 import type { Network } from "../../network/index.ts";
 import type { Driver, DriverFacts, Image, Sandbox, SandboxSize } from "../../sandbox/driver.ts";
-import { listCgroups, prepareParent, removeCgroup } from "./cgroups.ts";
+import { favourMoves, listCgroups, prepareParent, removeCgroup } from "./cgroups.ts";
 import { mountRoot, unmountRoot } from "./root.ts";
 import { Runtime } from "./runtime.ts";
 import { type ContainerRecord, ContainerSandbox, isAlive, startTimeOf } from "./sandbox.ts";
@@ -49,6 +49,8 @@ export class ContainerDriver implements Driver {
   static async open(options: ContainerDriverOptions): Promise<ContainerDriver> {
     await mkdir(join(options.runDir, "sandboxes"), { recursive: true, mode: 0o711 });
     await mkdir(options.volumeDir, { recursive: true });
+    if (!(await favourMoves()))
+      options.logger.info("control groups without favordynmods: starts take some 15 ms longer");
     const runtime = await Runtime.find(options.ociRuntime, join(options.runDir, "oci"));
     const driver = new ContainerDriver(options, runtime);
     await prepareParent(driver.#cgroupParent);
