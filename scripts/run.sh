@@ -13,7 +13,7 @@ case $task in
     node node_modules/.bin/knip
     ;;
   fix) node node_modules/.bin/biome check --write . ;;
-  gen) node scripts/gen-openapi.ts && node scripts/gen-docs.ts ;;
+  gen) node scripts/gen-openapi.ts && node scripts/gen-docs.ts && python3 sdk/python/tools/generate.py ;;
   bench) node bench/src/main.ts "$@" ;;
   *) echo "unknown task: $task" >&2; exit 2 ;;
 esac

@@ -1,0 +1,211 @@
+"""Written by tools/generate.py from the asynchronous client: change that one and run it again."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Generator, Iterable, List, Mapping, Optional, Sequence
+
+from ._client import Blocking
+from ._files import Progress, Upload
+from ._transport import complete, iterate
+
+
+class Mags(Blocking):
+    """A client of one Mags server that blocks while it waits. All calls raise MagsError.
+
+    ``api_token`` falls back to ``MAGS_API_TOKEN`` and ``MAGS_TOKEN``, ``api_url`` to ``MAGS_API_URL`` and
+    ``http://127.0.0.1:7070``; ``timeout`` is for one call with its retries, in seconds.
+    """
+
+    def __enter__(self) -> Mags:
+        return self
+
+    def run(
+        self, script: str, *, name: Optional[str] = None, workspace_id: Optional[str] = None,
+        base_workspace_id: Optional[str] = None, persistent: Optional[bool] = None, ephemeral: Optional[bool] = None,
+        no_sleep: Optional[bool] = None, no_sync: Optional[bool] = None, startup_command: Optional[str] = None,
+        environment: Optional[Mapping[str, str]] = None, file_ids: Optional[Sequence[str]] = None,
+        disk_gb: Optional[float] = None, vcpus: Optional[float] = None, memory_mb: Optional[int] = None,
+        rootfs_type: Optional[str] = None, isolation: Optional[str] = None, idle_minutes: Optional[float] = None,
+        timeout: Optional[int] = None,
+    ) -> Dict[str, Any]:
+        """Starts a job and returns at once, with its ``request_id``, ``name`` and ``status``.
+
+        What is not given is left to the server's defaults. ``timeout`` is how long the script may run, in seconds.
+        """
+        return complete(self._calls.run(
+            script, name=name, workspace_id=workspace_id, base_workspace_id=base_workspace_id, persistent=persistent,
+            ephemeral=ephemeral, no_sleep=no_sleep, no_sync=no_sync, startup_command=startup_command,
+            environment=environment, file_ids=file_ids, disk_gb=disk_gb, vcpus=vcpus, memory_mb=memory_mb,
+            rootfs_type=rootfs_type, isolation=isolation, idle_minutes=idle_minutes, timeout=timeout,
+        ))
+
+    def run_and_wait(
+        self, script: str, *, timeout: Optional[float] = 60.0, poll_interval: Optional[float] = None,
+        script_timeout: Optional[int] = None, **options: Any,
+    ) -> Dict[str, Any]:
+        """Runs a script and waits until it has ended; a persistent job's machine then goes on.
+
+        ``options`` are those of ``run``. ``script_timeout`` limits the script (its end is then status ``error``),
+        ``timeout`` this call: it raises MagsError of code ``timeout`` when so many seconds pass first, and the job goes
+        on. ``poll_interval`` is accepted and not needed: the server is not polled, it answers when the script has ended.
+
+        Returns ``request_id``, ``name``, ``status``, ``exit_code``, ``duration_ms`` (of the script), ``logs``,
+        ``stdout``, ``stderr``, ``signal``, ``error`` and ``reason``.
+        """
+        return complete(self._calls.run_and_wait(
+            script, timeout=timeout, poll_interval=poll_interval, script_timeout=script_timeout, **options,
+        ))
+
+    def wait(self, request_id: str, *, timeout: Optional[float] = None) -> Dict[str, Any]:
+        """Waits until the script of a job has ended, across restarts of the server, and returns the job."""
+        return complete(self._calls.wait(request_id, timeout=timeout))
+
+    def new(
+        self, name: str, *, persistent: Optional[bool] = None, timeout: float = 30.0,
+        poll_interval: Optional[float] = None, **options: Any,
+    ) -> Dict[str, Any]:
+        """Starts a machine that stays, on the workspace ``name``, and returns once it is up.
+
+        ``options`` are those of ``run``. The workspace is kept whatever ``persistent`` says. Returns ``request_id``,
+        ``status`` (``running``) and ``vm_id``.
+        """
+        return complete(self._calls.new(
+            name, persistent=persistent, timeout=timeout, poll_interval=poll_interval, **options,
+        ))
+
+    def exec(self, name_or_id: str, command: str, *, timeout: float = 30.0) -> Dict[str, Any]:
+        """Runs a command in a machine that is up; one that sleeps is woken.
+
+        Returns ``exit_code``, ``stdout`` (also as ``output``) and ``stderr``. ``timeout`` limits the command, in seconds.
+        """
+        return complete(self._calls.exec(name_or_id, command, timeout=timeout))
+
+    def status(self, request_id: str, *, wait: Optional[float] = None) -> Dict[str, Any]:
+        """A job as it is now; with ``wait`` (seconds, at most 60) held until its script has ended."""
+        return complete(self._calls.status(request_id, wait=wait))
+
+    def logs(self, request_id: str, *, after: Optional[str] = None) -> Dict[str, Any]:
+        """The log as far as it goes: ``logs``, one entry a line, and ``end``, None while the script runs.
+
+        ``after`` is the cursor of an entry that is already known.
+        """
+        return complete(self._calls.logs(request_id, after=after))
+
+    def follow_logs(self, request_id: str, *, after: Optional[str] = None) -> Generator[Dict[str, Any], None, None]:
+        """Yields the log as it grows: items of ``type`` ``entry``, and last one of type ``end``.
+
+        A connection that is cut is taken up at the exact byte. ``after`` is the ``cursor`` of an entry already known.
+        """
+        return iterate(self._calls.follow_logs(request_id, after=after))
+
+    def list_jobs(
+        self, *, page: int = 1, page_size: int = 20, status: Optional[str] = None, name: Optional[str] = None,
+        workspace_id: Optional[str] = None,
+    ) -> Dict[str, Any]:
+        """Jobs, newest first: ``jobs``, ``total``, ``page``, ``page_size``."""
+        return complete(self._calls.list_jobs(
+            page=page, page_size=page_size, status=status, name=name, workspace_id=workspace_id,
+        ))
+
+    def find_job(self, name_or_id: str) -> Optional[Dict[str, Any]]:
+        """The job of this id, name or workspace: a live one before others, by its name before its workspace; or None."""
+        return complete(self._calls.find_job(name_or_id))
+
+    def stop(self, name_or_id: str) -> Dict[str, Any]:
+        """Stops a job; one that has ended already is a MagsError with status 409."""
+        return complete(self._calls.stop(name_or_id))
+
+    def update_job(
+        self, request_id: str, *, startup_command: Optional[str] = None, no_sleep: Optional[bool] = None,
+    ) -> Dict[str, Any]:
+        """Changes a live job and returns it; what is not named stays as it is."""
+        return complete(self._calls.update_job(request_id, startup_command=startup_command, no_sleep=no_sleep))
+
+    def sync(self, request_id: str, *, timeout: float = 300.0) -> Dict[str, Any]:
+        """Makes the workspace of a running job durable now; returns when it is."""
+        return complete(self._calls.sync(request_id, timeout=timeout))
+
+    def enable_access(self, request_id: str, *, port: int = 8080) -> Dict[str, Any]:
+        """Opens a port of a persistent job: 22 answers ``ssh_host``, ``ssh_port``, ``ssh_private_key``, others a ``url``."""
+        return complete(self._calls.enable_access(request_id, port=port))
+
+    def url(self, name_or_id: str, *, port: int = 8080) -> Dict[str, Any]:
+        """The public ``url`` of a port of a persistent job."""
+        return complete(self._calls.url(name_or_id, port=port))
+
+    def pool_status(self) -> Dict[str, Any]:
+        """Machines ready and busy, over all nodes."""
+        return complete(self._calls.pool_status())
+
+    def usage(self, *, window_days: int = 30) -> Dict[str, Any]:
+        """What was used in the last days: ``total_jobs``, ``vm_seconds`` and more."""
+        return complete(self._calls.usage(window_days=window_days))
+
+    def list_workspaces(self) -> Dict[str, Any]:
+        """``workspaces``, each with ``workspace_id`` and what is known of it, and ``total``."""
+        return complete(self._calls.list_workspaces())
+
+    def delete_workspace(self, workspace_id: str) -> Dict[str, Any]:
+        """Deletes a workspace with all its versions; one that a live job uses is a MagsError with status 409."""
+        return complete(self._calls.delete_workspace(workspace_id))
+
+    def upload_file(
+        self, file: Upload, *, name: Optional[str] = None, progress: Optional[Progress] = None,
+        timeout: Optional[float] = None,
+    ) -> str:
+        """Uploads a file and returns its id, for ``file_ids`` of ``run``.
+
+        ``file`` is a path, bytes or a binary file object; ``name`` is what it is called in the machine.
+        ``progress(name, sent, total)`` is called as it goes. ``timeout`` is for the whole upload, an hour by default.
+        """
+        return complete(self._calls.upload_file(file, name=name, progress=progress, timeout=timeout))
+
+    def upload_files(
+        self, file_paths: Iterable[Upload], *, progress: Optional[Progress] = None, timeout: Optional[float] = None,
+    ) -> List[str]:
+        """Uploads files, each as ``upload_file`` does (data with a name as ``(name, data)``), and returns their ids."""
+        return complete(self._calls.upload_files(file_paths, progress=progress, timeout=timeout))
+
+    def list_files(self, *, page: int = 1, page_size: int = 50) -> Dict[str, Any]:
+        """Uploaded files, newest first: ``files``, ``total``, ``page``, ``page_size``."""
+        return complete(self._calls.list_files(page=page, page_size=page_size))
+
+    def delete_file(self, file_id: str) -> Dict[str, Any]:
+        """Deletes an uploaded file; one that a waiting job names is a MagsError with status 409."""
+        return complete(self._calls.delete_file(file_id))
+
+    def cron_create(
+        self, *, name: str, cron_expression: str, script: str, workspace_id: Optional[str] = None,
+        environment: Optional[Mapping[str, str]] = None, persistent: Optional[bool] = None,
+        enabled: Optional[bool] = None, **options: Any,
+    ) -> Dict[str, Any]:
+        """Runs a script on a schedule; returns it with its ``id``. ``options`` are further fields of the API."""
+        return complete(self._calls.cron_create(
+            name=name, cron_expression=cron_expression, script=script, workspace_id=workspace_id,
+            environment=environment, persistent=persistent, enabled=enabled, **options,
+        ))
+
+    def cron_list(self) -> Dict[str, Any]:
+        """``cron_jobs``, each with ``id``, ``name``, ``cron_expression``, ``enabled``, ``last_run_at``, ``next_run_at``."""
+        return complete(self._calls.cron_list())
+
+    def cron_get(self, cron_id: str) -> Dict[str, Any]:
+        return complete(self._calls.cron_get(cron_id))
+
+    def cron_update(self, cron_id: str, **updates: Any) -> Dict[str, Any]:
+        """Sets the given fields, such as ``enabled=False``, and returns the schedule."""
+        return complete(self._calls.cron_update(cron_id, **updates))
+
+    def cron_delete(self, cron_id: str) -> Dict[str, Any]:
+        return complete(self._calls.cron_delete(cron_id))
+
+    def url_alias_create(self, subdomain: str, workspace_id: str, domain: Optional[str] = None) -> Dict[str, Any]:
+        """A stable name that follows the workspace to whichever machine holds it; returns it with its ``url``."""
+        return complete(self._calls.url_alias_create(subdomain, workspace_id, domain))
+
+    def url_alias_list(self) -> Dict[str, Any]:
+        """``aliases`` and ``total``."""
+        return complete(self._calls.url_alias_list())
+
+    def url_alias_delete(self, subdomain: str) -> Dict[str, Any]:
+        return complete(self._calls.url_alias_delete(subdomain))

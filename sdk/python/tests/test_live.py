@@ -1,0 +1,167 @@
+"""The client against a running server, with real machines."""
+
+import asyncio
+import hashlib
+import threading
+import time
+import uuid
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+
+from mags import AsyncMags, MagsError
+
+Connect = Callable[..., Any]
+UNKNOWN = "00000000-0000-4000-8000-000000000000"
+
+
+def label(prefix: str) -> str:
+    return f"{prefix}-{uuid.uuid4().hex[:8]}"
+
+
+def test_a_script_runs_and_its_exit_code_and_outputs_come_back(live: Any) -> None:
+    result = live.run_and_wait('echo "out $A"; echo err >&2; exit 3', environment={"A": "é"}, timeout=60)
+    assert (result["status"], result["exit_code"], result["error"]) == ("completed", 3, None)
+    assert (result["stdout"], result["stderr"]) == ("out é\n", "err\n")
+    assert result["duration_ms"] > 0
+    messages = {(entry["source"], entry["message"]) for entry in result["logs"]}
+    assert {("stdout", "out é"), ("stderr", "err")} <= messages
+
+
+def test_run_returns_at_once_and_status_and_logs_tell_the_rest(live: Any) -> None:
+    name = label("py")
+    started = live.run("sleep 1; echo done", name=name)
+    assert started["name"] == name
+    assert live.status(started["request_id"])["status"] in ("accepted", "starting", "running")
+    assert live.find_job(name)["request_id"] == started["request_id"]
+    assert live.wait(started["request_id"], timeout=60)["exit_code"] == 0
+    logs = live.logs(started["request_id"])
+    assert "done" in [entry["message"] for entry in logs["logs"]]
+    assert logs["end"]["exit_code"] == 0
+    assert live.list_jobs(name=name, status="completed")["jobs"][0]["request_id"] == started["request_id"]
+    assert live.list_jobs(page=2, page_size=1)["page"] == 2
+
+
+def test_run_and_wait_on_a_persistent_job_returns_when_the_script_has_ended(live: Any) -> None:
+    result = live.run_and_wait("echo up", persistent=True, timeout=60)
+    try:
+        assert (result["status"], result["exit_code"], result["stdout"]) == ("running", 0, "up\n")
+        assert live.status(result["request_id"])["vm_id"]
+        updated = live.update_job(result["request_id"], no_sleep=True, startup_command="true")
+        assert (updated["no_sleep"], updated["startup_command"]) == (True, "true")
+    finally:
+        live.stop(result["request_id"])
+    assert live.wait(result["request_id"], timeout=60)["status"] in ("stopped", "running")
+
+
+def test_a_wait_that_is_too_short_names_the_job_which_goes_on(live: Any) -> None:
+    with pytest.raises(MagsError, match="has not ended within 1 s") as caught:
+        live.run_and_wait("sleep 60", timeout=1)
+    job = caught.value.job_id
+    assert caught.value.code == "timeout"
+    live.stop(job)
+    assert live.wait(job, timeout=60)["status"] == "stopped"
+    with pytest.raises(MagsError) as again:
+        live.stop(job)
+    assert again.value.status_code == 409
+
+
+def test_a_script_that_runs_too_long_is_an_error_of_the_job(live: Any) -> None:
+    result = live.run_and_wait("sleep 60", script_timeout=1, timeout=60)
+    assert (result["status"], result["reason"]) == ("error", "timeout")
+
+
+def test_a_log_is_followed_while_it_grows_and_resumed_at_its_cursors(live: Any) -> None:
+    job = live.run("for i in 1 2 3; do echo $i; sleep 0.3; done; exit 5")["request_id"]
+    items = list(live.follow_logs(job))
+    lines = [item for item in items if item["type"] == "entry" and item["source"] == "stdout"]
+    assert [item["message"] for item in lines] == ["1", "2", "3"]
+    assert (items[-1]["type"], items[-1]["exit_code"]) == ("end", 5)
+    rest = [item for item in live.follow_logs(job, after=lines[0]["cursor"]) if item["type"] == "entry"]
+    assert [item["message"] for item in rest if item["source"] == "stdout"] == ["2", "3"]
+
+
+def test_refusals_have_status_code_field_and_what_to_do(connect: Connect, live: Any) -> None:
+    for call in (live.status, live.logs, live.stop, live.wait, lambda job: list(live.follow_logs(job))):
+        with pytest.raises(MagsError) as caught:
+            call(UNKNOWN)
+        assert (caught.value.status_code, caught.value.code) == (404, "not_found")
+    with pytest.raises(MagsError, match="timeout") as caught:
+        live.run("true", timeout=-1)
+    assert (caught.value.status_code, caught.value.field) == (400, "timeout")
+    assert caught.value.hint and caught.value.request_id
+    with pytest.raises(MagsError) as caught:
+        connect(api_token="wrong").list_jobs()
+    assert caught.value.status_code == 401
+
+
+def test_find_job_takes_ids_names_of_live_and_of_ended_jobs(live: Any) -> None:
+    name = label("found")
+    first = live.run_and_wait("true", name=name)["request_id"]
+    assert live.find_job(first)["name"] == name
+    assert live.find_job(name)["request_id"] == first
+    second = live.run("sleep 60", name=name)["request_id"]
+    assert live.find_job(name)["request_id"] == second
+    live.stop(name)
+    assert live.find_job(label("nobody")) is None
+
+
+def test_files_are_uploaded_listed_and_deleted(live: Any, tmp_path: Path) -> None:
+    (tmp_path / "größe.bin").write_bytes(b"x" * 3_000_000)
+    sent = []
+    files = [tmp_path / "größe.bin", ("b.txt", b"bytes")]
+    first, second = live.upload_files(files, progress=lambda *call: sent.append(call))
+    assert sent[-1] == ("b.txt", 5, 5)
+    listed = {file["file_id"]: file for file in live.list_files()["files"]}
+    assert (listed[first]["name"], listed[first]["bytes"]) == ("größe.bin", 3_000_000)
+    assert listed[second]["sha256"] == hashlib.sha256(b"bytes").hexdigest()
+    for file in (first, second):
+        assert live.delete_file(file)["deleted"] is True
+    with pytest.raises(MagsError) as caught:
+        live.delete_file(first)
+    assert caught.value.status_code == 404
+
+
+def test_the_pool_is_shown(live: Any) -> None:
+    pool = live.pool_status()
+    assert pool["idle_vms"] + pool["busy_vms"] == pool["total_vms"]
+
+
+def test_scripts_wait_side_by_side_in_one_event_loop() -> None:
+    async def many() -> Any:
+        async with AsyncMags() as mags:
+            return await asyncio.gather(*(mags.run_and_wait(f"sleep 1; exit {code}") for code in range(4)))
+
+    assert [result["exit_code"] for result in asyncio.run(many())] == [0, 1, 2, 3]
+
+
+def test_one_blocking_client_serves_many_threads(live: Any) -> None:
+    if not hasattr(live, "_calls"):
+        pytest.skip("AsyncMags belongs to one loop")
+    codes = []
+    threads = [
+        threading.Thread(target=lambda code=code: codes.append(live.run_and_wait(f"exit {code}")["exit_code"]))
+        for code in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(codes) == [0, 1, 2, 3]
+
+
+def test_a_cancelled_task_leaves_no_call_behind() -> None:
+    async def cancel() -> float:
+        async with AsyncMags() as mags:
+            job = (await mags.run("sleep 60"))["request_id"]
+            waiting = asyncio.create_task(mags.wait(job))
+            await asyncio.sleep(0.3)
+            started = time.monotonic()
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            await mags.stop(job)
+            return time.monotonic() - started
+
+    assert asyncio.run(cancel()) < 10
