@@ -1,7 +1,7 @@
 import type { Logger } from "@mags/kit";
 import type { PoolStatus } from "@mags/protocol";
 import type { z } from "zod";
-import type { Driver, Image, Sandbox, SandboxSize } from "../sandbox/driver.ts";
+import type { Disk, Driver, Image, Sandbox, SandboxSize } from "../sandbox/driver.ts";
 
 export interface PoolOptions {
   driver: Driver;
@@ -49,10 +49,14 @@ export class Pool {
     this.#fill();
   }
 
-  /** A sandbox of `size` that no one else has; the caller destroys it and then calls `gone`. */
-  async take(size: SandboxSize): Promise<Sandbox> {
+  /**
+   * A sandbox of `size` that no one else has; the caller destroys it and then calls `gone`. One with a disk that is there
+   * already is made for it: its root lies on that disk from the start, and the whole start takes about 15 ms.
+   */
+  async take(size: SandboxSize, disk?: Disk): Promise<Sandbox> {
     this.#busy++;
     try {
+      if (disk) return await this.#options.driver.create(this.#options.image, size, disk);
       const ready = sameSize(size, this.#options.size) ? this.#idle.shift() : undefined;
       if (ready) {
         setTimeout(() => this.#fill(), REFILL_AFTER_MS);

@@ -43,6 +43,15 @@ export async function oomKills(path: string): Promise<number> {
   return 0;
 }
 
+/** Ids, on the host, of the processes in the cgroup `path`. */
+export async function membersOf(path: string): Promise<number[]> {
+  for (const tree of await trees()) {
+    const text = await readFile(join(tree, path, "cgroup.procs"), "utf8").catch(() => "");
+    if (text !== "") return text.trim().split("\n").map(Number);
+  }
+  return [];
+}
+
 /** Names of the cgroups right below `parent`, in any tree. */
 export async function listCgroups(parent: string): Promise<Set<string>> {
   const names = new Set<string>();

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { createLogger } from "@mags/kit";
@@ -36,6 +37,12 @@ conformance("container", {
     return driver;
   },
   image: () => readImage(imageDir, "base"),
+  volume: async () => {
+    const volumes = store as ReflinkStore;
+    const path = join(volumes.path, `kept-${randomUUID()}`);
+    await new Templates(volumes).create(path, 0.2, "journaled");
+    return path;
+  },
   close: async () => {
     await drivers.at(-1)?.close();
     await networks.at(-1)?.close();

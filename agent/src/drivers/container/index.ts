@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { Cleanup, type Logger } from "@mags/kit";
 import type { Templates } from "@mags/storage";
 import type { Network } from "../../network/index.ts";
-import type { Driver, DriverFacts, Image, Sandbox, SandboxSize } from "../../sandbox/driver.ts";
+import type { Disk, Driver, DriverFacts, Image, Sandbox, SandboxSize } from "../../sandbox/driver.ts";
 import { favourMoves, listCgroups, prepareParent, removeCgroup } from "./cgroups.ts";
-import { mountRoot, unmountRoot } from "./root.ts";
+import { mountDiskAgain, mountRoot, unmountRoot } from "./root.ts";
 import { Runtime } from "./runtime.ts";
 import { type ContainerRecord, ContainerSandbox, isAlive, startTimeOf } from "./sandbox.ts";
 import { containerConfig, PIDS_LIMIT } from "./spec.ts";
@@ -57,20 +57,19 @@ export class ContainerDriver implements Driver {
     return driver;
   }
 
-  async create(image: Image, size: SandboxSize): Promise<Sandbox> {
+  async create(image: Image, size: SandboxSize, disk?: Disk): Promise<Sandbox> {
     const id = `m${randomBytes(6).toString("hex")}`;
     const cleanup = new Cleanup();
     const slot = this.#takeSlot(cleanup);
     try {
       const dir = await this.#makeDir(id, cleanup);
-      const volume = join(this.#options.volumeDir, `${id}.ext4`);
-      cleanup.add("volume", () => rm(volume, { force: true }));
-      const [network] = await Promise.all([
+      const [network, volume] = await Promise.all([
         this.#options.network.acquire(cleanup),
-        this.#options.volumes.create(volume, size.diskGb, "scratch"),
+        this.#prepareDisk(id, size, disk, cleanup),
       ]);
       const base = idBase(slot);
-      const rootfs = await mountRoot(dir, image.rootfs, volume, base, cleanup);
+      const kept = disk !== undefined && "kept" in disk;
+      const rootfs = await mountRoot(dir, image.rootfs, { file: volume, kept }, base, cleanup);
       const cgroupsPath = `/${this.#cgroupParent}/${id}`;
       const config = containerConfig({
         id,
@@ -87,7 +86,7 @@ export class ContainerDriver implements Driver {
         ],
       });
       await writeFile(join(dir, "config.json"), JSON.stringify(config));
-      const record = { id, slot, idBase: base, networkId: network.id, size, image, cgroupsPath, volume };
+      const record = { id, slot, idBase: base, networkId: network.id, size, image, cgroupsPath, volume, kept };
       await writeRecord(dir, { ...record, pid: 0, startTime: "" });
       cleanup.add("container", () => this.#removeContainer(id, cgroupsPath));
       await this.#runtime.start(id, dir);
@@ -113,11 +112,12 @@ export class ContainerDriver implements Driver {
     cleanup.add("slot", () => this.#slots.delete(record.slot));
     const dir = this.#dirOf(id);
     cleanup.add("directory", () => rm(dir, { recursive: true, force: true }));
-    cleanup.add("volume", () => rm(record.volume, { force: true }));
+    if (!record.kept) cleanup.add("volume", () => rm(record.volume, { force: true }));
     const network = this.#options.network.adopt(record.networkId);
     cleanup.add("network", () => network.release());
     cleanup.add("root mounts", () => unmountRoot(dir));
     cleanup.add("container", () => this.#removeContainer(id, record.cgroupsPath));
+    if (record.kept) await mountDiskAgain(dir, record.volume);
     return new ContainerSandbox(record, this.#runtime, dir, cleanup);
   }
 
@@ -150,6 +150,16 @@ export class ContainerDriver implements Driver {
 
   #dirOf(id: string) {
     return join(this.#options.runDir, "sandboxes", id);
+  }
+
+  /** Answers the volume file; one of the sandbox's own goes with it. */
+  async #prepareDisk(id: string, size: SandboxSize, disk: Disk | undefined, cleanup: Cleanup): Promise<string> {
+    if (disk && "kept" in disk) return disk.kept;
+    const volume = join(this.#options.volumeDir, `${id}.ext4`);
+    cleanup.add("volume", () => rm(volume, { force: true }));
+    if (disk) await disk.make(volume);
+    else await this.#options.volumes.create(volume, size.diskGb, "scratch");
+    return volume;
   }
 
   #takeSlot(cleanup: Cleanup): number {

@@ -3,15 +3,18 @@ import { join } from "node:path";
 import { bindIdmapped, type Cleanup, MS_NOATIME, mountAs, mountImage, unmount } from "@mags/kit";
 import { userNamespace } from "./userns.ts";
 
+/** Where the file system of a sandbox's disk is mounted. */
+export const diskAt = (dir: string): string => join(dir, "disk");
+
 /**
- * Mounts a sandbox's root at `<dir>/rootfs`: the image below, the volume file above, both with the ids of the range that
+ * Mounts a sandbox's root at `<dir>/rootfs`: the image below, the volume above, both with the ids of the range that
  * starts at `base`, so that image and volume hold natural ids on disk. The mounts live in the agent's mount namespace:
  * they go with the agent, while the container keeps its own hold on them.
  */
 export async function mountRoot(
   dir: string,
   imageRootfs: string,
-  volume: string,
+  volume: { file: string; kept: boolean },
   base: number,
   cleanup: Cleanup,
 ): Promise<string> {
@@ -19,13 +22,22 @@ export async function mountRoot(
   for (const name of ["lower", "raw", "disk", "rootfs"]) await mkdir(at(name), { recursive: true, mode: 0o711 });
   cleanup.add("root mounts", () => unmountRoot(dir));
   const userns = await userNamespace(base);
-  mountImage("ext4", volume, at("raw"), { flags: MS_NOATIME, fresh: true });
+  // Nothing is written that nobody asked for: what lies in a kept volume is compared, and uploaded, again and again.
+  const options = { flags: MS_NOATIME, data: "noinit_itable", fresh: !volume.kept };
+  mountImage("ext4", volume.file, at("raw"), options);
   bindIdmapped(at("raw"), at("disk"), userns);
   unmount(at("raw"));
   bindIdmapped(imageRootfs, at("lower"), userns);
   const layers = `lowerdir=${at("lower")},upperdir=${at("disk")}/upper,workdir=${at("disk")}/work`;
   mountAs(base, "overlay", "overlay", at("rootfs"), layers);
   return at("rootfs");
+}
+
+/** Mounts the disk of a sandbox whose mounts went with an earlier process; the container has it mounted still. */
+export async function mountDiskAgain(dir: string, volume: string): Promise<void> {
+  await mkdir(diskAt(dir), { recursive: true, mode: 0o711 });
+  unmount(diskAt(dir));
+  mountImage("ext4", volume, diskAt(dir), { flags: MS_NOATIME, data: "noinit_itable" });
 }
 
 /** Takes the mounts of `mountRoot` away, as far as they are there. */

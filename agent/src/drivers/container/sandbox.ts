@@ -4,7 +4,9 @@ import { join } from "node:path";
 import type { Cleanup } from "@mags/kit";
 import type { Command, CommandEnd, Image, RunningCommand, Sandbox, SandboxSize } from "../../sandbox/driver.ts";
 import { adoptWrapped, startWrapped } from "../../sandbox/wrapper.ts";
-import { oomKills } from "./cgroups.ts";
+import { membersOf, oomKills } from "./cgroups.ts";
+import { killFamily } from "./family.ts";
+import { diskAt } from "./root.ts";
 import type { Runtime } from "./runtime.ts";
 import { processConfig } from "./spec.ts";
 
@@ -18,6 +20,8 @@ export interface ContainerRecord {
   image: Image;
   cgroupsPath: string;
   volume: string;
+  /** the volume is not the sandbox's own and stays */
+  kept: boolean;
   pid: number;
   /** start time of `pid` in clock ticks since boot, field 22 of /proc/<pid>/stat: tells a reused pid */
   startTime: string;
@@ -46,6 +50,9 @@ export class ContainerSandbox implements Sandbox {
   get image() {
     return this.record.image;
   }
+  get mountedAt() {
+    return diskAt(this.#dir);
+  }
 
   async place(name: string, content: string): Promise<void> {
     const path = join(this.#dir, "job", name);
@@ -70,6 +77,11 @@ export class ContainerSandbox implements Sandbox {
 
   adoptExec(directory: string): RunningCommand {
     return explained(adoptWrapped(directory), directory);
+  }
+
+  async killCommand(directory: string, mark: string): Promise<void> {
+    const script = Number(await readFile(join(directory, "script.pid"), "utf8").catch(() => "0"));
+    await killFamily(() => membersOf(this.record.cgroupsPath), script, mark);
   }
 
   oomKills(): Promise<number> {

@@ -1,15 +1,17 @@
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { copyFile, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readLogs } from "../../logs/follow.ts";
 import { LogCapture } from "../../logs/index.ts";
-import type { Driver, Image, Sandbox } from "../driver.ts";
+import type { Disk, Driver, Image, Sandbox } from "../driver.ts";
 
 /** What a driver's test has to bring: a fresh driver, as a restarted agent would make one, and an image. */
 export interface Subject {
   /** a driver over the same state each time it is called */
   open(): Promise<Driver>;
   image(): Promise<Image>;
+  /** a new volume file of 0.2 GiB */
+  volume(): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -37,10 +39,11 @@ export function conformance(name: string, subject: Subject): void {
       const directory = await mkdtemp("/tmp/mags-conformance-");
       directories.push(directory);
       const log = LogCapture.open({ dir: directory, limitBytes: 1e6 });
-      await sandbox.place("script", script);
+      const name = `script-${basename(directory)}`;
+      await sandbox.place(name, script);
       const command = await sandbox.exec({
         directory,
-        argv: ["/bin/sh", "/run/mags/script"],
+        argv: ["/bin/sh", `/run/mags/${name}`],
         env: { PATH: "/usr/bin:/bin", ...env },
         cwd: "/root",
         token: "1",
@@ -59,8 +62,8 @@ export function conformance(name: string, subject: Subject): void {
       return { directory, finish };
     }
 
-    async function inSandbox<T>(action: (sandbox: Sandbox) => Promise<T>): Promise<T> {
-      const sandbox = await driver.create(image, SIZE);
+    async function inSandbox<T>(action: (sandbox: Sandbox) => Promise<T>, disk?: Disk): Promise<T> {
+      const sandbox = await driver.create(image, SIZE, disk);
       try {
         return await action(sandbox);
       } finally {
@@ -104,6 +107,62 @@ export function conformance(name: string, subject: Subject): void {
       expect(result.stdout).toEqual([]);
       await expect(readFile(join(image.rootfs, "root/trace"))).rejects.toThrow("ENOENT");
     });
+
+    test("a kept disk has what earlier sandboxes wrote to it, whoever owns it, and stays", async () => {
+      const disk = { kept: await subject.volume() };
+      const write = "umask 022; echo data >/srv/file; chown 1000:1000 /srv/file; rm /etc/hostname; ln -s a /srv/link";
+      await inSandbox(async (sandbox) => (await start(sandbox, write)).finish(), disk);
+      const look = "stat -c '%u %g %a' /srv/file; cat /srv/file; readlink /srv/link; ls /etc/hostname 2>&1 | wc -l";
+      const result = await inSandbox(
+        async (sandbox) => (await start(sandbox, `${look}; [ -e /etc/hostname ] || echo removed`)).finish(),
+        disk,
+      );
+      expect(result.stdout).toEqual(["1000 1000 644", "data", "a", "1", "removed"]);
+      await rm(disk.kept);
+    });
+
+    test("a kept disk is the same for a sandbox that a new agent process finds", async () => {
+      const kept = await subject.volume();
+      const sandbox = await driver.create(image, SIZE, { kept });
+      const { directory, finish } = await start(sandbox, "echo before >/srv/file; sleep 1; cat /srv/file");
+      driver = await subject.open();
+      const adopted = (await driver.adopt(sandbox.id)) as Sandbox;
+      if (adopted.mountedAt !== undefined) {
+        await expect
+          .poll(() => readFile(join(adopted.mountedAt as string, "upper/srv/file"), "utf8").catch(() => ""))
+          .toBe("before\n");
+      }
+      await adopted.adoptExec(directory).end;
+      expect((await finish()).stdout).toEqual(["before"]);
+      await adopted.destroy();
+      expect((await readFile(kept)).length).toBeGreaterThan(0);
+      await rm(kept);
+    });
+
+    test("a disk of its own can be made from something", async () => {
+      const kept = await subject.volume();
+      await inSandbox(async (sandbox) => (await start(sandbox, "echo base >/srv/file")).finish(), { kept });
+      const make = (path: string) => copyFile(kept, path);
+      const change = "cat /srv/file; echo other >/srv/file";
+      for (let round = 0; round < 2; round++) {
+        const result = await inSandbox(async (sandbox) => (await start(sandbox, change)).finish(), { make });
+        expect(result.stdout).toEqual(["base"]);
+      }
+      await rm(kept);
+    });
+
+    test("killCommand ends what a command has started, also in sessions of their own, and nothing else", () =>
+      inSandbox(async (sandbox) => {
+        const other = await start(sandbox, "sleep 1.5; echo survived");
+        const script = "setsid sleep 1000 & (setsid sh -c 'sleep 1000 & sleep 1000' &) ; sleep 1000";
+        const { directory, finish } = await start(sandbox, script, { MARK: "it" });
+        await new Promise((resolve) => setTimeout(resolve, 300));
+        await sandbox.killCommand(directory, "MARK=it");
+        expect((await finish()).end).toEqual({ exitCode: 137 });
+        expect((await other.finish()).stdout).toEqual(["survived"]);
+        const left = await (await start(sandbox, "cat /proc/[0-9]*/cmdline | tr '\\0' ' '")).finish();
+        expect(left.stdout.join()).not.toContain("sleep 1000");
+      }));
 
     test("holds the limits of disk, memory and CPU", () =>
       inSandbox(async (sandbox) => {
