@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { CreateJob, jobLimits, UpdateJob } from "./api/jobs.ts";
+import { CreateJob, jobLimits, scriptSeconds, UpdateJob } from "./api/jobs.ts";
 import { LogCursor } from "./api/logs.ts";
 
 const fieldsOf = (input: unknown): string[] => {
@@ -14,11 +14,17 @@ describe("a job request", () => {
       type: "inline",
       persistent: false,
       environment: {},
-      timeout: jobLimits.timeoutDefault,
       vcpus: jobLimits.vcpusDefault,
       memory_mb: jobLimits.memoryMbDefault,
       disk_gb: jobLimits.diskGbDefault,
     });
+  });
+
+  test("limits its script unless it is persistent, whose script may be a server", () => {
+    const limit = (more: object) => scriptSeconds(CreateJob.parse({ script: "true", ...more }));
+    expect(limit({})).toBe(jobLimits.timeoutDefault);
+    expect(limit({ persistent: true })).toBeNull();
+    expect(limit({ persistent: true, timeout: 7 })).toBe(7);
   });
 
   test("is the same however often it is parsed", () => {

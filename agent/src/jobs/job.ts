@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { constants } from "node:os";
 import type { Logger } from "@mags/kit";
-import type { RanBy, ScriptEnd } from "@mags/protocol";
+import { type RanBy, type ScriptEnd, scriptSeconds } from "@mags/protocol";
 import { LogCapture } from "../logs/index.ts";
 import type { Pool } from "../pool/pool.ts";
 import type { CommandEnd, Driver, RunningCommand, Sandbox } from "../sandbox/driver.ts";
@@ -173,7 +173,8 @@ export class Job {
   }
 
   #ranBy(sandbox: Sandbox): RanBy {
-    const { vcpus, memory_mb, disk_gb, timeout } = this.spec;
+    const { vcpus, memory_mb, disk_gb } = this.spec;
+    const timeout = scriptSeconds(this.spec);
     return {
       node: this.#context.node,
       ...this.#context.driver.facts,
@@ -185,9 +186,10 @@ export class Job {
   }
 
   async #untilEnd(end: Promise<CommandEnd>): Promise<Ended> {
-    const deadline = (this.#record.started_at ?? Date.now()) + this.spec.timeout * 1000;
+    const seconds = scriptSeconds(this.spec);
     const timer = Promise.withResolvers<Ended>();
-    const timeout = setTimeout(() => timer.resolve({ by: "timeout" }), Math.max(0, deadline - Date.now()));
+    const left = seconds === null ? undefined : (this.#record.started_at ?? Date.now()) + seconds * 1000 - Date.now();
+    const timeout = left === undefined ? undefined : setTimeout(timer.resolve, Math.max(0, left), { by: "timeout" });
     try {
       return await Promise.race([
         end.then((value): Ended => ({ by: "script", end: value })),
@@ -227,11 +229,15 @@ export class Job {
   }
 
   async #describe(ended: Ended, sandbox: Sandbox | undefined): Promise<ScriptEnd> {
-    const { timeout, memory_mb } = this.spec;
+    const { memory_mb } = this.spec;
     const script_duration_ms = this.#record.started_at === null ? null : Date.now() - this.#record.started_at;
     const base = { exit_code: null, signal: null, script_duration_ms, log_truncated: false };
     if (ended.by === "timeout")
-      return { ...base, reason: "timeout", error: `the script ran longer than its limit of ${timeout} s` };
+      return {
+        ...base,
+        reason: "timeout",
+        error: `the script ran longer than its limit of ${scriptSeconds(this.spec)} s`,
+      };
     if (ended.by !== "script") return { ...base, reason: "stopped", error: null };
     if ("failed" in ended.end) return { ...base, reason: ended.end.failed, error: ended.end.message };
     const { exitCode } = ended.end;

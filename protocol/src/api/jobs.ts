@@ -85,8 +85,10 @@ export const CreateJob = z
       .int()
       .min(1)
       .max(jobLimits.timeoutMax)
-      .default(jobLimits.timeoutDefault)
-      .describe("Time the script may run, in seconds"),
+      .optional()
+      .describe(
+        `Time the script may run, in seconds; if absent ${jobLimits.timeoutDefault}, and without limit where the job is persistent`,
+      ),
     vcpus: z.number().min(0.1).max(jobLimits.vcpusMax).default(jobLimits.vcpusDefault).describe("CPU limit"),
     memory_mb: z
       .number()
@@ -110,6 +112,10 @@ export const CreateJob = z
     message: "cannot be combined with persistent: true",
   });
 export type CreateJob = z.infer<typeof CreateJob>;
+
+/** Time a script may run, `seconds`; null for ever: the script of a persistent job is often a server. */
+export const scriptSeconds = (job: Pick<CreateJob, "persistent" | "timeout">): number | null =>
+  job.timeout ?? (job.persistent ? null : jobLimits.timeoutDefault);
 
 /** Answer of `POST /mags-jobs`, status 202. */
 export const JobAccepted = z.object({
@@ -138,7 +144,7 @@ export const RanBy = z.object({
     memory_mb: z.number(),
     disk_gb: z.number(),
     pids: z.number(),
-    timeout: z.number(),
+    timeout: z.number().nullable(),
   }),
   machine: z.string().describe("Id of the sandbox; equals vm_id"),
 });
@@ -164,7 +170,7 @@ export const Job = z.object({
   persistent: z.boolean(),
   no_sleep: z.boolean(),
   startup_command: z.string().nullable(),
-  timeout: z.number(),
+  timeout: z.number().nullable().describe("Time the script may run, in seconds; null for ever"),
   attempt: z.number().int(),
   created_at: z.string(),
   started_at: z.string().nullable(),

@@ -165,3 +165,20 @@ def test_a_cancelled_task_leaves_no_call_behind() -> None:
             return time.monotonic() - started
 
     assert asyncio.run(cancel()) < 10
+
+
+def test_the_script_of_a_persistent_job_has_no_limit_unless_one_is_given(live: Any) -> None:
+    job = live.run("sleep infinity", persistent=True)["request_id"]
+    try:
+        assert live.status(job)["timeout"] is None
+    finally:
+        live.stop(job)
+    limited = live.run_and_wait("sleep infinity", persistent=True, script_timeout=1, timeout=60)
+    assert (limited["status"], limited["reason"]) == ("error", "timeout")
+
+
+def test_usage_is_summed_up(live: Any) -> None:
+    live.run_and_wait("sleep 1")
+    usage = live.usage(window_days=1)
+    assert usage["total_jobs"] > 0
+    assert usage["vm_seconds"] >= 1

@@ -32,7 +32,8 @@ export interface JobsTable {
   startup_command: string | null;
   vcpus: number;
   memory_mb: number;
-  timeout: number;
+  /** null: for ever */
+  timeout: number | null;
   isolation: string | null;
   rootfs_type: string | null;
   node: string | null;

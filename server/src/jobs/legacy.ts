@@ -13,6 +13,8 @@ const unsupported = ["workspace_id", "base_workspace_id", "file_ids"];
 export function modernise(body: unknown): unknown {
   if (typeof body !== "object" || body === null || Array.isArray(body)) return body;
   const { ...job } = body as Body;
+  // The hosted service's name of what is our base image.
+  if (job.rootfs_type === "standard") delete job.rootfs_type;
   refuseUnsupported(job);
   const { environment } = job;
   if (typeof environment !== "object" || environment === null || Array.isArray(environment)) return job;

@@ -8,6 +8,8 @@ import {
   ListJobsQuery,
   PoolStatus,
   UpdateJob,
+  Usage,
+  UsageQuery,
 } from "@mags/protocol";
 import { z } from "zod";
 import { orgOf } from "../http/auth.ts";
@@ -16,6 +18,7 @@ import { hangUp } from "../http/context.ts";
 import { answerOnce } from "../http/idempotency.ts";
 import { refuseUnstorableText } from "../http/validation.ts";
 import { modernise } from "./legacy.ts";
+import { readUsage } from "./usage.ts";
 
 const tags = ["jobs"];
 const failures = { "4xx": ErrorBody, "5xx": ErrorBody };
@@ -95,7 +98,7 @@ function writing(app: App, { db, jobs }: Context): void {
   );
 }
 
-function reading(app: App, { jobs, nodes, closing }: Context): void {
+function reading(app: App, { db, jobs, nodes, closing }: Context): void {
   app.get(
     "/mags-jobs/:id/status",
     {
@@ -142,5 +145,19 @@ function reading(app: App, { jobs, nodes, closing }: Context): void {
       },
     },
     () => nodes.poolStatus(),
+  );
+  app.get(
+    "/mags-jobs/usage",
+    {
+      schema: {
+        tags,
+        operationId: "getUsage",
+        summary: "Show what was used",
+        description: "Jobs and machine time of the organisation in the last days.",
+        querystring: UsageQuery,
+        response: { 200: Usage, ...failures },
+      },
+    },
+    (request) => readUsage(db, orgOf(request), request.query.window_days),
   );
 }

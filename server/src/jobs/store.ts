@@ -1,4 +1,11 @@
-import type { Assignment, CreateJob, JobStatus, RanBy, ScriptEnd } from "@mags/protocol";
+import {
+  type Assignment,
+  type CreateJob,
+  type JobStatus,
+  type RanBy,
+  type ScriptEnd,
+  scriptSeconds,
+} from "@mags/protocol";
 import type { Selectable } from "kysely";
 import type { Database, Queryable } from "../db/database.ts";
 import type { JobsTable } from "../db/types.ts";
@@ -66,7 +73,7 @@ export async function insertJob(
     job.startup_command ?? null,
     job.vcpus,
     job.memory_mb,
-    job.timeout,
+    scriptSeconds(job),
     job.isolation ?? null,
     job.rootfs_type ?? null,
   ]);
