@@ -9,4 +9,4 @@ export { growLoop, mountImage } from "./syscalls/loop.ts";
 export { bindIdmapped, MS_NOATIME, mount, mountAs, unmount } from "./syscalls/mount.ts";
 export { createNetns, inNetns, RouteTables, setNetworkSetting } from "./syscalls/network.ts";
 export { makeFifo, makePipe, setPipeSize, splicePipe } from "./syscalls/pipe.ts";
-export { startProcess } from "./syscalls/process.ts";
+export { emptyFile, startProcess } from "./syscalls/process.ts";

@@ -3,7 +3,7 @@ import { closeSync } from "node:fs";
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { Socket } from "node:net";
 import { join } from "node:path";
-import { makePipe, startProcess } from "@mags/kit";
+import { emptyFile, makePipe, startProcess } from "@mags/kit";
 import type { Command, CommandEnd, RunningCommand } from "./driver.ts";
 
 /**
@@ -18,7 +18,7 @@ import type { Command, CommandEnd, RunningCommand } from "./driver.ts";
  * command counts as begun (who makes it first has decided, `set -C` refuses one that is there), the rest the command. The end of
  * descriptor 3 tells a living agent at once.
  */
-const WRAPPER = `dir=$1; exec 1<>"$2" 2<>"$3" </dev/null; set -C; : >"$4" || exit; set +C; shift 4
+const WRAPPER = `dir=$1; exec 1<>"$2" 2<>"$3"; set -C; : >"$4" || exit; set +C; shift 4
 "$@" 3>&-
 echo $? >"$dir/exit"; exec 3>&-
 while :; do kill -STOP $$; done`;
@@ -34,10 +34,11 @@ export function startWrapped(
   const { directory, stdoutFifo, stderrFifo, token } = command;
   const args = [directory, stdoutFifo, stderrFifo, begunPath(directory, token), ...argv];
   const [reader, writer] = makePipe();
+  const input = emptyFile();
   const closed = new Socket({ fd: reader, readable: true, writable: false });
   try {
     const { pid, ended } = startProcess("/bin/sh", ["-c", WRAPPER, NAME, ...args], {
-      stdio: [null, null, null, writer],
+      stdio: [input, null, null, writer],
       detached: true,
     });
     const end = Promise.race([once(closed.resume(), "close"), ended]).then(() => endOf(directory));
@@ -47,6 +48,7 @@ export function startWrapped(
     throw error;
   } finally {
     closeSync(writer);
+    closeSync(input);
   }
 }
 

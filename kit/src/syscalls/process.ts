@@ -23,6 +23,7 @@ const setSignalDefaults = libc.func("int posix_spawnattr_setsigdefault(void *att
 const setSignalMask = libc.func("int posix_spawnattr_setsigmask(void *attributes, void *set)");
 const waitpid = libc.func("int waitpid(int pid, _Out_ int *status, int options)");
 const memfdCreate = libc.func("int memfd_create(str name, unsigned int flags)");
+const fcntl = libc.func("int fcntl(int fd, int command, int value)");
 
 /** More than glibc's structures need on any architecture (80, 336 and 128 bytes on x86-64). */
 const STRUCT_BYTES = 512;
@@ -33,6 +34,10 @@ const SPAWN_SETSID = 0x80;
 const WNOHANG = 1;
 const O_RDWR = 2;
 const MFD_CLOEXEC = 1;
+const MFD_ALLOW_SEALING = 2;
+const F_ADD_SEALS = 1033;
+/** against sealing, shrinking, growing and writing */
+const ALL_SEALS = 0xf;
 /** Longest pause between two looks for ended children besides every SIGCHLD, which worker threads do not get, `ms`. */
 const REAP_MS = 500;
 
@@ -111,6 +116,16 @@ function reap(): void {
 /** Soon after a start, then ever more seldom. */
 function lookLater(): void {
   nextLook = setTimeout(reap, Math.min(REAP_MS, Math.max(1, (performance.now() - lastStart) / 4)));
+}
+
+/**
+ * An empty file that nobody can fill: input for a process that is given its standard streams to own, as OCI runtimes do.
+ * The host's /dev/null must not be given away like that: it is one for all.
+ */
+export function emptyFile(): number {
+  const fd = check(memfdCreate("empty", MFD_CLOEXEC | MFD_ALLOW_SEALING), "memfd_create");
+  check(fcntl(fd, F_ADD_SEALS, ALL_SEALS), "fcntl F_ADD_SEALS");
+  return fd;
 }
 
 /** A file in memory without a name: what a process reads or writes when nobody needs it while it runs. */

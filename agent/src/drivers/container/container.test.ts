@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { chown, mkdir, mkdtemp, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { createLogger } from "@mags/kit";
 import { ReflinkStore, Templates } from "@mags/storage";
@@ -54,7 +54,9 @@ conformance("container", {
   },
 });
 
-test("the system call filter is in force in every container, compiled for it or taken from an earlier one", async () => {
+test("the system call filter is in force in every container, compiled for it or taken from an earlier one; devices stay the host's", async () => {
+  // A runtime gives a container its standard streams to own, and whoever owns /dev/null may close it for everybody.
+  await chown("/dev/null", 0, 0);
   const own = await mkdtemp("/tmp/mags-filter-");
   const network = await Network.open({ logger, instance: `${instance.slice(0, 7)}f` });
   const store = await ReflinkStore.open({ dir: own, logger });
@@ -90,6 +92,7 @@ test("the system call filter is in force in every container, compiled for it or 
     expect(lines).toEqual(["Seccomp:\t2", "Seccomp:\t2", "unshare: unshare failed: Operation not permitted"]);
     await sandbox.destroy();
   }
+  expect((await stat("/dev/null")).uid).toBe(0);
   await driver.close();
   await network.close();
   await store.close();

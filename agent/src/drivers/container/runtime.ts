@@ -1,6 +1,7 @@
+import { closeSync } from "node:fs";
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { run, startProcess } from "@mags/kit";
+import { emptyFile, run, startProcess } from "@mags/kit";
 import { cgroupLayout, hideHybridTree } from "./cgroups.ts";
 
 /** The OCI runtime on this host and the options that all its calls share. */
@@ -45,8 +46,11 @@ export class Runtime {
   async start(id: string, bundle: string): Promise<void> {
     const log = join(bundle, "runtime.log");
     const args = ["--log", log, "run", "--detach", "--bundle", bundle, "--pid-file", join(bundle, "pid"), id];
-    // A container inherits the caller's streams, so they are none of ours.
-    const end = await startProcess(this.path, [...this.#global, ...args], {}).ended;
+    // A container inherits the caller's streams and owns them, so they are none of ours and none of the host's.
+    const nothing = emptyFile();
+    const { ended } = startProcess(this.path, [...this.#global, ...args], { stdio: [nothing, nothing, nothing] });
+    closeSync(nothing);
+    const end = await ended;
     if (end.exitCode === 0) return;
     const said = await readFile(log, "utf8").catch(() => "");
     throw new Error(`${this.version} could not start a container: ${said.trim().slice(-2000) || "it gave no reason"}`);
