@@ -6,4 +6,5 @@ export * from "./errors.ts";
 export * from "./node.ts";
 export * from "./node-files.ts";
 export * from "./node-volumes.ts";
+export * from "./session.ts";
 export * from "./states.ts";

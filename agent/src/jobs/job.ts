@@ -1,10 +1,10 @@
 import { randomUUID } from "node:crypto";
-import { constants } from "node:os";
 import type { Logger } from "@mags/kit";
 import { type RanBy, type ScriptEnd, scriptSeconds } from "@mags/protocol";
 import { LogCapture } from "../logs/index.ts";
 import type { Pool } from "../pool/pool.ts";
 import type { CommandEnd, Driver, RunningCommand, Sandbox } from "../sandbox/driver.ts";
+import { signalOf } from "../sandbox/exit-code.ts";
 import { adoptWrapped, preventStart } from "../sandbox/wrapper.ts";
 import type { JobRecord, JobRecords } from "./record.ts";
 
@@ -293,10 +293,4 @@ export class Job {
       this.#context.logger.error({ err: cause, job: this.id }, "the end of a job could not be recorded"),
     );
   }
-}
-
-/** The signal that a shell's exit status of 128+n stands for. */
-function signalOf(exitCode: number): string | null {
-  if (exitCode <= 128) return null;
-  return Object.entries(constants.signals).find(([, number]) => number === exitCode - 128)?.[0] ?? null;
 }

@@ -2,6 +2,7 @@
  * The contract between the agent and what isolates a script. A driver knows how to make, find again and remove
  * sandboxes; it knows nothing of jobs, leases or the server. `driver.conformance.ts` states what every driver must do.
  */
+import type { Duplex, Readable, Writable } from "node:stream";
 import type { RanBy } from "@mags/protocol";
 
 /** Size of a sandbox. */
@@ -52,6 +53,54 @@ export interface RunningCommand {
   release(): Promise<void>;
 }
 
+/** A command for somebody who is there, with three streams or in a terminal. It ends with its caller. */
+export interface SessionRequest {
+  argv: readonly string[];
+  /** over HOME, USER, LOGNAME and SHELL, which come with the user, and TERM of a terminal */
+  env: Readonly<Record<string, string>>;
+  /** home of the user by default */
+  cwd?: string | undefined;
+  /** name, or numbers as `uid` or `uid:gid`, as the sandbox knows them; root by default */
+  user?: string | undefined;
+  tty?: { cols: number; rows: number; term: string } | undefined;
+}
+
+/** How a session ended; `error` says why its command could not be started, then there is no exit code. */
+export interface SessionEnd {
+  exit_code: number | null;
+  signal: string | null;
+  error: string | null;
+}
+
+/** A command that runs in a sandbox. Its streams may end before or after it does; they must be read. */
+export interface Session {
+  /** its end is the end of the command's input; in a terminal it types Ctrl-D */
+  readonly stdin: Writable;
+  readonly stdout: Readable;
+  /** null in a terminal, where all output is one */
+  readonly stderr: Readable | null;
+  readonly exit: Promise<SessionEnd>;
+  resize(cols: number, rows: number): void;
+  /** Sends a signal to every process of the session. */
+  kill(signal: NodeJS.Signals): Promise<void>;
+  /** The caller left: closes the streams and sends SIGHUP to what is left of the session, as a closed line does. */
+  hangUp(): Promise<void>;
+}
+
+/** What cannot be done in this sandbox because of how it was asked for; the message says why. */
+export class SessionRefused extends Error {
+  override readonly name = "SessionRefused";
+}
+
+/** What a sandbox has used since it was made, and its memory now. */
+export interface Usage {
+  /** CPU time, `ns` */
+  cpu_ns: number;
+  memory_bytes: number;
+  /** written to its disk, as far as the kernel has passed it on */
+  written_bytes: number;
+}
+
 /** A running sandbox. Calls may come in any order and twice; after `destroy` nothing of it is left. */
 export interface Sandbox {
   readonly id: string;
@@ -70,6 +119,11 @@ export interface Sandbox {
    * their environment, their session or their parents.
    */
   killCommand(directory: string, mark: string): Promise<void>;
+  /** Starts a command for somebody who is there. Throws SessionRefused, or Error when the sandbox is gone. */
+  open(request: SessionRequest): Promise<Session>;
+  /** Connects to a TCP port inside, also of a service that listens on loopback only. Throws as `net.connect` fails. */
+  dial(port: number): Promise<Duplex>;
+  stats(): Promise<Usage>;
   /** Number of processes that the kernel killed in it for want of memory. */
   oomKills(): Promise<number>;
   /** Ends every process in it, at once. */

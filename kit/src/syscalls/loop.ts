@@ -72,6 +72,18 @@ export function growLoop(image: string): string {
   }
 }
 
+/** Name of the loop device of `image`, such as loop3, in whichever mount namespace it is mounted; undefined when it has none. */
+export function loopOf(image: string): string | undefined {
+  const file = openSync(image, "r");
+  try {
+    const loop = findLoop(file);
+    if (loop) closeSync(loop.fd);
+    return loop?.device.slice("/dev/".length);
+  } finally {
+    closeSync(file);
+  }
+}
+
 /** The loop device that shows the file open as `file`, opened; it stays as long as the descriptor. */
 function findLoop(file: number): { device: string; fd: number } | undefined {
   const wanted = fstatSync(file, { bigint: true });

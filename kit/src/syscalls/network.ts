@@ -16,7 +16,7 @@ const interfaceIndex = libc.func("unsigned int if_nametoindex(str name)");
 
 const CLONE_NEWNET = 0x40000000;
 const OWN = "/proc/thread-self/ns/net";
-const [AF_INET, AF_NETLINK, SOCK_RAW, SOCK_CLOEXEC, NETLINK_ROUTE] = [2, 16, 3, 0o2000000, 0];
+const [AF_INET, AF_NETLINK, SOCK_STREAM, SOCK_RAW, SOCK_CLOEXEC, NETLINK_ROUTE] = [2, 16, 1, 3, 0o2000000, 0];
 const NLMSG_ERROR = 2;
 const [RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_NEWROUTE] = [16, 17, 20, 24];
 const [NLM_F_REQUEST, NLM_F_ACK, NLM_F_EXCL, NLM_F_CREATE] = [1, 4, 0x200, 0x400];
@@ -66,6 +66,11 @@ function elsewhere<T>(enter: () => void, action: () => T): T {
   } finally {
     closeSync(home);
   }
+}
+
+/** A TCP socket of the namespace that this thread is in; it stays there wherever it is used. */
+export function tcpSocket(): number {
+  return check(socketCall(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket AF_INET");
 }
 
 /** Sets `/proc/sys/net/<name>` of the namespace that this thread is in. */

@@ -43,6 +43,23 @@ export async function oomKills(path: string): Promise<number> {
   return 0;
 }
 
+/** CPU time since the cgroup was made, and memory in use now. */
+export async function usage(path: string): Promise<{ cpu_ns: number; memory_bytes: number }> {
+  const number = async (...names: [string, RegExp][]) => {
+    for (const [name, pattern] of names) {
+      const [, found] = pattern.exec(await readFile(join(ROOT, name), "utf8").catch(() => "")) ?? [];
+      if (found) return Number(found);
+    }
+    return 0;
+  };
+  const [ns, us, bytes] = await Promise.all([
+    number([`cpuacct${path}/cpuacct.usage`, /^(\d+)$/m]),
+    number([`${path}/cpu.stat`, /^usage_usec (\d+)$/m]),
+    number([`${path}/memory.current`, /^(\d+)$/m], [`memory${path}/memory.usage_in_bytes`, /^(\d+)$/m]),
+  ]);
+  return { cpu_ns: ns || us * 1000, memory_bytes: bytes };
+}
+
 /** Ids, on the host, of the processes in the cgroup `path`. */
 export async function membersOf(path: string): Promise<number[]> {
   for (const tree of await trees()) {

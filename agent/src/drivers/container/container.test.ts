@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
-import { chown, mkdir, mkdtemp, rm, stat } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { createLogger } from "@mags/kit";
 import { ReflinkStore, Templates } from "@mags/storage";
 import { expect, test } from "vitest";
@@ -54,14 +55,13 @@ conformance("container", {
   },
 });
 
-test("the system call filter is in force in every container, compiled for it or taken from an earlier one; devices stay the host's", async () => {
-  // A runtime gives a container its standard streams to own, and whoever owns /dev/null may close it for everybody.
-  await chown("/dev/null", 0, 0);
-  const own = await mkdtemp("/tmp/mags-filter-");
+/** Runs `action` with a driver of its own, which has not compiled a filter yet. */
+async function withFreshDriver(name: string, action: (driver: ContainerDriver, dir: string) => Promise<void>) {
+  const own = await mkdtemp(`/tmp/mags-${name}-`);
   const network = await Network.open({ logger, instance: `${instance.slice(0, 7)}f` });
   const store = await ReflinkStore.open({ dir: own, logger });
   const driver = await ContainerDriver.open({
-    runDir: join("/run/mags", `${instance}-filter`),
+    runDir: join("/run/mags", `${instance}-${name}`),
     volumeDir: join(store.path, "machines"),
     instance: `${instance.slice(0, 7)}f`,
     ociRuntime: "auto",
@@ -69,32 +69,51 @@ test("the system call filter is in force in every container, compiled for it or 
     volumes: new Templates(store),
     logger,
   });
-  const image = await readImage(imageDir, "base");
-  for (const round of ["first", "second"]) {
-    const sandbox = await driver.create(image, { vcpus: 1, memoryMb: 128, diskGb: 0.2 });
-    const directory = join(own, round);
-    await mkdir(directory);
+  await action(driver, own);
+  await driver.close();
+  await network.close();
+  await store.close();
+  await rm(own, { recursive: true, force: true });
+}
+
+const size = { vcpus: 1, memoryMb: 128, diskGb: 0.2 };
+const env = { PATH: "/usr/bin:/bin" };
+
+test("the system call filter is in force in every container, compiled for it or taken from an earlier one", () =>
+  withFreshDriver("filter", async (driver) => {
+    for (let round = 1; round <= 2; round++) {
+      const sandbox = await driver.create(await readImage(imageDir, "base"), size);
+      const script = "grep -h ^Seccomp: /proc/self/status /proc/1/status; unshare -U true 2>&1";
+      const session = await sandbox.open({ argv: ["/bin/sh", "-c", script], env });
+      expect((await text(session.stdout)).split("\n")).toEqual([
+        "Seccomp:\t2",
+        "Seccomp:\t2",
+        "unshare: unshare failed: Operation not permitted",
+        "",
+      ]);
+      await sandbox.destroy();
+    }
+  }));
+
+// A runtime gives a container its standard streams to own, and whoever owns /dev/null may close it for everybody.
+test("no device of the host is given to a container as one of its streams", () =>
+  withFreshDriver("streams", async (driver, directory) => {
+    const sandbox = await driver.create(await readImage(imageDir, "base"), size);
     const log = LogCapture.open({ dir: directory, limitBytes: 1e6 });
-    const command = await sandbox.exec({
+    const { end, release } = await sandbox.exec({
       directory,
-      argv: ["/bin/sh", "-c", "grep ^Seccomp: /proc/self/status; grep ^Seccomp: /proc/1/status; unshare -U true 2>&1"],
-      env: { PATH: "/usr/bin:/bin" },
+      argv: ["/bin/sh", "-c", "readlink /proc/1/fd/0 /proc/1/fd/1 /proc/1/fd/2 /proc/self/fd/0; cat /dev/stdin"],
+      env,
       cwd: "/root",
       token: "1",
       stdoutFifo: log.stdoutFifo,
       stderrFifo: log.stderrFifo,
     });
-    await command.end;
+    expect(await end).toEqual({ exitCode: 0 });
     log.finish({ status: "", exit_code: null, signal: null, reason: null });
-    await command.release();
+    await release();
     log.close();
-    const lines = (await readLogs({ dir: directory })).logs.map(({ message }) => message);
-    expect(lines).toEqual(["Seccomp:\t2", "Seccomp:\t2", "unshare: unshare failed: Operation not permitted"]);
+    const streams = (await readLogs({ dir: directory })).logs.map(({ message }) => message);
+    expect(streams).toEqual(new Array(4).fill("/memfd:empty (deleted)"));
     await sandbox.destroy();
-  }
-  expect((await stat("/dev/null")).uid).toBe(0);
-  await driver.close();
-  await network.close();
-  await store.close();
-  await rm(own, { recursive: true, force: true });
-});
+  }));

@@ -6,9 +6,10 @@ import type { Templates } from "@mags/storage";
 import type { Network } from "../../network/index.ts";
 import type { Disk, Driver, DriverFacts, Image, Sandbox, SandboxSize } from "../../sandbox/driver.ts";
 import { favourMoves, listCgroups, prepareParent, removeCgroup } from "./cgroups.ts";
+import { statFields } from "./processes.ts";
 import { mountDiskAgain, mountRoot, unmountRoot } from "./root.ts";
 import { Runtime } from "./runtime.ts";
-import { type ContainerRecord, ContainerSandbox, isAlive, startTimeOf } from "./sandbox.ts";
+import { type ContainerRecord, ContainerSandbox, isAlive } from "./sandbox.ts";
 import { containerConfig, PIDS_LIMIT } from "./spec.ts";
 import { idBase } from "./userns.ts";
 
@@ -93,7 +94,7 @@ export class ContainerDriver implements Driver {
       this.#filter ??= await this.#runtime.compiledFilter(id);
       await network.handOver();
       const pid = Number(await readFile(join(dir, "pid"), "utf8"));
-      const full = { ...record, pid, startTime: startTimeOf(pid) };
+      const full = { ...record, pid, startTime: statFields(pid).startTime };
       await writeRecord(dir, full);
       return new ContainerSandbox(full, this.#runtime, dir, cleanup);
     } catch (error) {
@@ -118,7 +119,9 @@ export class ContainerDriver implements Driver {
     cleanup.add("root mounts", () => unmountRoot(dir));
     cleanup.add("container", () => this.#removeContainer(id, record.cgroupsPath));
     if (record.kept) await mountDiskAgain(dir, record.volume);
-    return new ContainerSandbox(record, this.#runtime, dir, cleanup);
+    const sandbox = new ContainerSandbox(record, this.#runtime, dir, cleanup);
+    await sandbox.hangUpSessions();
+    return sandbox;
   }
 
   async reclaim(keep: ReadonlySet<string>): Promise<number> {

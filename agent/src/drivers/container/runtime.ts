@@ -42,6 +42,15 @@ export class Runtime {
     return [this.path, ...this.#global, ...args];
   }
 
+  /**
+   * The command as it must be given to exec so that the terminal on its streams becomes its own, with job control and
+   * signals from keys. runc makes a command the leader of a session, and a leader that opens a terminal has it; crun does not.
+   */
+  withTerminal(argv: readonly string[]): string[] {
+    if (this.version.startsWith("crun")) return ["/usr/bin/setsid", "-c", ...argv];
+    return ["/bin/sh", "-c", 'exec </proc/self/fd/0 "$0" "$@"', ...argv];
+  }
+
   /** Starts the container of `bundle` in the background; answers the pid of its first process. */
   async start(id: string, bundle: string): Promise<void> {
     const log = join(bundle, "runtime.log");

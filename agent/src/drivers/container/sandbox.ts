@@ -1,13 +1,28 @@
-import { chmodSync, chownSync, readFileSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { chmodSync, chownSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { Socket } from "node:net";
 import { join } from "node:path";
-import type { Cleanup } from "@mags/kit";
-import type { Command, CommandEnd, Image, RunningCommand, Sandbox, SandboxSize } from "../../sandbox/driver.ts";
+import { type Cleanup, inNetns, tcpSocket } from "@mags/kit";
+import type {
+  Command,
+  CommandEnd,
+  Image,
+  RunningCommand,
+  Sandbox,
+  SandboxSize,
+  Session,
+  SessionRequest,
+  Usage,
+} from "../../sandbox/driver.ts";
 import { adoptWrapped, startWrapped } from "../../sandbox/wrapper.ts";
-import { membersOf, oomKills } from "./cgroups.ts";
+import { membersOf, oomKills, usage } from "./cgroups.ts";
+import { writtenBytes } from "./disk.ts";
 import { killFamily } from "./family.ts";
+import { statFields } from "./processes.ts";
 import { diskAt } from "./root.ts";
 import type { Runtime } from "./runtime.ts";
+import { hangUpSessions, openSession } from "./session.ts";
 import { processConfig } from "./spec.ts";
 
 /** What is written down of a container, so that the next agent process finds it again. */
@@ -84,6 +99,41 @@ export class ContainerSandbox implements Sandbox {
     await killFamily(() => membersOf(this.record.cgroupsPath), script, mark);
   }
 
+  async open(request: SessionRequest): Promise<Session> {
+    const { id, idBase, cgroupsPath, pid } = this.record;
+    this.#mustLive();
+    return openSession(
+      { id, dir: this.#dir, root: `/proc/${pid}/root`, idBase, cgroupsPath, runtime: this.#runtime },
+      request,
+    );
+  }
+
+  /** What an earlier agent process had open ended with it. */
+  hangUpSessions(): Promise<void> {
+    return hangUpSessions({ dir: this.#dir, cgroupsPath: this.record.cgroupsPath });
+  }
+
+  async dial(port: number): Promise<Socket> {
+    const fd = inNetns(`/proc/${this.record.pid}/ns/net`, () => {
+      // Now that the namespace is held: its name may have come to mean another process's.
+      this.#mustLive();
+      return tcpSocket();
+    });
+    const socket = new Socket({ fd });
+    socket.connect({ host: "127.0.0.1", port });
+    await once(socket, "connect");
+    return socket;
+  }
+
+  async stats(): Promise<Usage> {
+    const { cgroupsPath, volume } = this.record;
+    return { ...(await usage(cgroupsPath)), written_bytes: await writtenBytes(volume) };
+  }
+
+  #mustLive(): void {
+    if (!isAlive(this.record)) throw new Error(`sandbox ${this.id} is gone`);
+  }
+
   oomKills(): Promise<number> {
     return oomKills(this.record.cgroupsPath);
   }
@@ -122,20 +172,5 @@ async function explain(end: CommandEnd, directory: string): Promise<CommandEnd> 
   return { failed: "start_failed", message: log.trim().slice(-500) || "the runtime did not start the script" };
 }
 
-/** Start time of a process, or "" when there is none; zombies count as gone. */
-export function startTimeOf(pid: number): string {
-  const stat = statOf(pid);
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return fields[0] === "Z" || fields[0] === "X" ? "" : (fields[19] ?? "");
-}
-
-function statOf(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/stat`, "utf8");
-  } catch {
-    return "";
-  }
-}
-
 export const isAlive = (record: ContainerRecord): boolean =>
-  record.startTime !== "" && startTimeOf(record.pid) === record.startTime;
+  record.startTime !== "" && statFields(record.pid).startTime === record.startTime;

@@ -66,15 +66,20 @@ export function containerConfig(spec: ContainerSpec) {
   };
 }
 
+const ROOT = { uid: 0, gid: 0, groups: [] as number[] };
+
 /** A process in the container, also the argument of `exec --process`. */
-export function processConfig(args: string[], env: Record<string, string>, cwd: string) {
+export function processConfig(args: string[], env: Record<string, string>, cwd: string, user = ROOT) {
   return {
     terminal: false,
-    user: { uid: 0, gid: 0, additionalGids: [] },
+    user: { uid: user.uid, gid: user.gid, additionalGids: user.groups },
     args,
     env: Object.entries(env).map(([name, value]) => `${name}=${value}`),
     cwd,
-    capabilities: Object.fromEntries(["bounding", "effective", "permitted"].map((set) => [set, CAPABILITIES])),
+    // Others than root get theirs, if any, by programs that are set-uid.
+    capabilities: Object.fromEntries(
+      (user.uid === 0 ? ["bounding", "effective", "permitted"] : ["bounding"]).map((set) => [set, CAPABILITIES]),
+    ),
     rlimits: [{ type: "RLIMIT_CORE", soft: 0, hard: 0 }],
     // su and sudo are set-uid programs; inside a user namespace they can become only what the sandbox already is.
     noNewPrivileges: false,

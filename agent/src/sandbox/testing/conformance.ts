@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readLogs } from "../../logs/follow.ts";
 import { LogCapture } from "../../logs/index.ts";
 import type { Disk, Driver, Image, Sandbox } from "../driver.ts";
+import { sessions } from "./sessions.ts";
 
 /** What a driver's test has to bring: a fresh driver, as a restarted agent would make one, and an image. */
 export interface Subject {
@@ -232,5 +233,16 @@ export function conformance(name: string, subject: Subject): void {
         log.close();
         expect(await readdir(directory)).toContain("exit");
       }));
+
+    test("a session of a killed agent ends when the sandbox is found again", async () => {
+      const sandbox = await driver.create(image, SIZE);
+      const session = await sandbox.open({ argv: ["/bin/sleep", "1004"], env: {} });
+      await session.kill("SIGCONT");
+      const adopted = await (await subject.open()).adopt(sandbox.id);
+      await session.exit;
+      await adopted?.destroy();
+    });
+
+    sessions(inSandbox);
   });
 }
