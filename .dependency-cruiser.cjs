@@ -1,6 +1,6 @@
 /** The import rules: who may know whom. docs/architecture.md draws them. */
 const rule = (name, comment, from, to) => ({ name, comment, severity: "error", from, to });
-const tests = "\\.test\\.ts$|/testing/";
+const tests = "\\.test\\.ts$|/testing(/|\\.ts$)";
 
 module.exports = {
   forbidden: [
@@ -15,10 +15,16 @@ module.exports = {
       "kit-is-leaf",
       "tools know no product",
       { path: "^kit/src" },
-      { path: "^(protocol|server|storage|agent|sdk|cli|magsd)/" },
+      { path: "^(protocol|server|storage|agent|agent-client|sdk|cli|magsd)/" },
     ),
     rule("server-alone", "programs talk over HTTP", { path: "^server/src" }, { path: "^(agent|cli|magsd|sdk)/" }),
     rule("agent-alone", "programs talk over HTTP", { path: "^agent/src" }, { path: "^(server|cli|magsd|sdk)/" }),
+    rule(
+      "agent-client-is-thin",
+      "server and gateway share it, and must not meet in it",
+      { path: "^agent-client/src", pathNot: tests },
+      { path: "^(kit|server|storage|agent|sdk|cli|magsd)/" },
+    ),
     rule(
       "storage-knows-no-vm",
       "it can be tested with a disk and an S3 server",
@@ -46,7 +52,7 @@ module.exports = {
     rule(
       "drivers-behind-contract",
       "jobs know the contract only",
-      { path: "^agent/src/(sandbox|jobs|pool|logs|mounts|network)" },
+      { path: "^agent/src/(sandbox|jobs|pool|logs|mounts|network|access)", pathNot: tests },
       { path: "^agent/src/drivers" },
     ),
     rule(
@@ -78,8 +84,8 @@ module.exports = {
       "what is inside a package may be renamed",
       { path: "^([^/]+)/", pathNot: `^(scripts|test)/|${tests}` },
       {
-        path: "^(protocol|kit|server|storage|agent|sdk/node)/src/",
-        pathNot: ["^$1/", "^(protocol|kit|server|storage|agent|sdk/node)/src/index\\.ts$"],
+        path: "^(protocol|kit|server|storage|agent|agent-client|sdk/node)/src/",
+        pathNot: ["^$1/", "^(protocol|kit|server|storage|agent|agent-client|sdk/node)/src/index\\.ts$"],
       },
     ),
     rule(

@@ -9,7 +9,7 @@ case $task in
   check)
     node node_modules/.bin/biome check .
     node node_modules/.bin/tsc -p .
-    node node_modules/.bin/depcruise --config .dependency-cruiser.cjs protocol kit server storage agent sdk cli magsd test bench scripts
+    node node_modules/.bin/depcruise --config .dependency-cruiser.cjs protocol kit server storage agent agent-client sdk cli magsd test bench scripts
     node node_modules/.bin/knip
     ;;
   fix) node node_modules/.bin/biome check --write . ;;

@@ -1,6 +1,9 @@
 import { timingSafeEqual } from "node:crypto";
-import { ApiError } from "@mags/protocol";
+import type { Logger } from "@mags/kit";
+import { type Activity, ApiError } from "@mags/protocol";
 import fastify from "fastify";
+import type { z } from "zod";
+import { acceptVisitors, type Visited } from "./access/index.ts";
 import type { JobNode } from "./jobs/node.ts";
 import type { JobRecords } from "./jobs/record.ts";
 import { logRoutes } from "./logs/index.ts";
@@ -11,9 +14,10 @@ export interface AgentApi {
   pool: () => Pool | undefined;
   records: JobRecords;
   nodeToken: string;
+  logger: Logger;
 }
 
-/** The agent's own API, for the server only: logs, stop, pool. Listens on loopback; answers 401 without the node token. */
+/** The agent's own API, for server and gateway only: logs, stop, pool, ways into sandboxes. Listens on loopback; answers 401 without the node token. */
 export async function startApi(options: AgentApi): Promise<{ address: string; close(): Promise<void> }> {
   const app = fastify({ forceCloseConnections: true });
   const expected = Buffer.from(`Bearer ${options.nodeToken}`);
@@ -21,12 +25,13 @@ export async function startApi(options: AgentApi): Promise<{ address: string; cl
     const known = error instanceof ApiError ? error : new ApiError("internal", (error as Error).message);
     return reply.status(known.status).send(known.toBody());
   });
-  app.addHook("onRequest", async (request) => {
-    const given = Buffer.from(request.headers.authorization ?? "");
+  const authorize = ({ headers }: { headers: { authorization?: string | undefined } }) => {
+    const given = Buffer.from(headers.authorization ?? "");
     if (given.length !== expected.length || !timingSafeEqual(given, expected)) {
       throw new ApiError("unauthorized", "the node token is missing or wrong");
     }
-  });
+  };
+  app.addHook("onRequest", async (request) => authorize(request));
   await app.register(async (scope) =>
     logRoutes(scope, {
       find: (id: string) => ({ dir: options.records.directory(id), live: options.node()?.job(id)?.log }),
@@ -41,6 +46,29 @@ export async function startApi(options: AgentApi): Promise<{ address: string; cl
     if (!pool) throw new ApiError("unavailable", "the pool is not there yet");
     return pool.status();
   });
+  app.get<{ Params: { id: string } }>("/agent/v1/jobs/:id/activity", async (request) => {
+    const { sandbox, activity } = visited(options, request.params.id);
+    const known = { open_connections: activity.open, last_used_at: new Date(activity.lastUsed).toISOString() };
+    return { ...known, ...(await sandbox.stats()) } satisfies z.infer<typeof Activity>;
+  });
+  const closeVisits = acceptVisitors(app.server, {
+    find: (id) => visited(options, id),
+    authorize,
+    logger: options.logger,
+  });
   const address = await app.listen({ host: "127.0.0.1", port: 0 });
-  return { address, close: () => app.close() };
+  const close = async () => {
+    closeVisits();
+    await app.close();
+  };
+  return { address, close };
+}
+
+/** Throws ApiError not_found, or unavailable while the job has no machine. */
+function visited({ node }: AgentApi, id: string): Visited {
+  const job = node()?.job(id);
+  if (!job) throw new ApiError("not_found", `job ${id} is not on this node`);
+  const { sandbox, environment, activity } = job;
+  if (!sandbox) throw new ApiError("unavailable", `job ${id} has no machine now`);
+  return { sandbox, environment, activity };
 }

@@ -66,7 +66,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   cleanup.add("driver", () => driver.close());
   let node: JobNode | undefined;
   let pool: Pool | undefined;
-  const api = await startApi({ node: () => node, pool: () => pool, records, nodeToken: options.nodeToken });
+  const { nodeToken } = options;
+  const api = await startApi({ node: () => node, pool: () => pool, records, nodeToken, logger });
   cleanup.add("agent API", () => api.close());
   node = new JobNode({
     name: options.nodeName,

@@ -26,6 +26,7 @@ export const errors = {
   too_big_for_nodes: { status: 422, hint: "Ask for fewer vcpus or less memory_mb than the largest node has." },
   rate_limited: { status: 429, hint: "Wait as long as Retry-After says." },
   internal: { status: 500, hint: "Try again; if it stays, report the request id." },
+  port_closed: { status: 502, hint: "Start a service in the sandbox that listens on that port." },
   unavailable: { status: 503, hint: "Try again in a moment; GET /readyz says what is missing." },
 } as const satisfies Record<string, { status: number; hint: string }>;
 

@@ -105,3 +105,16 @@ export type ReportJob = z.infer<typeof ReportJob>;
 
 /** Agent: `GET /agent/v1/jobs/:id/logs?after=&limit=` answers `Logs`; with `follow=1` an SSE stream of `entry` and, last, `end` events. */
 /** Agent: `POST /agent/v1/jobs/:id/stop` → 202. `GET /agent/v1/pool` → `PoolStatus`. */
+/**
+ * Agent: `POST /agent/v1/jobs/:id/dial/:port` with `Upgrade: tcp` → 101 and bytes both ways; `POST /agent/v1/jobs/:id/session`
+ * with `Upgrade: session` → 101 and the frames of session.ts. `GET /agent/v1/jobs/:id/activity` → `Activity`.
+ */
+export const Activity = z.object({
+  /** connections into the sandbox: dialled, sessions */
+  open_connections: z.number().int(),
+  last_used_at: z.string(),
+  /** CPU time since the machine was made, `ns` */
+  cpu_ns: z.number(),
+  memory_bytes: z.number(),
+  written_bytes: z.number(),
+});

@@ -35,6 +35,8 @@ export const OpenSession = z.object({
     .optional(),
 });
 export type OpenSession = z.infer<typeof OpenSession>;
+/** The same as the caller writes it, with what may be left out left out. */
+export type SessionOptions = z.input<typeof OpenSession>;
 
 /** How a session ended. `error`: it could not be started, and why. */
 export const SessionExit = z.object({

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { Logger } from "@mags/kit";
 import { type RanBy, type ScriptEnd, scriptSeconds } from "@mags/protocol";
+import { Activity } from "../access/activity.ts";
 import { LogCapture } from "../logs/index.ts";
 import type { Pool } from "../pool/pool.ts";
 import type { CommandEnd, Driver, RunningCommand, Sandbox } from "../sandbox/driver.ts";
@@ -44,6 +45,7 @@ const BASE_ENVIRONMENT = {
  * because the lease was lost. The first of them wins. A persistent job's machine then stays until `stop`.
  */
 export class Job {
+  readonly activity = new Activity();
   readonly #context: JobContext;
   readonly #record: JobRecord;
   readonly #interrupt = Promise.withResolvers<Ended>();
@@ -67,6 +69,14 @@ export class Job {
   }
   get log() {
     return this.#log;
+  }
+  /** The machine, while there is one. */
+  get sandbox() {
+    return this.#sandbox;
+  }
+  /** Variables for those who come in; HOME and the like come with the user. */
+  get environment(): Record<string, string> {
+    return { PATH: BASE_ENVIRONMENT.PATH, LANG: BASE_ENVIRONMENT.LANG, ...this.spec.environment };
   }
 
   /** Ends the script (and a persistent job's machine); safe at any time. */

@@ -121,8 +121,8 @@ export interface Sandbox {
   killCommand(directory: string, mark: string): Promise<void>;
   /** Starts a command for somebody who is there. Throws SessionRefused, or Error when the sandbox is gone. */
   open(request: SessionRequest): Promise<Session>;
-  /** Connects to a TCP port inside, also of a service that listens on loopback only. Throws as `net.connect` fails. */
-  dial(port: number): Promise<Duplex>;
+  /** Connects to a TCP port inside, also of a service that listens on loopback only. Throws as `net.connect` fails, or AbortError. */
+  dial(port: number, signal?: AbortSignal): Promise<Duplex>;
   stats(): Promise<Usage>;
   /** Number of processes that the kernel killed in it for want of memory. */
   oomKills(): Promise<number>;

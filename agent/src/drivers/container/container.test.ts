@@ -12,6 +12,7 @@ import { Network } from "../../network/index.ts";
 import { imageDir } from "../../sandbox/testing/config.ts";
 import { conformance } from "../../sandbox/testing/conformance.ts";
 import { ContainerDriver } from "./index.ts";
+import { openTestDriver } from "./testing.ts";
 
 const instance = process.pid.toString(16).padStart(8, "c");
 const dir = await mkdtemp("/tmp/mags-container-");
@@ -55,65 +56,44 @@ conformance("container", {
   },
 });
 
-/** Runs `action` with a driver of its own, which has not compiled a filter yet. */
-async function withFreshDriver(name: string, action: (driver: ContainerDriver, dir: string) => Promise<void>) {
-  const own = await mkdtemp(`/tmp/mags-${name}-`);
-  const network = await Network.open({ logger, instance: `${instance.slice(0, 7)}f` });
-  const store = await ReflinkStore.open({ dir: own, logger });
-  const driver = await ContainerDriver.open({
-    runDir: join("/run/mags", `${instance}-${name}`),
-    volumeDir: join(store.path, "machines"),
-    instance: `${instance.slice(0, 7)}f`,
-    ociRuntime: "auto",
-    network,
-    volumes: new Templates(store),
-    logger,
-  });
-  await action(driver, own);
-  await driver.close();
-  await network.close();
-  await store.close();
-  await rm(own, { recursive: true, force: true });
-}
-
-const size = { vcpus: 1, memoryMb: 128, diskGb: 0.2 };
 const env = { PATH: "/usr/bin:/bin" };
 
-test("the system call filter is in force in every container, compiled for it or taken from an earlier one", () =>
-  withFreshDriver("filter", async (driver) => {
-    for (let round = 1; round <= 2; round++) {
-      const sandbox = await driver.create(await readImage(imageDir, "base"), size);
-      const script = "grep -h ^Seccomp: /proc/self/status /proc/1/status; unshare -U true 2>&1";
-      const session = await sandbox.open({ argv: ["/bin/sh", "-c", script], env });
-      expect((await text(session.stdout)).split("\n")).toEqual([
-        "Seccomp:\t2",
-        "Seccomp:\t2",
-        "unshare: unshare failed: Operation not permitted",
-        "",
-      ]);
-      await sandbox.destroy();
-    }
-  }));
+test("the system call filter is in force in every container, compiled for it or taken from an earlier one", async () => {
+  const fresh = await openTestDriver("filter");
+  for (let round = 1; round <= 2; round++) {
+    const sandbox = await fresh.create();
+    const script = "grep -h ^Seccomp: /proc/self/status /proc/1/status; unshare -U true 2>&1";
+    const session = await sandbox.open({ argv: ["/bin/sh", "-c", script], env });
+    expect((await text(session.stdout)).split("\n")).toEqual([
+      "Seccomp:\t2",
+      "Seccomp:\t2",
+      "unshare: unshare failed: Operation not permitted",
+      "",
+    ]);
+  }
+  await fresh.close();
+});
 
 // A runtime gives a container its standard streams to own, and whoever owns /dev/null may close it for everybody.
-test("no device of the host is given to a container as one of its streams", () =>
-  withFreshDriver("streams", async (driver, directory) => {
-    const sandbox = await driver.create(await readImage(imageDir, "base"), size);
-    const log = LogCapture.open({ dir: directory, limitBytes: 1e6 });
-    const { end, release } = await sandbox.exec({
-      directory,
-      argv: ["/bin/sh", "-c", "readlink /proc/1/fd/0 /proc/1/fd/1 /proc/1/fd/2 /proc/self/fd/0; cat /dev/stdin"],
-      env,
-      cwd: "/root",
-      token: "1",
-      stdoutFifo: log.stdoutFifo,
-      stderrFifo: log.stderrFifo,
-    });
-    expect(await end).toEqual({ exitCode: 0 });
-    log.finish({ status: "", exit_code: null, signal: null, reason: null });
-    await release();
-    log.close();
-    const streams = (await readLogs({ dir: directory })).logs.map(({ message }) => message);
-    expect(streams).toEqual(new Array(4).fill("/memfd:empty (deleted)"));
-    await sandbox.destroy();
-  }));
+test("no device of the host is given to a container as one of its streams", async () => {
+  const fresh = await openTestDriver("streams");
+  const sandbox = await fresh.create();
+  const directory = fresh.dir;
+  const log = LogCapture.open({ dir: directory, limitBytes: 1e6 });
+  const { end, release } = await sandbox.exec({
+    directory,
+    argv: ["/bin/sh", "-c", "readlink /proc/1/fd/0 /proc/1/fd/1 /proc/1/fd/2 /proc/self/fd/0; cat /dev/stdin"],
+    env,
+    cwd: "/root",
+    token: "1",
+    stdoutFifo: log.stdoutFifo,
+    stderrFifo: log.stderrFifo,
+  });
+  expect(await end).toEqual({ exitCode: 0 });
+  log.finish({ status: "", exit_code: null, signal: null, reason: null });
+  await release();
+  log.close();
+  const streams = (await readLogs({ dir: directory })).logs.map(({ message }) => message);
+  expect(streams).toEqual(new Array(4).fill("/memfd:empty (deleted)"));
+  await fresh.close();
+});

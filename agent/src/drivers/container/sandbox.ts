@@ -113,16 +113,21 @@ export class ContainerSandbox implements Sandbox {
     return hangUpSessions({ dir: this.#dir, cgroupsPath: this.record.cgroupsPath });
   }
 
-  async dial(port: number): Promise<Socket> {
+  async dial(port: number, signal?: AbortSignal): Promise<Socket> {
     const fd = inNetns(`/proc/${this.record.pid}/ns/net`, () => {
       // Now that the namespace is held: its name may have come to mean another process's.
       this.#mustLive();
       return tcpSocket();
     });
-    const socket = new Socket({ fd });
-    socket.connect({ host: "127.0.0.1", port });
-    await once(socket, "connect");
-    return socket;
+    const socket = new Socket({ fd, allowHalfOpen: true });
+    try {
+      socket.connect({ host: "127.0.0.1", port });
+      await once(socket, "connect", { signal });
+      return socket;
+    } catch (error) {
+      socket.destroy();
+      throw error;
+    }
   }
 
   async stats(): Promise<Usage> {

@@ -1,0 +1,155 @@
+import { once } from "node:events";
+import { createServer, type Server } from "node:http";
+import { text } from "node:stream/consumers";
+import { setTimeout as delay } from "node:timers/promises";
+import { AgentClient } from "@mags/agent-client";
+import { createLogger } from "@mags/kit";
+import { ApiError } from "@mags/protocol";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { openTestDriver, type TestDriver } from "../drivers/container/testing.ts";
+import type { Sandbox } from "../sandbox/driver.ts";
+import { Activity, acceptVisitors } from "./index.ts";
+
+const JOB = "3a1d2f5e-0000-4000-8000-000000000001";
+const ASLEEP = "3a1d2f5e-0000-4000-8000-000000000002";
+const TOKEN = "token of the node";
+const ended = { exit_code: 0, signal: null, error: null, timed_out: false };
+const sh = (command: string) => ({ argv: ["/bin/sh", "-c", command] });
+
+let world: TestDriver;
+let sandbox: Sandbox;
+let server: Server;
+let client: AgentClient;
+let closeVisits: () => void;
+const activity = new Activity();
+
+beforeAll(async () => {
+  world = await openTestDriver("access");
+  sandbox = await world.create();
+  server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  closeVisits = acceptVisitors(server, {
+    find: (id) => {
+      if (id === ASLEEP) throw new ApiError("unavailable", "no machine");
+      if (id !== JOB) throw new ApiError("not_found", "not here");
+      return { sandbox, environment: { PATH: "/usr/bin:/bin", OF: "job" }, activity };
+    },
+    authorize: ({ headers }) => {
+      if (headers.authorization !== `Bearer ${TOKEN}`) throw new ApiError("unauthorized", "wrong token");
+    },
+    logger: createLogger("silent"),
+  });
+  client = new AgentClient(address(), TOKEN);
+});
+afterAll(async () => {
+  closeVisits();
+  server.close();
+  await world.close();
+});
+
+const address = () => `http://127.0.0.1:${(server.address() as { port: number }).port}`;
+
+async function untilIdle(): Promise<void> {
+  while (activity.open > 0) await delay(10);
+}
+
+test("a session over the wire has its streams apart, the job's environment under its own, and an exit code", async () => {
+  const session = await client.open(JOB, { ...sh("cat; echo $OF $MINE >&2; exit 3"), env: { MINE: "own" } });
+  expect(activity.open).toBe(1);
+  session.stdin.end("input");
+  const [stdout, stderr, exit] = await Promise.all([text(session.stdout), text(session.stderr), session.exit]);
+  expect([stdout, stderr, exit]).toEqual(["input", "job own\n", { ...ended, exit_code: 3 }]);
+  await untilIdle();
+});
+
+test("a large input that is never read holds up neither a signal nor the exit", async () => {
+  const session = await client.open(JOB, sh("echo up; sleep 1000"));
+  await once(session.stdout, "readable");
+  session.stdin.write(Buffer.alloc(10 << 20));
+  session.kill("SIGTERM");
+  expect(await session.exit).toMatchObject({ exit_code: 143, signal: "SIGTERM" });
+});
+
+test("a large output that is read late slows the command down, and arrives whole", async () => {
+  const session = await client.open(JOB, sh("head -c 50000000 /dev/zero; echo done >&2"));
+  await delay(500);
+  expect(session.stderr.readableLength).toBe(0);
+  let bytes = 0;
+  for await (const chunk of session.stdout) bytes += chunk.length;
+  expect([bytes, await text(session.stderr), await session.exit]).toEqual([50_000_000, "done\n", ended]);
+});
+
+test("a program left in the background holds up neither the exit nor what was said before", async () => {
+  const session = await client.open(JOB, sh("sleep 1006 & echo said"));
+  expect([await text(session.stdout), await session.exit]).toEqual(["said\n", ended]);
+});
+
+test("a session is killed at its time limit, and says so", async () => {
+  const session = await client.open(JOB, { ...sh("sleep 1000 & sleep 1000"), timeout: 0.3 });
+  expect(await session.exit).toEqual({ exit_code: 137, signal: "SIGKILL", error: null, timed_out: true });
+});
+
+test("a terminal is resized", async () => {
+  const session = await client.open(JOB, { ...sh("read x; stty size"), tty: { cols: 80, rows: 24 } });
+  session.resize(132, 43);
+  session.stdin.write("\r");
+  expect(await text(session.stdout)).toContain("43 132");
+});
+
+test("whoever leaves ends the session", async () => {
+  const session = await client.open(JOB, sh("echo up; exec sleep 1005"));
+  await once(session.stdout, "readable");
+  session.hangUp();
+  await expect(session.exit).rejects.toThrow("broke");
+  await untilIdle();
+  const look = await client.open(JOB, sh("while pgrep -fx 'sleep 1005' >/dev/null; do sleep 0.05; done"));
+  expect(await look.exit).toEqual(ended);
+});
+
+test("what cannot be started is told by the exit", async () => {
+  const exit = async (more: object) => (await client.open(JOB, { ...sh("true"), ...more })).exit;
+  expect(await exit({ user: "mallory" })).toMatchObject({
+    exit_code: null,
+    error: 'there is no user "mallory" in the sandbox',
+  });
+  expect(await exit({ argv: [] })).toMatchObject({ error: "open: argv must not be empty" });
+  expect(await exit({ cwd: "/none" })).toMatchObject({ exit_code: null, error: expect.any(String) });
+});
+
+test("a port of the sandbox is dialled, with half-close and back-pressure", async () => {
+  const service = await client.open(JOB, {
+    argv: [
+      "/usr/bin/python3",
+      "-c",
+      `import socket, time
+s = socket.create_server(("127.0.0.1", 8000)); print("up", flush=True)
+c, _ = s.accept(); time.sleep(0.5); n = 0
+while chunk := c.recv(1 << 20): n += len(chunk)
+c.sendall(str(n).encode())`,
+    ],
+  });
+  await once(service.stdout, "readable");
+  const socket = await client.dial(JOB, 8000);
+  const block = Buffer.alloc(1 << 20);
+  for (let i = 0; i < 50; i++) if (!socket.write(block)) await once(socket, "drain");
+  socket.end();
+  expect(await text(socket)).toBe(String(50 << 20));
+  expect(await service.exit).toEqual(ended);
+  await untilIdle();
+});
+
+test("visits that cannot be are refused with the reason", async () => {
+  const code = (attempt: Promise<unknown>) =>
+    attempt.then(
+      () => "none",
+      (error: ApiError) => error.code,
+    );
+  expect(await code(client.dial(JOB, 9999))).toBe("port_closed");
+  expect(await code(client.dial(JOB, 0))).toBe("invalid_request");
+  expect(await code(client.dial(JOB, 70_000))).toBe("invalid_request");
+  expect(await code(client.dial(ASLEEP, 80))).toBe("unavailable");
+  expect(await code(client.open("3a1d2f5e-0000-4000-8000-000000000003", sh("true")))).toBe("not_found");
+  expect(await code(new AgentClient(address(), "other").dial(JOB, 80))).toBe("unauthorized");
+  expect(await code(new AgentClient("http://127.0.0.1:9", TOKEN).dial(JOB, 80))).toBe("unavailable");
+  expect(activity.open).toBe(0);
+});
