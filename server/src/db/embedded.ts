@@ -21,6 +21,8 @@ export interface EmbeddedPostgresOptions {
   logger: Logger;
   /** further PostgreSQL settings, such as TimeZone */
   settings?: Record<string, string>;
+  /** npm package that holds PostgreSQL's binaries; the current version by default */
+  package?: string;
 }
 
 export interface EmbeddedPostgres {
@@ -39,7 +41,8 @@ export interface EmbeddedPostgres {
  */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const dir = resolve(options.dir);
-  const cluster = new Cluster(dir, await socketDirectory(dir), postgresBinaries(), await chooseIdentity(), options);
+  const binaries = postgresBinaries(options.package);
+  const cluster = new Cluster(dir, await socketDirectory(dir), binaries, await chooseIdentity(), options);
   await cluster.prepare();
   await cluster.ensureUp();
   const watching = cluster.watch();
