@@ -1,17 +1,19 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type RunOptions, spawn } from "@mags/kit";
-import { expect } from "vitest";
+import { afterAll, expect } from "vitest";
 
 const MAGS = new URL("../bin/mags", import.meta.url).pathname;
 const DIR = new URL("./golden/", import.meta.url).pathname;
 const update = process.env.UPDATE_GOLDEN === "1";
-const emptyHome = mkdtempSync(join(tmpdir(), "mags-cli-test-"));
+/** A home without settings, for files of tests too; it goes with them. */
+export const home = mkdtempSync(join(tmpdir(), "mags-cli-test-"));
+afterAll(() => rmSync(home, { recursive: true }));
 
 /** The command as a stranger has it: no settings, no token, no colours but those that `env` asks for. */
 export function mags(args: string[], env: Record<string, string> = {}, options: RunOptions = {}) {
-  const clean = { PATH: process.env.PATH, HOME: emptyHome, MAGS_DATA_DIR: join(emptyHome, "none"), ...env };
+  const clean = { PATH: process.env.PATH, HOME: home, MAGS_DATA_DIR: join(home, "none"), ...env };
   return spawn(MAGS, args, {
     input: "",
     ...options,

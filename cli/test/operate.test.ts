@@ -1,10 +1,9 @@
 /** What people read of files, schedules, tokens and the like, as a golden file each. */
-import { mkdtempSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { json, refusal, serve, type WireServer } from "../../sdk/node/test/wire.ts";
-import { expectGolden, mags, session } from "./golden.ts";
+import { expectGolden, home, mags, session } from "./golden.ts";
 
 const file = (number: number, more: object = {}) => ({
   file_id: `00000000-0000-4000-8000-00000000000${number}`,
@@ -63,7 +62,7 @@ describe("output", () => {
 });
 
 test("files are sent as they are, under their own names", async () => {
-  const path = join(mkdtempSync(join(tmpdir(), "mags-cli-file-")), "résumé.txt");
+  const path = join(home, "résumé.txt");
   writeFileSync(path, "content\n");
   const before = server.seen.length;
   expect(await mags(["file", "upload", path], env)).toMatchObject({ exitCode: 0, stdout: `${id}\n` });

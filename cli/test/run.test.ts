@@ -1,10 +1,11 @@
 /** `mags run` and `mags logs` against a server that speaks the wire: bytes, exit codes, interrupts. */
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { endEvent, json, logEntry, refusal, serve, type WireServer } from "../../sdk/node/test/wire.ts";
-import { mags } from "./golden.ts";
+import { home, mags } from "./golden.ts";
 
 const ended = { status: "completed", exit_code: 0, reason: "exited", error: null };
 const event = (entry: object, cursor: string) => `event: entry\nid: ${cursor}\ndata: ${JSON.stringify(entry)}\n\n`;
@@ -73,7 +74,7 @@ test.for([
 
 test("the script comes from words, a file or standard input, with its settings", async () => {
   await using server = await fake({ events: "", final: ended });
-  const file = `/tmp/mags-run-test-${process.pid}.sh`;
+  const file = join(home, "script.sh");
   writeFileSync(file, "from file\n");
   await mags(["run", "-d", "echo", "two words"], server.env);
   await mags(["run", "-d", "-f", file, "-e", "A=1=2", "-e", "B=", "--memory", "64", "--cpus", "0.5"], server.env);

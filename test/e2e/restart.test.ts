@@ -1,5 +1,5 @@
 /** The daemon stopped, killed and started wrongly; what it promised before holds after. */
-import { readdir, readFile } from "node:fs/promises";
+import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { spawn } from "@mags/kit";
@@ -151,7 +151,9 @@ describe("a start that cannot work says why", () => {
   });
 
   test("a port that is taken", async () => {
-    const result = await start({ MAGS_DATA_DIR: `${daemon.dataDir}-second` });
+    const second = `${daemon.dataDir}-second`;
+    const result = await start({ MAGS_DATA_DIR: second });
+    await rm(second, { recursive: true });
     expect(result.exitCode).toBe(1);
     expect(result.stderr).toMatch(/EADDRINUSE|in use/);
     expect(result.stderr).toContain(String(daemon.port));

@@ -2,8 +2,9 @@ import { access, mkdtemp, readdir, readFile, readlink, rm } from "node:fs/promis
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { type Running, run, spawn } from "@mags/kit";
+import { createLogger, type Running, run, spawn } from "@mags/kit";
 import { Mags } from "@mags/sdk";
+import { ReflinkStore } from "@mags/storage";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
 const READY_MS = 60_000;
@@ -118,8 +119,7 @@ export class Daemon {
     for (const name of await readdir("/run/netns").catch(() => []))
       if (name.includes(instance)) found.push(`netns ${name}`);
     for (const name of await readdir(`/run/mags/${instance}/sandboxes`).catch(() => [])) found.push(`sandbox ${name}`);
-    for (const name of await readdir(join(this.dataDir, "agent", "volumes")).catch(() => []))
-      found.push(`volume ${name}`);
+    for (const name of await this.#disks()) found.push(`disk ${name}`);
     for (const line of (await run("losetup", ["-a"])).split("\n"))
       if (line.includes(this.dataDir)) found.push(`loop ${line}`);
     const namespaces = new Set<string>();
@@ -135,6 +135,19 @@ export class Daemon {
       if (ours) found.push(`process ${pid} ${command.replaceAll("\0", " ")}`);
     }
     return found;
+  }
+
+  /** Disks of sandboxes; they lie in a store that may be a file system of its own. */
+  async #disks(): Promise<string[]> {
+    const store = await ReflinkStore.open({
+      dir: join(this.dataDir, "agent", "store"),
+      logger: createLogger("silent"),
+    });
+    try {
+      return await readdir(join(store.path, "machines"));
+    } finally {
+      await store.close();
+    }
   }
 
   async #stopJobs(): Promise<void> {

@@ -1,10 +1,10 @@
-import { mkdtemp, open, rm } from "node:fs/promises";
+import { mkdtemp, open, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { spawn } from "@mags/kit";
 import type { LogEntry, LogSource } from "@mags/protocol";
 import fc from "fast-check";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { LogCapture } from "./capture.ts";
 import { followLogs, readLogs } from "./follow.ts";
 
@@ -47,7 +47,7 @@ describe("a log", () => {
     });
     await fc.assert(
       fc.asyncProperty(pieces, fc.integer({ min: 1, max: 5 }), async (writes, page) => {
-        dir = await mkdtemp("/tmp/mags-logs-");
+        const dir = await mkdtemp("/tmp/mags-logs-");
         const log = LogCapture.open({ dir, limitBytes: 1e6 });
         const expected = { stdout: Buffer.alloc(0), stderr: Buffer.alloc(0) };
         const { appendFileSync } = await import("node:fs");
@@ -131,9 +131,9 @@ describe("a log", () => {
         seen.push("end" in item ? "end" : `${item.entry.message}${item.entry.newline ? "$" : ""}`);
       }
     })();
-    const writing = writer('printf "name? "; sleep 0.5; echo bob');
-    await delay(350);
-    expect(seen).toEqual(["name? "]);
+    const writing = writer(`printf "name? "; until [ -e ${dir}/answer ]; do sleep 0.05; done; echo bob`);
+    await vi.waitFor(() => expect(seen).toEqual(["name? "]), 20_000);
+    await writeFile(join(dir, "answer"), "");
     await writing;
     log.finish(END);
     await reading;
