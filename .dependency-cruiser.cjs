@@ -95,6 +95,18 @@ module.exports = {
       { path: "^(server|storage|agent|magsd)/" },
     ),
     rule(
+      "dashboard-is-a-client",
+      "a page knows the API and nothing behind it",
+      { path: "^dashboard/src" },
+      { path: "^(kit|server|storage|agent|magsd|cli|test)/" },
+    ),
+    rule(
+      "pages-use-parts",
+      "parts know no page",
+      { path: "^dashboard/src/(ui|components|api)/" },
+      { path: "^dashboard/src/pages/" },
+    ),
+    rule(
       "sdk-needs-nothing",
       "types of the protocol only",
       { path: "^sdk/node/src" },
@@ -116,7 +128,7 @@ module.exports = {
     enhancedResolveOptions: {
       exportsFields: ["exports"],
       conditionNames: ["import", "types", "default"],
-      extensions: [".ts", ".js", ".json"],
+      extensions: [".ts", ".tsx", ".js", ".json"],
     },
   },
 };

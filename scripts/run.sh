@@ -9,11 +9,13 @@ case $task in
   check)
     node node_modules/.bin/biome check .
     node node_modules/.bin/tsc -p .
-    node node_modules/.bin/depcruise --config .dependency-cruiser.cjs protocol kit server storage agent agent-client sdk cli magsd test bench scripts
+    node node_modules/.bin/tsc -p dashboard
+    node node_modules/.bin/depcruise --config .dependency-cruiser.cjs protocol kit server storage agent agent-client sdk cli dashboard magsd test bench scripts
     node node_modules/.bin/knip
     ;;
   fix) node node_modules/.bin/biome check --write . ;;
   gen) node scripts/gen-openapi.ts && node scripts/gen-docs.ts && python3 sdk/python/tools/generate.py ;;
+  dashboard) node node_modules/vite/bin/vite.js build dashboard "$@" ;;
   bench) node bench/src/main.ts "$@" ;;
   *) echo "unknown task: $task" >&2; exit 2 ;;
 esac

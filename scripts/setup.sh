@@ -27,4 +27,6 @@ if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modu
   touch node_modules/.package-lock.json
 fi
 
+. scripts/dashboard.sh
+
 sh images/build.sh "$IMAGE_DIR"

@@ -45,8 +45,9 @@ export function welcome(url: string, dataDir: string): string {
   const where = `${dataDir === "/var/lib/mags" ? "" : `MAGS_DATA_DIR=${dataDir} `}${address}`;
   return `
 Mags is ready.
-  API   ${url}/api/v1   (${url}/openapi.json)
-  token ${dataDir}/admin.token
+  dashboard ${url}
+  API       ${url}/api/v1   (${url}/openapi.json)
+  token     ${dataDir}/admin.token
 
 Try next, in another terminal:
   ${where}cli/bin/mags run 'echo out; echo err >&2; exit 3'

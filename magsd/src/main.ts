@@ -1,4 +1,5 @@
 import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
 import { type Agent, startAgent } from "@mags/agent";
 import { Cleanup, createLogger } from "@mags/kit";
 import { startServer } from "@mags/server";
@@ -11,6 +12,8 @@ import { stopSignal, within } from "./signals.ts";
 import { ensureToken } from "./tokens.ts";
 
 const VERSION = "0.1.0";
+/** Built by the setup. */
+const DASHBOARD_DIR = join(import.meta.dirname, "../../dashboard/dist");
 const READY_SECONDS = 60;
 const DRAIN_SECONDS = 20;
 
@@ -47,7 +50,16 @@ async function start(config: ReturnType<typeof readConfig>, cleanup: Cleanup): P
       quotaBytes: config.uploadQuotaMb * 1024 ** 2,
       keepSeconds: config.uploadKeepHours * 3600,
     };
-    const server = await startServer({ ...config, adminToken, nodeToken, objects, files, logger, version: VERSION });
+    const server = await startServer({
+      ...config,
+      adminToken,
+      nodeToken,
+      dashboardDir: DASHBOARD_DIR,
+      objects,
+      files,
+      logger,
+      version: VERSION,
+    });
     cleanup.add("server", () => server.close());
     serverUrl = server.url;
   }

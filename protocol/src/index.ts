@@ -1,6 +1,7 @@
 export * from "./api/files.ts";
 export * from "./api/jobs.ts";
 export * from "./api/logs.ts";
+export * from "./api/session.ts";
 export * from "./api/usage.ts";
 export * from "./errors.ts";
 export * from "./node.ts";

@@ -10,6 +10,7 @@ import { buildApp } from "./http/app.ts";
 import { sweepKeys } from "./http/idempotency.ts";
 import { Dispatch, Jobs } from "./jobs/service.ts";
 import { Nodes } from "./nodes/service.ts";
+import { Sessions } from "./sessions/service.ts";
 import { Tokens } from "./tokens/service.ts";
 
 export { type EmbeddedPostgres, type EmbeddedPostgresOptions, startEmbeddedPostgres } from "./db/embedded.ts";
@@ -31,6 +32,8 @@ export interface ServerOptions {
   adminToken: string;
   objects: ObjectStore;
   files: FileLimits;
+  /** directory of the built dashboard; without one there is none */
+  dashboardDir?: string | undefined;
   logger: Logger;
   version: string;
 }
@@ -85,12 +88,14 @@ async function start(
   const app = await buildApp({
     db,
     tokens,
+    sessions: new Sessions(db, tokens),
     nodes,
     jobs,
     files,
     dispatch,
     nodeToken,
     version,
+    dashboardDir: options.dashboardDir,
     logger,
     closing: closing.signal,
   });

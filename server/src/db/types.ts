@@ -65,6 +65,14 @@ export interface FilesTable {
   expires_at: Date;
 }
 
+export interface SessionsTable {
+  hash: string;
+  org: string;
+  token: string;
+  created_at: Generated<Date>;
+  expires_at: Date;
+}
+
 export interface TokensTable {
   hash: string;
   org: string;
@@ -86,6 +94,7 @@ export interface Tables {
   nodes: NodesTable;
   jobs: JobsTable;
   files: FilesTable;
+  sessions: SessionsTable;
   tokens: TokensTable;
   idempotency_keys: IdempotencyKeysTable;
 }

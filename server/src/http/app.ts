@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import cookie from "@fastify/cookie";
 import swagger from "@fastify/swagger";
 import { jobLimits } from "@mags/protocol";
 import { type FastifyInstance, fastify } from "fastify";
@@ -7,8 +8,10 @@ import { fileRoutes } from "../files/routes.ts";
 import { jobRoutes } from "../jobs/routes.ts";
 import { logRoutes } from "../logs/routes.ts";
 import { nodeRoutes } from "../nodes/routes.ts";
+import { sessionRoutes } from "../sessions/routes.ts";
 import { requireToken } from "./auth.ts";
 import type { App, Context } from "./context.ts";
+import { dashboardRoutes } from "./dashboard.ts";
 import { installErrorHandling } from "./errors.ts";
 import { healthRoutes } from "./health.ts";
 import { openapi } from "./openapi.ts";
@@ -37,10 +40,12 @@ export async function buildApp(context: Context): Promise<FastifyInstance> {
   });
   installErrorHandling(app, rememberRoutes(app), context.logger);
   await app.register(swagger, { openapi: openapi(context.version), transform: jsonSchemaTransform });
+  await app.register(cookie);
   await app.register(nodeRoutes(context) as never, { prefix: "/node/v1" });
   await app.register(publicRoutes(context, { hide: false }), { prefix: "/api/v1" });
   await app.register(publicRoutes(context, { hide: true }), { prefix: "/api/v2" });
   await app.register(healthRoutes(context) as never);
+  await app.register(dashboardRoutes(context.dashboardDir) as never);
   await app.ready();
   return app;
 }
@@ -48,15 +53,18 @@ export async function buildApp(context: Context): Promise<FastifyInstance> {
 /** The same routes under each version; only one of them is documented. */
 function publicRoutes(context: Context, { hide }: { hide: boolean }) {
   return async (app: FastifyInstance): Promise<void> => {
-    app.addHook("onRequest", requireToken(context.tokens));
     app.addHook("onRoute", (route) => {
       if (hide || route.method === "HEAD") route.schema = { ...route.schema, hide: true };
     });
-    await app.register(async (scope) => {
-      await jobRoutes(context)(scope as unknown as App);
-      await logRoutes(context)(scope as unknown as App);
+    await app.register(sessionRoutes(context) as never);
+    await app.register(async (guarded) => {
+      guarded.addHook("onRequest", requireToken(context.tokens, context.sessions));
+      await guarded.register(async (scope) => {
+        await jobRoutes(context)(scope as unknown as App);
+        await logRoutes(context)(scope as unknown as App);
+      });
+      await guarded.register(fileRoutes(context) as never);
     });
-    await app.register(fileRoutes(context) as never);
   };
 }
 

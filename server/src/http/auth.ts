@@ -1,6 +1,7 @@
 import { timingSafeEqual } from "node:crypto";
 import { ApiError } from "@mags/protocol";
 import type { FastifyRequest } from "fastify";
+import type { Sessions } from "../sessions/service.ts";
 import { type Caller, hashToken, type Tokens } from "../tokens/service.ts";
 
 declare module "fastify" {
@@ -10,13 +11,30 @@ declare module "fastify" {
   }
 }
 
-/** Guards the public API. Throws ApiError unauthorized before the body is read. */
-export function requireToken(tokens: Tokens) {
+export const SESSION_COOKIE = "mags_session";
+
+/** Guards the public API: a token, or the cookie of a browser that has signed in. Throws ApiError unauthorized before the body is read. */
+export function requireToken(tokens: Tokens, sessions: Sessions) {
   return async (request: FastifyRequest): Promise<void> => {
-    const caller = await tokens.authenticate(bearer(request));
-    if (!caller) throw new ApiError("unauthorized", "the token is not known to this server");
+    const secret = request.headers.authorization ? undefined : request.cookies[SESSION_COOKIE];
+    if (secret !== undefined) refuseForeignPage(request);
+    const caller =
+      secret === undefined ? await tokens.authenticate(bearer(request)) : await sessions.authenticate(secret);
+    if (!caller)
+      throw new ApiError(
+        "unauthorized",
+        secret === undefined ? "the token is not known to this server" : "the sign-in has ended: sign in again",
+      );
     request.caller = caller;
   };
+}
+
+/** A browser adds the cookie to requests that another site's page makes, too; with these it says which page that is. */
+function refuseForeignPage(request: FastifyRequest): void {
+  if (request.method === "GET" || request.method === "HEAD") return;
+  const { origin, host } = request.headers;
+  if (origin !== undefined && URL.parse(origin)?.host === host) return;
+  throw new ApiError("unauthorized", "a request with a session's cookie must come from a page of this server");
 }
 
 /** The caller's organisation, on routes behind `requireToken`. */

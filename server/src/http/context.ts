@@ -12,18 +12,22 @@ import type { Database } from "../db/database.ts";
 import type { Files } from "../files/service.ts";
 import type { Dispatch, Jobs } from "../jobs/service.ts";
 import type { Nodes } from "../nodes/service.ts";
+import type { Sessions } from "../sessions/service.ts";
 import type { Tokens } from "../tokens/service.ts";
 
 /** Everything the routes may call. */
 export interface Context {
   db: Database;
   tokens: Tokens;
+  sessions: Sessions;
   nodes: Nodes;
   jobs: Jobs;
   files: Files;
   dispatch: Dispatch;
   nodeToken: string;
   version: string;
+  /** directory of the built dashboard; without one there is none */
+  dashboardDir: string | undefined;
   logger: Logger;
   /** aborts when the server closes, so that long polls and streams end */
   closing: AbortSignal;

@@ -4,7 +4,13 @@ import type { Context } from "./context.ts";
 /** Makes the OpenAPI document without a database: the routes are declared, never called. */
 export async function openApiDocument(version: string): Promise<object> {
   const unused = {} as Context;
-  const app = await buildApp({ ...unused, version, nodeToken: "", closing: new AbortController().signal });
+  const app = await buildApp({
+    ...unused,
+    version,
+    nodeToken: "",
+    dashboardDir: undefined,
+    closing: new AbortController().signal,
+  });
   const document = (app as unknown as { swagger(): object }).swagger();
   await app.close();
   return document;

@@ -41,9 +41,6 @@ export function healthRoutes({ db, nodes, version, logger }: Context) {
     app.get("/openapi.json", { schema: { hide: true } as never }, async () =>
       (app as unknown as { swagger(): object }).swagger(),
     );
-    app.get("/", { schema: { hide: true } as never }, async (_, reply) =>
-      reply.type("text/plain; charset=utf-8").send(`Mags ${version}. The API is described at /openapi.json.\n`),
-    );
   };
 
   async function findMissing(): Promise<string[]> {

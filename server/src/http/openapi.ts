@@ -12,8 +12,14 @@ export const openapi = (version: string) => ({
   tags: [
     { name: "jobs", description: "Scripts, and the machines they run in" },
     { name: "files", description: "What jobs are given" },
+    { name: "session", description: "Browsers that sign in" },
     { name: "health", description: "For load balancers and people; no token needed" },
   ],
-  components: { securitySchemes: { token: { type: "http" as const, scheme: "bearer" } } },
-  security: [{ token: [] }],
+  components: {
+    securitySchemes: {
+      token: { type: "http" as const, scheme: "bearer" },
+      session: { type: "apiKey" as const, in: "cookie" as const, name: "mags_session" },
+    },
+  },
+  security: [{ token: [] }, { session: [] }] as Record<string, string[]>[],
 });

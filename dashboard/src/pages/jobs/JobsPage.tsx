@@ -1,0 +1,114 @@
+import { type Job, jobStatuses } from "@mags/protocol";
+import { Link, useSearchParams } from "react-router";
+import { useJobs } from "../../api/queries.ts";
+import { Button, ButtonLink } from "../../ui/Button.tsx";
+import { ago, duration } from "../../ui/format.ts";
+import { Empty, Failure, Loading } from "../../ui/Notice.tsx";
+import { Status } from "../../ui/Status.tsx";
+
+/** All jobs, newest first. The filter is in the address, so that it can be shared and gone back to. */
+export function JobsPage() {
+  const [search, setSearch] = useSearchParams();
+  const page = Math.max(1, Number(search.get("page")) || 1);
+  const status = jobStatuses.find((known) => known === search.get("status"));
+  const name = search.get("name") || undefined;
+  const jobs = useJobs({ page, status, name });
+  const change = (values: Record<string, string>) => {
+    const next = new URLSearchParams(search);
+    for (const [key, value] of Object.entries(values)) value ? next.set(key, value) : next.delete(key);
+    setSearch(next);
+  };
+  const pages = jobs.data ? Math.max(1, Math.ceil(jobs.data.total / jobs.data.page_size)) : 1;
+  return (
+    <>
+      <div className="heading">
+        <h1>Jobs</h1>
+        <ButtonLink to="/jobs/new" look="primary">
+          New run
+        </ButtonLink>
+      </div>
+      <div className="filters">
+        <select
+          aria-label="Status"
+          value={status ?? ""}
+          onChange={(event) => change({ status: event.target.value, page: "" })}
+        >
+          <option value="">Every status</option>
+          {jobStatuses.map((known) => (
+            <option key={known}>{known}</option>
+          ))}
+        </select>
+        <input
+          type="search"
+          aria-label="Name"
+          placeholder="Name"
+          defaultValue={name ?? ""}
+          onChange={(event) => change({ name: event.target.value, page: "" })}
+        />
+      </div>
+      <Failure error={jobs.error} />
+      {jobs.isPending && <Loading what="jobs" />}
+      {jobs.data && jobs.data.jobs.length === 0 && <NoJobs filtered={Boolean(status || name)} />}
+      {jobs.data && jobs.data.jobs.length > 0 && <JobTable jobs={jobs.data.jobs} />}
+      {pages > 1 && (
+        <nav className="pager" aria-label="Pages">
+          <Button disabled={page <= 1} onClick={() => change({ page: String(page - 1) })}>
+            Newer
+          </Button>
+          <span>
+            Page {page} of {pages}
+          </span>
+          <Button disabled={page >= pages} onClick={() => change({ page: String(page + 1) })}>
+            Older
+          </Button>
+        </nav>
+      )}
+    </>
+  );
+}
+
+function JobTable({ jobs }: { jobs: Job[] }) {
+  return (
+    <table className="list">
+      <thead>
+        <tr>
+          <th scope="col">Name</th>
+          <th scope="col">Status</th>
+          <th scope="col">Started</th>
+          <th scope="col">Script took</th>
+        </tr>
+      </thead>
+      <tbody>
+        {jobs.map((job) => (
+          <tr key={job.request_id}>
+            <td>
+              <Link to={`/jobs/${job.request_id}`}>{job.name}</Link>
+            </td>
+            <td>
+              <Status job={job} />
+            </td>
+            <td>
+              <time dateTime={job.created_at} title={job.created_at}>
+                {ago(job.started_at ?? job.created_at)}
+              </time>
+            </td>
+            <td>{duration(job.script_duration_ms)}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+function NoJobs({ filtered }: { filtered: boolean }) {
+  if (filtered) return <Empty title="No job is like that" />;
+  return (
+    <Empty title="No job has run yet">
+      <p>A job is a shell script in a machine of its own. Start one here, or from a terminal:</p>
+      <pre>mags run 'echo hello'</pre>
+      <ButtonLink to="/jobs/new" look="primary">
+        New run
+      </ButtonLink>
+    </Empty>
+  );
+}

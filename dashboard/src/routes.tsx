@@ -1,0 +1,24 @@
+import { createBrowserRouter, Navigate } from "react-router";
+import { Layout } from "./components/Layout.tsx";
+import { JobPage } from "./pages/jobs/JobPage.tsx";
+import { JobsPage } from "./pages/jobs/JobsPage.tsx";
+import { NewRunPage } from "./pages/jobs/NewRunPage.tsx";
+import { MissingPage } from "./pages/MissingPage.tsx";
+import { SignInPage } from "./pages/SignInPage.tsx";
+import { SystemPage } from "./pages/system/SystemPage.tsx";
+
+/** The whole map of the dashboard. */
+export const router = createBrowserRouter([
+  { path: "/sign-in", element: <SignInPage /> },
+  {
+    element: <Layout />,
+    children: [
+      { path: "/", element: <Navigate to="/jobs" replace /> },
+      { path: "/jobs", element: <JobsPage /> },
+      { path: "/jobs/new", element: <NewRunPage /> },
+      { path: "/jobs/:id", element: <JobPage /> },
+      { path: "/system", element: <SystemPage /> },
+      { path: "*", element: <MissingPage /> },
+    ],
+  },
+]);

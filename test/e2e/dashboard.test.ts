@@ -1,0 +1,130 @@
+/** The dashboard in a real browser, on a whole Mags. */
+import type { Browser, BrowserContext, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { accessibilityFaults, keepScreenshot, startBrowser, visit, watchFaults } from "../harness/browser.ts";
+import { Daemon } from "../harness/daemon.ts";
+
+let daemon: Daemon;
+let browser: Browser;
+let context: BrowserContext;
+let page: Page;
+let faults: string[];
+beforeAll(async () => {
+  [daemon, browser] = await Promise.all([Daemon.start(), startBrowser()]);
+});
+afterAll(async () => {
+  await browser?.close();
+  await daemon?.remove();
+});
+beforeEach(async () => {
+  context = await browser.newContext({ colorScheme: "light", viewport: { width: 1200, height: 800 } });
+  page = await context.newPage();
+  page.setDefaultTimeout(30_000);
+  faults = watchFaults(page);
+});
+afterEach(async () => {
+  await context.close();
+  expect(faults).toEqual([]);
+});
+
+async function signIn(): Promise<void> {
+  await visit(page, daemon.url);
+  await page.getByLabel("Token").fill(await daemon.token());
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByRole("heading", { name: "Jobs" }).waitFor();
+}
+
+async function run(script: string): Promise<void> {
+  await visit(page, `${daemon.url}/jobs/new`);
+  await page.getByRole("textbox", { name: "Script" }).fill(script);
+  await page.getByRole("button", { name: "Run", exact: true }).click();
+  await page.waitForURL(/\/jobs\/[0-9a-f-]{36}$/);
+}
+
+const output = () => page.getByRole("log", { name: "Output" });
+
+test("a wrong token is refused with a reason; the right one leads to where one wanted to go", async () => {
+  await visit(page, `${daemon.url}/system`);
+  await page.waitForURL(/sign-in\?back=%2Fsystem/);
+  await page.getByLabel("Token").fill("wrong");
+  await page.getByRole("button", { name: "Sign in" }).click();
+  expect(await page.getByRole("alert").textContent()).toContain("not known");
+  expect(await accessibilityFaults(page)).toEqual([]);
+  await keepScreenshot(page, "sign-in");
+  await page.getByLabel("Token").fill(await daemon.token());
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByText("machines ready").waitFor();
+  await keepScreenshot(page, "system");
+  expect(await accessibilityFaults(page)).toEqual([]);
+  const cookies = await context.cookies();
+  expect(cookies).toMatchObject([{ name: "mags_session", httpOnly: true, sameSite: "Strict" }]);
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await page.waitForURL(/sign-in/);
+  const replay = await fetch(`${daemon.url}/api/v1/mags-jobs`, {
+    headers: { cookie: `mags_session=${cookies[0]?.value}` },
+  });
+  expect(replay.status).toBe(401);
+});
+
+test("a script is run, its output appears while it runs, and its end is shown", async () => {
+  await signIn();
+  await run("echo first; sleep 2; echo second >&2; exit 3");
+  await output().getByText("first").waitFor();
+  await page.getByText("Running", { exact: true }).waitFor();
+  await output().getByText("second").waitFor();
+  await page.getByText("Completed · exit 3").waitFor();
+  await keepScreenshot(page, "job");
+  expect(await accessibilityFaults(page)).toEqual([]);
+  await page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Jobs" }).click();
+  await page.getByText("Completed · exit 3").waitFor();
+  await keepScreenshot(page, "jobs");
+  expect(await accessibilityFaults(page)).toEqual([]);
+});
+
+test("a running job is stopped", async () => {
+  await signIn();
+  await run("sleep 600");
+  await page.getByText("Running", { exact: true }).waitFor();
+  await page.getByRole("button", { name: "Stop" }).click();
+  await page.getByText("Stopped", { exact: true }).waitFor();
+});
+
+test("what a script prints is text, whatever it looks like", async () => {
+  await signIn();
+  const evil = '<img src=x onerror="document.title=1"><script>document.title=2</script>';
+  await run(`printf '\\033[31m%s\\033[0m\\n' '${evil}'`);
+  await output().getByText("<script>document.title=2</script>").waitFor();
+  expect(await output().textContent()).toContain(evil);
+  expect(await output().textContent()).not.toContain("\u001b");
+  expect(await page.title()).toBe("Mags");
+});
+
+test("a page of another site cannot act with the session, and no page may frame this one", async () => {
+  await signIn();
+  const [cookie] = await context.cookies();
+  const headers = { cookie: `mags_session=${cookie?.value}`, "content-type": "application/json" };
+  const post = (origin?: string) =>
+    fetch(`${daemon.url}/api/v1/mags-jobs`, {
+      method: "POST",
+      headers: { ...headers, ...(origin ? { origin } : {}) },
+      body: JSON.stringify({ script: "true" }),
+    });
+  expect((await post("http://evil.example")).status).toBe(401);
+  expect((await post()).status).toBe(401);
+  expect((await post(daemon.url)).status).toBe(202);
+  const response = await fetch(daemon.url);
+  expect(response.headers.get("content-security-policy")).toContain("frame-ancestors 'none'");
+});
+
+test("works on a phone and in the dark", async () => {
+  await page.setViewportSize({ width: 390, height: 800 });
+  await page.emulateMedia({ colorScheme: "dark" });
+  await signIn();
+  await keepScreenshot(page, "jobs-phone-dark");
+  expect(await accessibilityFaults(page)).toEqual([]);
+  await visit(page, `${daemon.url}/jobs/new`);
+  await keepScreenshot(page, "run-phone-dark");
+  expect(await accessibilityFaults(page)).toEqual([]);
+  const tooWide = await page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth");
+  expect(tooWide).toBe(false);
+});
