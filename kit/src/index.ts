@@ -1,10 +1,10 @@
 export { Cleanup } from "./cleanup.ts";
 export { join } from "./join.ts";
 export { createLogger, type Logger } from "./log.ts";
-export { offThread } from "./off-thread.ts";
 export { inParallel } from "./parallel.ts";
 export { type CommandOptions, RunError, type Running, type RunOptions, run, spawn } from "./run.ts";
-export { type Extent, extentsOf, freeze, punchHole, reflink, syncFileSystem, thaw, trim } from "./syscalls/files.ts";
+export { blocking } from "./syscalls/blocking.ts";
+export { type Extent, extentsOf, punchHole, reflink, thaw } from "./syscalls/files.ts";
 export { SyscallError } from "./syscalls/libc.ts";
 export { growLoop, loopOf, mountImage } from "./syscalls/loop.ts";
 export { bindIdmapped, MS_NOATIME, mount, mountAs, unmount } from "./syscalls/mount.ts";
@@ -12,3 +12,4 @@ export { createNetns, inNetns, RouteTables, setNetworkSetting, tcpSocket } from 
 export { makeFifo, makePipe, setPipeSize, splicePipe } from "./syscalls/pipe.ts";
 export { emptyFile, startProcess } from "./syscalls/process.ts";
 export { openTerminal, openWithin, resizeTerminal } from "./syscalls/terminal.ts";
+export { serveCalls, Threads } from "./threads.ts";

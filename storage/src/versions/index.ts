@@ -1,4 +1,5 @@
 export type { VersionContext } from "./context.ts";
+export { type Drill, drill } from "./drill.ts";
 export { VersionError, type VersionErrorCode } from "./errors.ts";
 export { chunkKey, decodeManifest, encodeManifest, type Manifest, manifestKey } from "./manifest.ts";
 export { changedRanges, type Range } from "./ranges.ts";

@@ -5,8 +5,9 @@ import { VersionError } from "./errors.ts";
 
 /** Size of a chunk, `bytes`; the last of a volume may be shorter. */
 export const CHUNK_BYTES = 1024 ** 2;
-const MOST_CHUNKS = 1024 ** 2 * 64;
-const MOST_JSON_BYTES = 1024 ** 3;
+const MOST_CHUNKS = 2 * 1024 ** 2;
+/** Of a volume of 2 TiB that is full. */
+const MOST_JSON_BYTES = 256 * 1024 ** 2;
 
 const Chunk = z.tuple([
   /** index in the volume, in chunks */

@@ -2,49 +2,56 @@ import { rename, rm, stat, truncate } from "node:fs/promises";
 import { growLoop, RunError, run } from "@mags/kit";
 import type { ReflinkStore } from "../volumes/index.ts";
 import { VersionError } from "./errors.ts";
+import { preen } from "./ext4.ts";
 import { PARTIAL } from "./restore.ts";
 
 /**
- * Gives the volume `path` (ext4, in `store`) a size of `diskGb` GiB. `mountedAt` says that it is mounted, where its users
- * go on meanwhile; else it is done on a copy, so that a process that is killed has changed nothing. A volume does not
- * shrink: VersionError `invalid`. May be repeated.
+ * Gives the volume `path` (ext4, in `store`) a size of `diskGb` GiB. `mountedAt` says that it is mounted: its users go on,
+ * and see it grow. A kernel that does not let this process do that (it takes CAP_SYS_RESOURCE, which containers often
+ * lack) is answered with "at next mount": call it again then, before mounting. Without a mount the work is done on a
+ * copy, so that a process that is killed has changed nothing. A volume does not shrink: VersionError `invalid`. May be
+ * repeated.
  */
 export async function resize(
   store: ReflinkStore,
   path: string,
   diskGb: number,
   mountedAt: string | undefined,
-): Promise<void> {
+): Promise<"grown" | "at next mount"> {
   const wanted = Math.ceil(diskGb * 1024) * 1024 ** 2;
   const { size } = await stat(path);
   if (wanted < size) {
     throw new VersionError("invalid", `a volume of ${size / 1024 ** 3} GiB cannot shrink to ${diskGb} GiB`);
   }
-  if (mountedAt !== undefined) {
+  if (mountedAt === undefined) await growCopy(store, path, wanted);
+  else {
     if (wanted > size) await truncate(path, wanted);
     // Also where the file was large enough: a killed process may not have come further.
-    await run("resize2fs", [growLoop(path)]);
-    return;
+    if (!(await growMounted(growLoop(path)))) return "at next mount";
   }
+  return "grown";
+}
+
+async function growMounted(device: string): Promise<boolean> {
+  try {
+    await run("resize2fs", [device]);
+    return true;
+  } catch (error) {
+    if (error instanceof RunError && error.stderr.includes("Permission denied")) return false;
+    throw error;
+  }
+}
+
+async function growCopy(store: ReflinkStore, path: string, bytes: number): Promise<void> {
   const partial = path + PARTIAL;
   await rm(partial, { force: true });
   try {
     store.clone(path, partial);
-    await truncate(partial, wanted);
-    await check(partial);
+    await truncate(partial, bytes);
+    await preen(partial);
     await run("resize2fs", [partial]);
     await rename(partial, path);
   } finally {
     await rm(partial, { force: true });
-  }
-}
-
-/** Replays the journal and mends what `e2fsck -p` mends by itself; throws RunError for more than that. */
-async function check(path: string): Promise<void> {
-  try {
-    await run("e2fsck", ["-f", "-p", path]);
-  } catch (error) {
-    // 1: something was mended, and all is well now.
-    if (!(error instanceof RunError && error.exitCode === 1)) throw error;
   }
 }

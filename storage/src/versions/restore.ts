@@ -2,7 +2,7 @@ import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { inParallel, punchHole, reflink } from "@mags/kit";
 import { checkSignal } from "../objects/index.ts";
-import { getChunk, getObject, nonZeroRuns } from "./chunk.ts";
+import { fetchChunk, getObject } from "./chunk.ts";
 import type { VersionContext } from "./context.ts";
 import { VersionError } from "./errors.ts";
 import { CHUNK_BYTES, chunkLength, decodeManifest, type Manifest, manifestKey, sha256 } from "./manifest.ts";
@@ -10,6 +10,7 @@ import { CHUNK_BYTES, chunkLength, decodeManifest, type Manifest, manifestKey, s
 /** Ends the name of a volume that is being restored. What a killed process has left may be deleted. */
 export const PARTIAL = ".part";
 const FETCHES = 24;
+const FLUSH_BYTES = 32 * CHUNK_BYTES;
 
 /** A volume on this machine that is the one of `manifest`, byte for byte, and that nobody writes. */
 export interface NearVolume {
@@ -18,6 +19,8 @@ export interface NearVolume {
 }
 
 export interface Restored {
+  /** different chunks that were fetched */
+  fetchedChunks: number;
   /** bytes of the chunks that were fetched, and of those that the near volume had */
   fetchedBytes: number;
   reusedBytes: number;
@@ -75,18 +78,52 @@ async function fill(
     volume_bytes,
   );
   const total = chunks.reduce((sum, [index]) => sum + chunkLength(volume_bytes, index), 0);
+  const flusher = new Flusher(file);
   let fetchedBytes = 0;
   const missing = wanted.reduce((sum, { indexes, length }) => sum + indexes.length * length, 0);
   await inParallel(FETCHES, wanted, async ({ hash, epoch, length, indexes }) => {
     checkSignal(ctx.signal);
-    const bytes = await getChunk(hash, epoch, length, ctx);
-    for (const index of indexes) {
-      await writeSparsely(file, bytes, index * CHUNK_BYTES);
-      fetchedBytes += length;
-    }
+    const positions = indexes.map((index) => index * CHUNK_BYTES);
+    await fetchChunk({ hash, epoch, length, fd: file.fd, positions }, ctx);
+    fetchedBytes += indexes.length * length;
+    flusher.written(indexes.length * length);
     ctx.onProgress?.({ done: total - missing + fetchedBytes, total });
   });
-  return { fetchedBytes, reusedBytes: total - fetchedBytes };
+  await flusher.end();
+  return { fetchedChunks: wanted.length, fetchedBytes, reusedBytes: total - fetchedBytes };
+}
+
+/** Has what is written brought to the disk while more is fetched, so that little is left to wait for in the end. */
+class Flusher {
+  readonly #file: FileHandle;
+  #dirty = 0;
+  #running: Promise<void> | undefined;
+  #failure: { error: unknown } | undefined;
+
+  constructor(file: FileHandle) {
+    this.#file = file;
+  }
+
+  written(bytes: number): void {
+    this.#dirty += bytes;
+    if (this.#dirty < FLUSH_BYTES || this.#running) return;
+    this.#dirty = 0;
+    this.#running = this.#file
+      .datasync()
+      // A file tells of a write that failed once only.
+      .catch((error: unknown) => {
+        this.#failure ??= { error };
+      })
+      .finally(() => {
+        this.#running = undefined;
+      });
+  }
+
+  /** Waits for the last; throws what any of them failed with. */
+  async end(): Promise<void> {
+    await this.#running;
+    if (this.#failure) throw this.#failure.error;
+  }
 }
 
 /** Takes over what the near volume has; answers the hashes, by index, of the chunks that are as wanted now. */
@@ -123,16 +160,6 @@ export function groupByContent(chunks: Manifest["chunks"], volumeBytes: number):
     else contents.set(hash, { hash, epoch, length: chunkLength(volumeBytes, index), indexes: [index] });
   }
   return [...contents.values()];
-}
-
-/** Writes into a hole what is not zeros. */
-async function writeSparsely(file: FileHandle, bytes: Buffer, position: number): Promise<void> {
-  for (const run of nonZeroRuns(bytes)) {
-    for (let at = 0; at < run.bytes.length; ) {
-      const { bytesWritten } = await file.write(run.bytes, at, run.bytes.length - at, position + run.at + at);
-      at += bytesWritten;
-    }
-  }
 }
 
 async function syncDirectory(path: string): Promise<void> {

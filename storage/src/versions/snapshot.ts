@@ -1,5 +1,5 @@
 import { rm } from "node:fs/promises";
-import { mountImage, offThread, thaw, unmount } from "@mags/kit";
+import { blocking, mountImage, thaw, unmount } from "@mags/kit";
 import type { ReflinkStore } from "../volumes/index.ts";
 import { changedRanges } from "./ranges.ts";
 
@@ -22,7 +22,7 @@ export async function snapshot(
     return { frozenMs: 0 };
   }
   try {
-    return { frozenMs: await offThread("cloneFrozen", live, mountedAt, to) };
+    return { frozenMs: await blocking.cloneFrozen(live, mountedAt, to) };
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") await rm(to, { force: true });
     throw error;
@@ -52,7 +52,7 @@ export function thawLeftoverImage(image: string, scratch: string): boolean {
  * superblock alone differs is no difference: each freezing writes it, and any change to a file writes elsewhere too.
  */
 export async function hasChanged(live: string, mountedAt: string, parent: string): Promise<boolean> {
-  await offThread("syncFileSystem", mountedAt);
+  await blocking.syncFileSystem(mountedAt);
   const ranges = await changedRanges(parent, live);
   return ranges.some(({ end }) => end > SUPERBLOCK_BYTES);
 }

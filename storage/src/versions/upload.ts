@@ -1,7 +1,7 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { inParallel } from "@mags/kit";
 import { checkSignal } from "../objects/index.ts";
-import { hashOf, isZero, putChunk } from "./chunk.ts";
+import { chunkThreads, putChunk } from "./chunk.ts";
 import { persistently, type VersionContext } from "./context.ts";
 import { CHUNK_BYTES, chunkLength, encodeManifest, type Manifest, manifestKey, sha256 } from "./manifest.ts";
 import { changedRanges, dataRanges, type Range } from "./ranges.ts";
@@ -81,9 +81,11 @@ function chunksOf(ranges: Range[], size: number, parent: Manifest | undefined): 
 
 interface Piece {
   index: number;
-  bytes: Buffer<ArrayBuffer>;
+  length: number;
   /** undefined where all bytes are zeros */
-  hash: string | undefined;
+  hash?: string;
+  /** its object's content; undefined where the chunk is as it was in the parent */
+  body?: Uint8Array;
 }
 
 class Uploading {
@@ -116,18 +118,16 @@ class Uploading {
   /** Reads these chunks and sees to it that they are in the object store. */
   async store(indexes: number[]): Promise<void> {
     checkSignal(this.#ctx.signal);
-    const pieces = await settled(indexes.map((index) => this.#read(index)));
+    const pieces = await settled(indexes.map((index) => this.#pack(index)));
     const changed = pieces.filter(({ index, hash }) => this.#chunks.get(index) !== hash);
-    for (const { index, bytes, hash } of changed) {
+    for (const { index, length, hash } of changed) {
       if (hash === undefined) this.#chunks.delete(index);
       else this.#chunks.set(index, hash);
-      this.changedBytes += bytes.length;
+      this.changedBytes += length;
     }
-    const fresh = new Map<string, Buffer<ArrayBuffer>>();
-    for (const { hash, bytes } of changed) if (hash !== undefined && !this.#epochs.has(hash)) fresh.set(hash, bytes);
-    this.#claim(fresh);
+    this.#claim(changed);
     await settled(changed.map(({ hash }) => hash && this.#epochs.get(hash)));
-    for (const { bytes } of pieces) this.#done += bytes.length;
+    this.#done += pieces.reduce((sum, { length }) => sum + length, 0);
     this.#ctx.onProgress?.({ done: this.#done, total: this.#total });
   }
 
@@ -146,26 +146,29 @@ class Uploading {
     return { manifest, file, sha256: hash, stored: this.#stored, changedBytes: this.changedBytes, newBytes };
   }
 
-  async #read(index: number): Promise<Piece> {
-    const bytes = Buffer.allocUnsafeSlow(chunkLength(this.#size, index));
-    const { bytesRead } = await this.#file.read(bytes, 0, bytes.length, index * CHUNK_BYTES);
-    if (bytesRead !== bytes.length) throw new Error(`a snapshot ended while it was read, at chunk ${index}`);
-    return { index, bytes, hash: isZero(bytes) ? undefined : await hashOf(bytes) };
+  async #pack(index: number): Promise<Piece> {
+    const length = chunkLength(this.#size, index);
+    const known = this.#chunks.get(index);
+    return { index, length, ...(await chunkThreads.call("pack", this.#file.fd, index * CHUNK_BYTES, length, known)) };
   }
 
-  /** Asks for all of them at once, and uploads each as soon as the answer is there. */
-  #claim(fresh: Map<string, Buffer<ArrayBuffer>>): void {
+  /** Asks at once for all that are not known, and uploads each that is missing when the answer is there. */
+  #claim(pieces: Piece[]): void {
+    const fresh = new Map<string, { length: number; body: Uint8Array }>();
+    for (const { hash, body, length } of pieces) {
+      if (hash !== undefined && body !== undefined && !this.#epochs.has(hash)) fresh.set(hash, { length, body });
+    }
     if (fresh.size === 0) return;
     const answers = this.#index
       .claim([...fresh].map(([hash, { length }]) => ({ hash, bytes: length })))
       .then((chunks) => new Map(chunks.map((chunk) => [chunk.hash, chunk])));
-    for (const [hash, bytes] of fresh) {
+    for (const [hash, { body }] of fresh) {
       const stored = answers.then(async (chunks) => {
         const chunk = chunks.get(hash);
         if (!chunk) throw new Error(`the index of chunks does not answer about ${hash}`);
         if (!chunk.missing) return chunk.epoch;
-        const stored_bytes = await putChunk(bytes, hash, chunk.epoch, this.#ctx);
-        this.#stored.push({ hash, epoch: chunk.epoch, stored_bytes });
+        await putChunk(body, hash, chunk.epoch, this.#ctx);
+        this.#stored.push({ hash, epoch: chunk.epoch, stored_bytes: body.length });
         return chunk.epoch;
       });
       this.#epochs.set(hash, stored);

@@ -1,6 +1,6 @@
 import { inParallel } from "@mags/kit";
 import { checkSignal } from "../objects/index.ts";
-import { getChunk } from "./chunk.ts";
+import { fetchChunk } from "./chunk.ts";
 import type { VersionContext } from "./context.ts";
 import { VersionError } from "./errors.ts";
 import type { Manifest } from "./manifest.ts";
@@ -25,7 +25,7 @@ export async function verify(manifest: Manifest, ctx: VersionContext): Promise<V
   await inParallel(FETCHES, contents, async ({ hash, epoch, length, indexes }) => {
     checkSignal(ctx.signal);
     try {
-      await getChunk(hash, epoch, length, ctx);
+      await fetchChunk({ hash, epoch, length, fd: -1, positions: [] }, ctx);
     } catch (error) {
       if (!(error instanceof VersionError && error.key)) throw error;
       report.bad.push({ key: error.key, reason: error.message, indexes });

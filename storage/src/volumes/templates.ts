@@ -44,7 +44,8 @@ export class Templates {
       await mkdir(join(skeleton, "root", "work"), { mode: 0o755 });
       const image = join(skeleton, "image");
       const features = kind === "scratch" ? ["-O", "^has_journal"] : [];
-      const extended = ["-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard,root_owner=0:0"];
+      // The file is all holes: nothing has to be zeroed, neither now nor by the kernel behind a sandbox's back.
+      const extended = ["-E", "assume_storage_prezeroed=1,nodiscard,root_owner=0:0"];
       const args = ["-q", "-F", "-m", "0", ...features, ...extended, "-d", join(skeleton, "root")];
       await run("mkfs.ext4", [...args, image, `${megabytes}m`]);
       await rename(image, join(dir, name));
