@@ -1,5 +1,6 @@
-import { readdir, readFile } from "node:fs/promises";
+import { access, readdir, readFile } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
+import { spawn } from "@mags/kit";
 import { entryBytes, type Mags } from "@mags/sdk";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Daemon, untilEmpty } from "../harness/daemon.ts";
@@ -244,7 +245,21 @@ describe("the command line", () => {
 
   test("doctor finds that this host can run sandboxes", async () => {
     const checks = JSON.parse((await daemon.cli(["doctor", "--json"])).stdout as string);
-    expect(checks.find((check: { name: string }) => check.name === "container").state).toBe("ok");
+    const stateOf = (name: string) => checks.find((check: { name: string }) => check.name === name)?.state;
+    for (const name of ["container", "reflinks", "base image", "cgroups", "API"])
+      expect(stateOf(name), name).toBe("ok");
+  });
+
+  test("doctor tells one who is not root what it could not try, and leaves nothing", async () => {
+    // By name only, so that it can read this repository wherever it lies.
+    const nobody = ["-U", "--map-user=65534", "--map-group=65534", "env", `MAGS_DATA_DIR=${daemon.dataDir}-none`];
+    const doctor = ["cli/src/main.ts", "doctor", "--json"];
+    const result = await spawn("unshare", [...nobody, process.execPath, ...doctor], { reject: false, env: daemon.env });
+    const found = (name: string) => JSON.parse(result.stdout).find((check: { name: string }) => check.name === name);
+    expect(found("root")).toMatchObject({ state: "missing", found: "no" });
+    expect(found("container").found).toContain("needs root");
+    expect(found("API").state).toBe("ok");
+    await expect(access(`${daemon.dataDir}-none`)).rejects.toThrow("ENOENT");
   });
 });
 

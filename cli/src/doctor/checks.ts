@@ -1,6 +1,6 @@
-import { access, mkdir, mkdtemp, readdir, rm, statfs, writeFile } from "node:fs/promises";
+import { access, mkdtemp, readdir, rm, statfs, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { run } from "@mags/kit";
 import { apiUrl, dataDir, imageDir, listen } from "../config.ts";
 import { probeKvm } from "./kvm.ts";
@@ -70,6 +70,7 @@ async function userNamespaces(): Promise<Check> {
 async function container(): Promise<Check> {
   const rootfs = join(imageDir, "base", "rootfs");
   if (!(await exists(rootfs))) return warn("container", "not tried: no base image yet", "npm start builds it");
+  if (process.getuid?.() !== 0) return warn("container", "not tried: that needs root", "run mags doctor as root");
   const bundle = await mkdtemp("/run/mags-doctor-");
   try {
     await run("crun", ["spec", "--bundle", bundle], { cwd: bundle });
@@ -121,21 +122,25 @@ async function cgroups(): Promise<Check> {
 }
 
 async function reflink(): Promise<Check> {
-  await mkdir(dataDir, { recursive: true });
-  const dir = await mkdtemp(join(dataDir, "doctor-"));
+  const place = await nearest(dataDir);
+  const dir = await mkdtemp(join(place, "mags-doctor-")).catch(() => undefined);
+  if (!dir) return warn("reflinks", `not tried: ${place} cannot be written to`, "run mags doctor as root");
   try {
     await writeFile(join(dir, "a"), "x".repeat(8192));
     await run("cp", ["--reflink=always", join(dir, "a"), join(dir, "b")]);
     return ok("reflinks", `${dataDir} shares extents between copies`);
   } catch {
-    return warn(
-      "reflinks",
-      `${dataDir} copies whole files`,
-      "put MAGS_DATA_DIR on XFS or btrfs for faster disks; not needed",
+    return program("mkfs.xfs", ["-V"], "reflinks", "apt-get install xfsprogs").then((check) =>
+      check.state === "ok" ? ok("reflinks", `not in ${dataDir}, so volumes lie in an XFS file there`) : check,
     );
   } finally {
     await rm(dir, { recursive: true, force: true });
   }
+}
+
+/** The directory itself, or what is there of the way to it. */
+async function nearest(dir: string): Promise<string> {
+  return (await exists(dir)) ? dir : nearest(dirname(dir));
 }
 
 async function image(): Promise<Check> {

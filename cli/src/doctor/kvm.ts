@@ -1,4 +1,5 @@
 import { access, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { spawn } from "@mags/kit";
 
@@ -23,7 +24,7 @@ export async function probeKvm(): Promise<Probe> {
       reason: "no /dev/kvm",
       remedy: "enable virtualisation in the firmware or the cloud's settings",
     };
-  const dir = await mkdtemp("/run/mags-kvm-");
+  const dir = await mkdtemp(join(tmpdir(), "mags-kvm-"));
   try {
     const sector = Buffer.alloc(512);
     // mov al, 0x10; mov dx, 0x501; out dx, al; hlt
