@@ -39,7 +39,7 @@ function describe(issue: Issue): string {
     case "invalid_type":
       return issue.input === undefined
         ? `is required: send ${article(issue.expected)}`
-        : `must be ${article(issue.expected)}, but is ${kindOf(issue.input)}`;
+        : `must be ${article(issue.expected)}${Number.isNaN(issue.input) ? "" : `, but is ${kindOf(issue.input)}`}`;
     case "invalid_value":
       return `must be one of ${issue.values.map((v) => JSON.stringify(v)).join(", ")}`;
     case "too_small":

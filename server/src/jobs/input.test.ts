@@ -127,6 +127,13 @@ describe("addresses", () => {
     expect((await call(world, "GET", `${url}?page_size=1000`)).body.error.field).toBe("page_size");
     expect((await call(world, "GET", `${url}?status=unheard`)).body.error.field).toBe("status");
     expect((await call(world, "GET", `${url}?name=%00`)).status).toBe(400);
+    const { body } = await createJob(world);
+    const status = await call(world, "GET", `${url}/${body.request_id}/status?wait=long`);
+    expect([status.body.error.field, status.body.message]).toEqual(["wait", "wait must be a number"]);
+    const logs = `${url}/${body.request_id}/logs`;
+    expect((await call(world, "GET", `${logs}?after=1`)).body.error.field).toBe("after");
+    const resumed = await call(world, "GET", `${logs}?follow=1`, undefined, { "last-event-id": "1" });
+    expect(resumed.body.error.field).toBe("last-event-id");
   });
 });
 
