@@ -11,6 +11,8 @@ serveCalls(calls);
 const LEVEL = 1;
 /** What a zstd frame may have more than the bytes in it. */
 const FRAME_BYTES = 8192;
+/** Node takes no smaller buffer for output. */
+const LEAST_OUTPUT = 64;
 const PAGE_BYTES = 4096;
 const ZEROS = Buffer.alloc(1024 ** 2);
 
@@ -44,7 +46,7 @@ function pack(fd: number, position: number, length: number, known: string | unde
 function unpack(body: Uint8Array, hash: string, length: number, fd: number, positions: number[]): string | undefined {
   let bytes: Buffer;
   try {
-    bytes = zstdDecompressSync(body, { chunkSize: length, maxOutputLength: length });
+    bytes = zstdDecompressSync(body, { chunkSize: Math.max(length, LEAST_OUTPUT), maxOutputLength: length });
   } catch (error) {
     return (error as Error).message;
   }
