@@ -65,18 +65,18 @@ module.exports = {
       "feature-by-service",
       "the SQL of a table lives in one folder",
       { path: "^server/src/([^/]+)/", pathNot: `^server/src/http/app\\.ts$|${tests}` },
-      { path: "^server/src/[^/]+/(store|routes)\\.ts$", pathNot: "^server/src/$1/" },
+      { path: "^server/src/[^/]+/[a-z-]*(store|routes)\\.ts$", pathNot: "^server/src/$1/" },
     ),
     rule(
       "down-only",
       "routes, then service, then decisions and store",
-      { path: "^server/src/[^/]+/(store|decide|service)\\.ts$" },
+      { path: "^server/src/[^/]+/([a-z-]*store|decide|service)\\.ts$" },
       { path: "^server/src/[^/]+/routes\\.ts$" },
     ),
     rule(
       "stores-know-no-service",
       "a statement decides nothing",
-      { path: "^server/src/[^/]+/(store|decide)\\.ts$" },
+      { path: "^server/src/[^/]+/([a-z-]*store|decide)\\.ts$" },
       { path: "^server/src/[^/]+/service\\.ts$" },
     ),
     rule(

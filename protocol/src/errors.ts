@@ -20,6 +20,11 @@ export const errors = {
   method_not_allowed: { status: 405, hint: "Use one of the methods that the Allow header names." },
   conflict: { status: 409, hint: "Read the current state with GET …/status and try again." },
   idempotency_mismatch: { status: 409, hint: "Use a new Idempotency-Key for a different request." },
+  workspace_in_use: {
+    status: 409,
+    hint: "Wait until the jobs named in the message have ended, stop them, or send force=true.",
+  },
+  chunks_gone: { status: 409, hint: "Claim the chunks again, upload those that are missing, then commit." },
   too_large: { status: 413, hint: "Make the request smaller; the limit is in the message." },
   unsupported_media_type: { status: 415, hint: "Send Content-Type: application/json." },
   isolation_unavailable: { status: 422, hint: "Leave isolation out, or use a host that offers it (`mags doctor`)." },

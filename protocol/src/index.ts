@@ -3,6 +3,7 @@ export * from "./api/jobs.ts";
 export * from "./api/logs.ts";
 export * from "./api/session.ts";
 export * from "./api/usage.ts";
+export * from "./api/workspace-names.ts";
 export * from "./errors.ts";
 export * from "./node.ts";
 export * from "./node-files.ts";

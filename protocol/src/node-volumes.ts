@@ -7,11 +7,16 @@ import { z } from "zod";
 
 const Sha256 = z.string().regex(/^[0-9a-f]{64}$/, "must be a SHA-256 in hexadecimal");
 
-/** One version of a workspace. `manifest` names the object that lists its chunks. */
+/** Names the object that lists a version's chunks: SHA-256 of the file, and its epoch as for any chunk. */
+export const ManifestName = z
+  .string()
+  .regex(/^[0-9a-f]{64}\.\d{1,9}$/, "must be a SHA-256 and an epoch, such as ab12….3");
+
+/** One version of a workspace. */
 export const VersionRef = z.object({
   id: z.uuid(),
   number: z.number().int().describe("1 for the first of its workspace"),
-  manifest: Sha256,
+  manifest: ManifestName,
   volume_bytes: z.number().int().describe("Size of the disk, in bytes"),
 });
 export type VersionRef = z.infer<typeof VersionRef>;
@@ -22,6 +27,8 @@ export const JobVolume = z.object({
   workspace: z.object({ id: z.uuid(), name: z.string(), fence: z.number().int() }).nullable(),
   /** what it starts from; null is an empty disk */
   version: VersionRef.nullable(),
+  /** whose version that is: the workspace's own latest, or one of the base it begins with */
+  source: z.enum(["empty", "latest", "base"]),
   disk_gb: z.number(),
   /** the node's own copy may be newer than `version`: it could not be made durable before */
   dirty: z.boolean(),
@@ -31,7 +38,10 @@ export type JobVolume = z.infer<typeof JobVolume>;
 /** Most chunks in one call. */
 export const CHUNKS_PER_CALL = 1000;
 
-/** `POST /node/v1/chunks/claim`: which chunks must be uploaded. A claimed chunk is left alone by the collection for its grace period. */
+/**
+ * `POST /node/v1/chunks/claim`: which chunks must be uploaded; manifests are claimed in the same way, after their chunks. What
+ * is claimed is left alone by the collection for its grace period.
+ */
 export const ClaimChunks = z.object({
   node: z.string(),
   boot_id: z.uuid(),
@@ -39,11 +49,21 @@ export const ClaimChunks = z.object({
   chunks: z.array(z.object({ hash: Sha256, bytes: z.number().int().min(1) })).max(CHUNKS_PER_CALL),
 });
 export const ChunksClaimed = z.object({
-  /** in the order of the request; `epoch` is part of the object's key, see `chunkKey` of the storage package */
+  /** in the order of the request; `epoch` is part of the object's key and never the same for two lives of a chunk */
   chunks: z.array(z.object({ hash: Sha256, epoch: z.number().int(), missing: z.boolean() })),
 });
 
-export const versionReasons = ["completion", "interval", "sleep", "stop", "request", "import", "rollback"] as const;
+export const versionReasons = [
+  "completion",
+  "interval",
+  "sleep",
+  "stop",
+  "request",
+  "import",
+  "files",
+  "fork",
+  "rollback",
+] as const;
 export type VersionReason = (typeof versionReasons)[number];
 
 /**
@@ -60,11 +80,12 @@ export const CommitVersion = z.object({
   job: z.uuid().nullable(),
   parent: z.uuid().nullable(),
   reason: z.enum(versionReasons),
-  /** the manifest's file as it was uploaded, and its hash */
+  /** the manifest's file as it was uploaded, and its name */
   manifest: z.base64(),
-  manifest_sha256: Sha256,
+  manifest_name: ManifestName,
   /** bytes of the chunks it refers to, uncompressed */
   content_bytes: z.number().int(),
+  /** what was uploaded, the manifest included */
   stored: z.array(z.object({ hash: Sha256, epoch: z.number().int(), stored_bytes: z.number().int() })),
   sync_ms: z.number(),
 });

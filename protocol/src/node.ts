@@ -29,6 +29,8 @@ export const Assignment = z.object({
   volume: JobVolume.nullable().default(null),
   /** runs in the machine of this job instead of one of its own */
   host_job: z.uuid().nullable().default(null),
+  /** how long it waited for its workspace, `ms`; null: it did not */
+  waited_ms: z.number().nullable().default(null),
 });
 export type Assignment = z.infer<typeof Assignment>;
 
@@ -81,7 +83,8 @@ export type ScriptEnd = z.infer<typeof ScriptEnd>;
 
 /**
  * `POST /node/v1/report`. `started`: the script runs. `script_ended`: it ended and the machine stays (persistent).
- * `finished`: the machine is gone too; final. Reports with an old attempt answer 409 and change nothing; a repeated
+ * `finished`: the machine is gone too; final. `returned`: the machine of `host_job` went before the script could begin there;
+ * the job waits again. Reports with an old attempt answer 409 and change nothing; a repeated
  * report answers as the first did.
  */
 export const ReportJob = z.discriminatedUnion("event", [
@@ -100,6 +103,7 @@ export const ReportJob = z.discriminatedUnion("event", [
     end: ScriptEnd,
     ran_by: RanBy.nullable(),
   }),
+  z.object({ event: z.literal("returned"), id: z.uuid(), attempt: z.number().int(), message: z.string() }),
 ]);
 export type ReportJob = z.infer<typeof ReportJob>;
 

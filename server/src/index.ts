@@ -12,6 +12,7 @@ import { Dispatch, Jobs } from "./jobs/service.ts";
 import { Nodes } from "./nodes/service.ts";
 import { Sessions } from "./sessions/service.ts";
 import { Tokens } from "./tokens/service.ts";
+import { Leases, Ledger } from "./workspaces/service.ts";
 
 export { type EmbeddedPostgres, type EmbeddedPostgresOptions, startEmbeddedPostgres } from "./db/embedded.ts";
 export { openApiDocument } from "./http/document.ts";
@@ -74,8 +75,9 @@ async function start(
   await tokens.setAdmin(adminToken);
   const nodes = new Nodes(db, nodeToken, logger);
   const files = new Files(db, options.objects, options.files, logger);
-  const jobs = new Jobs(db, events, nodes, files);
-  const dispatch = new Dispatch(db, events, nodes, logger);
+  const leases = new Leases(db, events);
+  const jobs = new Jobs(db, events, nodes, files, leases);
+  const dispatch = new Dispatch(db, events, nodes, leases, logger);
   dispatch.startSweeping();
   cleanup.add("sweep", () => dispatch.stopSweeping());
   for (const task of [
@@ -93,6 +95,7 @@ async function start(
     jobs,
     files,
     dispatch,
+    ledger: new Ledger(db, events, nodes),
     nodeToken,
     version,
     dashboardDir: options.dashboardDir,

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { jobStatuses } from "../states.ts";
 import { fileLimits } from "./files.ts";
+import { BaseWorkspace, WorkspaceName } from "./workspace-names.ts";
 
 /** Limits of a job request; stated once, used by the schemas and printed in the documentation. */
 export const jobLimits = {
@@ -62,6 +63,14 @@ export const CreateJob = z
     name: z.string().min(1).max(128).optional().describe("Label; generated if absent"),
     persistent: z.boolean().default(false).describe("Keep the machine after the script has ended"),
     ephemeral: z.boolean().default(false).describe("Keep nothing; fastest"),
+    workspace_id: WorkspaceName.optional().describe("Keeps the files under this name; made where there is none yet"),
+    base_workspace_id: BaseWorkspace.optional().describe(
+      "Starts from this workspace, or from one version of it (name@version). Without workspace_id the changes are discarded",
+    ),
+    on_busy: z
+      .enum(["wait", "fail"])
+      .default("wait")
+      .describe("What to do while another job has the workspace: wait for it, or fail with 409"),
     no_sleep: z.boolean().default(false).describe("Never sleep when idle (needs persistent)"),
     idle_minutes: z
       .number()
@@ -110,6 +119,10 @@ export const CreateJob = z
   .refine((j) => !(j.ephemeral && j.persistent), {
     path: ["ephemeral"],
     message: "cannot be combined with persistent: true",
+  })
+  .refine((j) => !(j.ephemeral && j.workspace_id !== undefined), {
+    path: ["ephemeral"],
+    message: "cannot be combined with workspace_id: leave one of them out",
   });
 export type CreateJob = z.infer<typeof CreateJob>;
 
@@ -167,6 +180,10 @@ export const Job = z.object({
     .describe(
       "Machine-readable reason of a final status: exited, timeout, out_of_memory, stopped, node_lost, start_failed, …",
     ),
+  workspace_id: z.string().nullable().describe("Workspace that keeps its files"),
+  base_workspace_id: z.string().nullable().describe("Workspace it started from, as the request named it"),
+  host_job: z.uuid().nullable().describe("Job whose machine it shares, because that one has the workspace"),
+  waiting_for: z.string().nullable().describe("What keeps an accepted job from starting, where that is its workspace"),
   persistent: z.boolean(),
   no_sleep: z.boolean(),
   startup_command: z.string().nullable(),
@@ -196,6 +213,7 @@ export const ListJobsQuery = z.object({
   page_size: z.coerce.number().int().min(1).max(200).default(20),
   status: z.enum(jobStatuses).optional(),
   name: z.string().max(128).optional(),
+  workspace_id: z.string().max(128).optional(),
 });
 
 export const JobList = z.object({

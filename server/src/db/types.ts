@@ -51,6 +51,13 @@ export interface JobsTable {
   script_duration_ms: number | null;
   log_truncated: Generated<boolean>;
   ran_by: Json<RanBy> | null;
+  /** row of the workspace that keeps its disk */
+  workspace: string | null;
+  workspace_name: string | null;
+  /** version its disk begins with, where that is not the workspace's own */
+  base_version: string | null;
+  base_name: string | null;
+  host_job: string | null;
 }
 
 export interface FilesTable {

@@ -9,6 +9,7 @@ import { jobRoutes } from "../jobs/routes.ts";
 import { logRoutes } from "../logs/routes.ts";
 import { nodeRoutes } from "../nodes/routes.ts";
 import { sessionRoutes } from "../sessions/routes.ts";
+import { workspaceNodeRoutes } from "../workspaces/node-routes.ts";
 import { requireToken } from "./auth.ts";
 import type { App, Context } from "./context.ts";
 import { dashboardRoutes } from "./dashboard.ts";
@@ -42,6 +43,7 @@ export async function buildApp(context: Context): Promise<FastifyInstance> {
   await app.register(swagger, { openapi: openapi(context.version), transform: jsonSchemaTransform });
   await app.register(cookie);
   await app.register(nodeRoutes(context) as never, { prefix: "/node/v1" });
+  await app.register(workspaceNodeRoutes(context) as never, { prefix: "/node/v1" });
   await app.register(publicRoutes(context, { hide: false }), { prefix: "/api/v1" });
   await app.register(publicRoutes(context, { hide: true }), { prefix: "/api/v2" });
   await app.register(healthRoutes(context) as never);

@@ -14,6 +14,7 @@ import type { Dispatch, Jobs } from "../jobs/service.ts";
 import type { Nodes } from "../nodes/service.ts";
 import type { Sessions } from "../sessions/service.ts";
 import type { Tokens } from "../tokens/service.ts";
+import type { Ledger } from "../workspaces/service.ts";
 
 /** Everything the routes may call. */
 export interface Context {
@@ -24,6 +25,7 @@ export interface Context {
   jobs: Jobs;
   files: Files;
   dispatch: Dispatch;
+  ledger: Ledger;
   nodeToken: string;
   version: string;
   /** directory of the built dashboard; without one there is none */

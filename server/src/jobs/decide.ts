@@ -33,6 +33,8 @@ export function decideReport(
     return { action: "repeat", reason: "the job has ended already" };
   }
   if (report.event === "finished") return { action: "apply", reason: "the script ended" };
+  if (report.event === "returned" && row.status !== "starting")
+    return { action: "repeat", reason: "what has begun cannot be given back" };
   if (row.scriptEnded) return { action: "repeat", reason: "the end of the script is known already" };
   if (report.event === "started" && row.status !== "starting")
     return { action: "repeat", reason: "the script is known to run" };

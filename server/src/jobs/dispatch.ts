@@ -8,22 +8,13 @@ import {
   type ReportJob,
 } from "@mags/protocol";
 import type { z } from "zod";
-import type { Database } from "../db/database.ts";
+import type { Database, Queryable } from "../db/database.ts";
 import type { Events } from "../db/events.ts";
 import type { Nodes } from "../nodes/service.ts";
+import type { Leases } from "../workspaces/service.ts";
+import { claimJobs, heldJobs, releaseJobs } from "./claim.ts";
 import { decideLease, decideReport, finalStatus, sweepAllowedFrom } from "./decide.ts";
-import {
-  claimJobs,
-  giveUp,
-  heldJobs,
-  type JobRow,
-  lockJobForNode,
-  markEnded,
-  markStarted,
-  overdueJobs,
-  releaseJobs,
-  renewLeases,
-} from "./store.ts";
+import { giveUp, type JobRow, lockJobForNode, markEnded, markStarted, overdueJobs, renewLeases } from "./store.ts";
 
 /** How long a job is a node's without renewal, `s`. */
 export const LEASE_SECONDS = 8;
@@ -40,15 +31,17 @@ export class Dispatch {
   readonly #db: Database;
   readonly #events: Events;
   readonly #nodes: Nodes;
+  readonly #leases: Leases;
   readonly #logger: Logger;
   #sweep: { allowedFrom: number; lastTick: number };
   #timer: NodeJS.Timeout | undefined;
   #sweeping: Promise<void> = Promise.resolve();
 
-  constructor(db: Database, events: Events, nodes: Nodes, logger: Logger) {
+  constructor(db: Database, events: Events, nodes: Nodes, leases: Leases, logger: Logger) {
     this.#db = db;
     this.#events = events;
     this.#nodes = nodes;
+    this.#leases = leases;
     this.#logger = logger;
     this.#sweep = { allowedFrom: performance.now() + GRACE_MS, lastTick: performance.now() };
   }
@@ -117,14 +110,28 @@ export class Dispatch {
       if (action === "fenced")
         throw new ApiError("conflict", `job ${report.id} is no longer this node's: ${reason}`, "attempt");
       if (action === "repeat") return false;
-      const payload = this.#events.payload(topic);
-      if (report.event === "started") await markStarted(tx, payload, report.id, report.ran_by);
-      else if (report.event === "script_ended")
-        await markEnded(tx, payload, report.id, "running", false, report.end, report.ran_by);
-      else await markEnded(tx, payload, report.id, finalStatus(report.end.reason), true, report.end, report.ran_by);
+      await this.#apply(tx, row, report);
       return true;
     });
-    if (applied) this.#events.emit(topic);
+    if (!applied) return;
+    this.#events.emit(topic);
+    if (report.event === "finished" || report.event === "returned") this.#events.emit("work");
+  }
+
+  async #apply(tx: Queryable, row: JobRow, report: ReportJob): Promise<void> {
+    const payload = this.#events.payload(`job:${report.id}`);
+    switch (report.event) {
+      case "started":
+        await markStarted(tx, payload, report.id, report.ran_by);
+        return this.#leases.started(tx, row);
+      case "script_ended":
+        return markEnded(tx, payload, report.id, "running", false, report.end, report.ran_by);
+      case "returned":
+        return releaseJobs(tx, this.#events.payload("work"), [report]);
+      case "finished":
+        await markEnded(tx, payload, report.id, finalStatus(report.end.reason), true, report.end, report.ran_by);
+        await this.#leases.letGo(tx, row, true);
+    }
   }
 
   startSweeping(): void {
@@ -155,9 +162,15 @@ export class Dispatch {
   async #judge(row: JobRow & { now: Date }): Promise<void> {
     if (decideLease(facts(row), row.now).action === "keep") return;
     const error = `Node ${row.node} did not renew its lease for ${LEASE_SECONDS} seconds: it died or lost its connection. The script may have run in part; it was not run again.`;
-    if (!(await giveUp(this.#db, this.#events.payload(`job:${row.id}`), row, error))) return;
+    const given = await this.#db.transaction(async (tx) => {
+      if (!(await giveUp(tx, this.#events.payload(`job:${row.id}`), row, error))) return false;
+      await this.#leases.letGo(tx, row, true);
+      return true;
+    });
+    if (!given) return;
     this.#logger.warn({ job: row.id, node: row.node }, "lease ran out; job given up");
     this.#events.emit(`job:${row.id}`);
+    this.#events.emit("work");
   }
 }
 

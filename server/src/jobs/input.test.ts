@@ -12,8 +12,11 @@ afterAll(() => world[Symbol.asyncDispose]());
 
 const rows = async () =>
   Number(
-    (await world.sql.query("SELECT (SELECT count(*) FROM jobs) + (SELECT count(*) FROM idempotency_keys) AS n")).rows[0]
-      .n,
+    (
+      await world.sql.query(
+        "SELECT (SELECT count(*) FROM jobs) + (SELECT count(*) FROM idempotency_keys) + (SELECT count(*) FROM workspaces) AS n",
+      )
+    ).rows[0].n,
   );
 const url = "/api/v1/mags-jobs";
 
@@ -52,7 +55,29 @@ describe("a request that is wrong names the field and creates nothing", () => {
     ["an image that nobody has", { script: "a", rootfs_type: "nope" }, 400, "invalid_request", "rootfs_type"],
     ["a script by URL", { script: "a", type: "url" }, 400, "invalid_request", "type"],
     ["no_sleep without persistent", { script: "a", no_sleep: true }, 400, "invalid_request", "no_sleep"],
-    ["a workspace, which is not there yet", { script: "a", workspace_id: "w" }, 400, "invalid_request", "workspace_id"],
+    ["a workspace that is a path", { script: "a", workspace_id: "../w" }, 400, "invalid_request", "workspace_id"],
+    ["a workspace that begins with a dot", { script: "a", workspace_id: ".w" }, 400, "invalid_request", "workspace_id"],
+    ["a long workspace", { script: "a", workspace_id: "w".repeat(64) }, 400, "invalid_request", "workspace_id"],
+    ["a workspace that is a number", { script: "a", workspace_id: 7 }, 400, "invalid_request", "workspace_id"],
+    [
+      "a workspace for nothing",
+      { script: "a", workspace_id: "w", ephemeral: true },
+      400,
+      "invalid_request",
+      "ephemeral",
+    ],
+    ["an unknown base", { script: "a", base_workspace_id: "none" }, 400, "invalid_request", "base_workspace_id"],
+    ["a version that is none", { script: "a", base_workspace_id: "b@0" }, 400, "invalid_request", "base_workspace_id"],
+    [
+      "a new workspace on an unknown base",
+      { script: "a", workspace_id: "w", base_workspace_id: "none@2" },
+      400,
+      "invalid_request",
+      "base_workspace_id",
+    ],
+    ["another way to be busy", { script: "a", workspace_id: "w", on_busy: "ask" }, 400, "invalid_request", "on_busy"],
+    ["a disk of nothing", { script: "a", workspace_id: "w", disk_gb: 0 }, 400, "invalid_request", "disk_gb"],
+    ["too much for a new workspace", { script: "a", workspace_id: "w", vcpus: 8 }, 422, "too_big_for_nodes", "vcpus"],
     [
       "memory in the old spelling that is no number",
       { script: "a", environment: { __MAGS_MEM_GB: "lots" } },

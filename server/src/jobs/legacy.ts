@@ -3,7 +3,9 @@ import { ApiError } from "@mags/protocol";
 type Body = Record<string, unknown>;
 
 /** Fields of the hosted service that this server does not have yet; to ignore them would lose data silently. */
-const unsupported = ["workspace_id", "base_workspace_id", "file_ids"];
+const unsupported = ["file_ids"];
+/** Clients send these empty where they mean to leave them out. */
+const optional = ["workspace_id", "base_workspace_id", "rootfs_type", "disk_gb"];
 
 /**
  * Turns the body of a job request as older clients send it into the one of today, before it is validated: the
@@ -16,6 +18,7 @@ export function modernise(body: unknown): unknown {
   // The hosted service's name of what is our base image.
   if (job.rootfs_type === "standard") delete job.rootfs_type;
   refuseUnsupported(job);
+  for (const field of optional) if (job[field] === null || job[field] === "") delete job[field];
   const { environment } = job;
   if (typeof environment !== "object" || environment === null || Array.isArray(environment)) return job;
   const {

@@ -23,7 +23,7 @@ import { readUsage } from "./usage.ts";
 const tags = ["jobs"];
 const failures = { "4xx": ErrorBody, "5xx": ErrorBody };
 
-export const JobParams = z.object({ id: z.string().describe("Id of a job, or the name of a live one") });
+export const JobParams = z.object({ id: z.string().describe("Id of a job, or the name or workspace of a live one") });
 export const PostHeaders = z.looseObject({
   "idempotency-key": z
     .string()
@@ -130,7 +130,12 @@ function reading(app: App, { db, jobs, nodes, closing }: Context): void {
     },
     (request) => {
       const { query } = request;
-      return jobs.list(orgOf(request), { status: query.status, name: query.name }, query.page, query.page_size);
+      return jobs.list(
+        orgOf(request),
+        { status: query.status, name: query.name, workspace: query.workspace_id },
+        query.page,
+        query.page_size,
+      );
     },
   );
   app.get(

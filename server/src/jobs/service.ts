@@ -5,6 +5,7 @@ import type { Database, Queryable } from "../db/database.ts";
 import type { Events } from "../db/events.ts";
 import type { Files } from "../files/service.ts";
 import type { Nodes } from "../nodes/service.ts";
+import { hasVolume, type Leases } from "../workspaces/service.ts";
 import { decideStop, decideUpdate } from "./decide.ts";
 import { generateName } from "./names.ts";
 import {
@@ -43,26 +44,30 @@ export class Jobs {
   readonly #events: Events;
   readonly #nodes: Nodes;
   readonly #files: Files;
+  readonly #leases: Leases;
 
-  constructor(db: Database, events: Events, nodes: Nodes, files: Files) {
+  constructor(db: Database, events: Events, nodes: Nodes, files: Files, leases: Leases) {
     this.#db = db;
     this.#events = events;
     this.#nodes = nodes;
     this.#files = files;
+    this.#leases = leases;
   }
 
   /** True when `create` is one statement, which needs no transaction. */
   createsAtOnce(job: CreateJob): boolean {
-    return job.file_ids.length === 0;
+    return job.file_ids.length === 0 && !hasVolume(job);
   }
 
-  /** Queues a job. Throws ApiError when no node could ever run it, or it cannot have its files. */
+  /** Queues a job. Throws ApiError when no node could ever run it, or what it names cannot be had. */
   async create(q: Queryable, org: string, job: CreateJob): Promise<Done> {
-    await this.#nodes.refuseImpossible(job);
     await this.#files.use(q, org, job.file_ids);
     const id = randomUUID();
     const name = job.name ?? generateName();
-    await insertJob(q, this.#events.payload("work"), { id, org, name }, { ...job, name });
+    const disk = hasVolume(job) ? await this.#leases.prepare(q, org, id, job) : undefined;
+    const spec = { ...job, name, ...(disk?.rootfs_type === undefined ? {} : { rootfs_type: disk.rootfs_type }) };
+    await this.#nodes.refuseImpossible(q, spec);
+    await insertJob(q, this.#events.payload("work"), { id, org, name }, spec, disk);
     const body = { request_id: id, name, status: "accepted" as const, message: "Job accepted" };
     return { status: 202, body, afterCommit: () => this.#events.emit("work") };
   }
@@ -75,6 +80,7 @@ export class Jobs {
     const base = { request_id: row.id, name: row.name };
     if (action === "end") {
       await endWaiting(tx, this.#events.payload(`job:${row.id}`), row.id);
+      await this.#leases.letGo(tx, row, true);
       return {
         status: 202,
         body: { ...base, status: "stopped", message: "Job stopped before it started" },
@@ -90,33 +96,34 @@ export class Jobs {
 
   /** Throws ApiError not_found, or conflict when the job has ended or cannot have what is asked. */
   async update(org: string, idOrName: string, change: UpdateJob) {
-    return this.#db.transaction(async (tx) => {
+    const changed = await this.#db.transaction(async (tx) => {
       const row = await this.#lock(tx, org, idOrName);
       const { action, reason } = decideUpdate(row, change.no_sleep === true);
       if (action === "refuse") throw new ApiError("conflict", `${reason}: job ${row.id}`);
       const command = change.startup_command === undefined ? row.startup_command : change.startup_command;
-      const updated = await updateJob(tx, row.id, command, change.no_sleep ?? row.no_sleep);
-      return toJob(updated ?? row);
+      return (await updateJob(tx, row.id, command, change.no_sleep ?? row.no_sleep)) ?? row;
     });
+    return this.#show(changed);
   }
 
   /** Shows a job, once its script has ended or `waitMs` passed. Throws ApiError not_found. */
   async status(org: string, idOrName: string, waitMs: number, signal: AbortSignal) {
     const id = await this.#resolve(this.#db, org, idOrName);
-    if (waitMs === 0) return toJob(await this.#find(org, id));
+    if (waitMs === 0) return this.#show(await this.#find(org, id));
     const deadline = Date.now() + waitMs;
     using changes = this.#events.subscribe(`job:${id}`);
     for (;;) {
       const row = await this.#find(org, id);
       const left = deadline - Date.now();
-      if (scriptEnded(row) || left <= 0 || signal.aborted) return toJob(row);
+      if (scriptEnded(row) || left <= 0 || signal.aborted) return this.#show(row);
       await changes.next(Math.min(left, POLL_MS), signal);
     }
   }
 
   async list(org: string, filter: JobFilter, page: number, pageSize: number) {
     const { jobs, total } = await listJobs(this.#db, org, filter, pageSize, (page - 1) * pageSize);
-    return { jobs: jobs.map(toJob), total, page, page_size: pageSize };
+    const waits = await this.#leases.waits(jobs);
+    return { jobs: jobs.map((job) => toJob(job, waits.get(job.id))), total, page, page_size: pageSize };
   }
 
   /** Throws ApiError not_found. */
@@ -130,6 +137,10 @@ export class Jobs {
   async changed(id: string, ms: number, signal: AbortSignal): Promise<void> {
     using changes = this.#events.subscribe(`job:${id}`);
     await changes.next(ms, signal);
+  }
+
+  async #show(row: JobRow) {
+    return toJob(row, (await this.#leases.waits([row])).get(row.id));
   }
 
   async #find(org: string, id: string): Promise<JobRow> {

@@ -1,11 +1,4 @@
-import {
-  type Assignment,
-  type CreateJob,
-  type JobStatus,
-  type RanBy,
-  type ScriptEnd,
-  scriptSeconds,
-} from "@mags/protocol";
+import { type CreateJob, type JobStatus, type RanBy, type ScriptEnd, scriptSeconds } from "@mags/protocol";
 import type { Selectable } from "kysely";
 import type { Database, Queryable } from "../db/database.ts";
 import type { JobsTable } from "../db/types.ts";
@@ -42,16 +35,25 @@ const columns = [
   "script_duration_ms",
   "log_truncated",
   "ran_by",
+  "workspace",
+  "workspace_name",
+  "base_version",
+  "base_name",
+  "host_job",
 ] as const satisfies readonly (keyof JobRow)[];
 const COLUMNS = columns.join(", ");
 
+const LIVE = "status IN ('accepted', 'starting', 'running', 'sleeping')";
 const NOTIFY = "pg_notify('mags_events', $1)";
+
+type Disk = Pick<JobRow, "workspace" | "workspace_name" | "base_version" | "base_name">;
 
 const INSERT = {
   name: "insert_job",
   text: `WITH job AS (
-    INSERT INTO jobs (id, org, name, spec, persistent, no_sleep, startup_command, vcpus, memory_mb, timeout, isolation, rootfs_type)
-    VALUES ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING id)
+    INSERT INTO jobs (id, org, name, spec, persistent, no_sleep, startup_command, vcpus, memory_mb, timeout, isolation, rootfs_type,
+      workspace, workspace_name, base_version, base_name)
+    VALUES ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) RETURNING id)
     SELECT ${NOTIFY} FROM job`,
 };
 
@@ -61,6 +63,7 @@ export async function insertJob(
   payload: string,
   { id, org, name }: Pick<JobRow, "id" | "org" | "name">,
   job: CreateJob,
+  disk: Disk | undefined,
 ): Promise<void> {
   await q.query(INSERT, [
     payload,
@@ -76,6 +79,10 @@ export async function insertJob(
     scriptSeconds(job),
     job.isolation ?? null,
     job.rootfs_type ?? null,
+    disk?.workspace ?? null,
+    disk?.workspace_name ?? null,
+    disk?.base_version ?? null,
+    disk?.base_name ?? null,
   ]);
 }
 
@@ -98,10 +105,15 @@ export async function lockJobForNode(tx: Queryable, id: string): Promise<JobRow 
   return (await tx.query<JobRow>(FIND_FOR_NODE, [id])).rows[0];
 }
 
-/** Id of the organisation's newest live job of that name. */
+/** Id of the organisation's newest live job of that name; else of the one that has the workspace of that name. */
 export async function findLiveByName(q: Queryable, org: string, name: string): Promise<string | undefined> {
   const { rows } = await q.query<{ id: string }>(
-    "SELECT id FROM jobs WHERE org = $1 AND name = $2 AND status IN ('accepted', 'starting', 'running', 'sleeping') ORDER BY seq DESC LIMIT 1",
+    `SELECT id FROM (
+       SELECT id, 0 AS rank, seq FROM jobs WHERE org = $1 AND name = $2 AND ${LIVE}
+       UNION ALL
+       SELECT id, CASE WHEN status = 'accepted' OR host_job IS NOT NULL THEN 2 ELSE 1 END, seq FROM jobs
+       WHERE org = $1 AND workspace_name = $2 AND ${LIVE}
+     ) AS live ORDER BY rank, seq DESC LIMIT 1`,
     [org, name],
   );
   return rows[0]?.id;
@@ -110,6 +122,7 @@ export async function findLiveByName(q: Queryable, org: string, name: string): P
 export interface JobFilter {
   status?: JobStatus | undefined;
   name?: string | undefined;
+  workspace?: string | undefined;
 }
 
 export async function listJobs(
@@ -122,88 +135,12 @@ export async function listJobs(
   let query = db.kysely.selectFrom("jobs").where("org", "=", org);
   if (filter.status) query = query.where("status", "=", filter.status);
   if (filter.name !== undefined) query = query.where("name", "=", filter.name);
+  if (filter.workspace !== undefined) query = query.where("workspace_name", "=", filter.workspace);
   const [jobs, count] = await Promise.all([
     query.select(columns).orderBy("seq", "desc").limit(limit).offset(offset).execute(),
     query.select((e) => e.fn.countAll<string>().as("total")).executeTakeFirstOrThrow(),
   ]);
   return { jobs, total: Number(count.total) };
-}
-
-export interface Room {
-  node: string;
-  bootId: string;
-  vcpus: number;
-  memoryMb: number;
-  max: number;
-  vm: boolean;
-  rootfsTypes: string[];
-  leaseSeconds: number;
-}
-
-// The oldest that fit one by one are locked; of those the ones are taken whose running sums still fit together. The
-// tiny allowance is for sums of fractions such as 0.1. Rows another node is taking right now are skipped, not waited for.
-const CLAIM = {
-  name: "claim_jobs",
-  text: `WITH waiting AS (
-    SELECT id, seq, vcpus, memory_mb FROM jobs
-    WHERE status = 'accepted' AND vcpus <= $3 + 1e-9 AND memory_mb <= $4
-      AND (isolation IS DISTINCT FROM 'vm' OR $6) AND (rootfs_type IS NULL OR rootfs_type = ANY($7))
-      AND EXISTS (SELECT 1 FROM nodes WHERE name = $1 AND boot_id = $2)
-    ORDER BY seq LIMIT $5 FOR UPDATE SKIP LOCKED
-  ), sums AS (
-    SELECT id, seq, sum(vcpus) OVER (ORDER BY seq) AS vcpus, sum(memory_mb) OVER (ORDER BY seq) AS memory_mb FROM waiting
-  ), taken AS (
-    UPDATE jobs SET status = 'starting', node = $1, attempt = attempt + 1, lease_until = now() + $8::double precision * interval '1 second'
-    FROM sums WHERE jobs.id = sums.id AND sums.vcpus <= $3 + 1e-9 AND sums.memory_mb <= $4
-    RETURNING jobs.id, jobs.seq, jobs.org, jobs.attempt, jobs.name, jobs.spec
-  ) SELECT id, org, attempt, name, spec FROM taken ORDER BY seq`,
-};
-
-/** Takes the oldest waiting jobs that fit, at most `max`, for a node. */
-export async function claimJobs(q: Queryable, room: Room): Promise<Assignment[]> {
-  const values = [
-    room.node,
-    room.bootId,
-    room.vcpus,
-    Math.floor(room.memoryMb),
-    room.max,
-    room.vm,
-    room.rootfsTypes,
-    room.leaseSeconds,
-  ];
-  return (await q.query<Assignment>(CLAIM, values)).rows;
-}
-
-/** Puts claimed jobs back that never reached their node; the attempt stays used, so a late receiver is fenced off. */
-export async function releaseJobs(
-  q: Queryable,
-  payload: string,
-  jobs: { id: string; attempt: number }[],
-): Promise<void> {
-  await q.query(
-    `WITH back AS (
-       UPDATE jobs SET status = 'accepted', node = NULL, lease_until = NULL, attempt = jobs.attempt + 1
-       FROM unnest($2::uuid[], $3::int[]) AS given (id, attempt)
-       WHERE jobs.id = given.id AND jobs.attempt = given.attempt AND jobs.status = 'starting' AND jobs.started_at IS NULL
-       RETURNING jobs.id)
-     SELECT ${NOTIFY} FROM back`,
-    [payload, jobs.map((j) => j.id), jobs.map((j) => j.attempt)],
-  );
-}
-
-/** Jobs the node still holds. `bump` fences off the process that had them and gives the new one a fresh lease. */
-export async function heldJobs(
-  tx: Queryable,
-  node: string,
-  bump: boolean,
-  leaseSeconds: number,
-): Promise<Assignment[]> {
-  const { rows } = await tx.query<Assignment>(
-    `UPDATE jobs SET attempt = attempt + $2, lease_until = now() + $3::double precision * interval '1 second'
-     WHERE node = $1 AND status IN ('starting', 'running') RETURNING id, org, attempt, name, spec`,
-    [node, bump ? 1 : 0, leaseSeconds],
-  );
-  return rows;
 }
 
 const RENEW = {

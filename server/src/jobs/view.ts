@@ -3,8 +3,8 @@ import type { JobRow } from "./store.ts";
 
 const iso = (date: Date | null) => date?.toISOString() ?? null;
 
-/** A row as the public API shows it. */
-export function toJob(row: JobRow): Job {
+/** A row as the public API shows it; `waitingFor` says what keeps it from starting. */
+export function toJob(row: JobRow, waitingFor?: string): Job {
   return {
     request_id: row.id,
     name: row.name,
@@ -16,6 +16,10 @@ export function toJob(row: JobRow): Job {
     signal: row.signal,
     error: row.error,
     reason: row.reason,
+    workspace_id: row.workspace_name,
+    base_workspace_id: row.base_name,
+    host_job: row.host_job,
+    waiting_for: waitingFor ?? null,
     persistent: row.persistent,
     no_sleep: row.no_sleep,
     startup_command: row.startup_command,

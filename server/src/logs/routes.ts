@@ -5,7 +5,7 @@ import type { App, Context } from "../http/context.ts";
 import { hangUp } from "../http/context.ts";
 import { followLog, readLog } from "./service.ts";
 
-const Params = z.object({ id: z.string().describe("Id of a job, or the name of a live one") });
+const Params = z.object({ id: z.string().describe("Id of a job, or the name or workspace of a live one") });
 const Headers = z.looseObject({
   "last-event-id": LogCursor.optional().describe("Continues a stream after this event"),
 });

@@ -51,9 +51,9 @@ export class Nodes {
   }
 
   /** Throws ApiError isolation_unavailable, too_big_for_nodes or invalid_request when no node could ever run the job. */
-  async refuseImpossible(job: CreateJob): Promise<void> {
+  async refuseImpossible(q: Queryable, job: CreateJob): Promise<void> {
     if (!this.#cache || this.#cache.until < Date.now()) {
-      this.#cache = { nodes: await listNodes(this.#db, KNOWN_SECONDS), until: Date.now() + CACHE_MS };
+      this.#cache = { nodes: await listNodes(q, KNOWN_SECONDS), until: Date.now() + CACHE_MS };
     }
     const refusal = refuse(job, this.#cache.nodes);
     if (refusal) throw new ApiError(refusal.code, refusal.message, refusal.field);

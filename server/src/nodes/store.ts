@@ -1,6 +1,5 @@
 import type { RegisterNode } from "@mags/protocol";
 import type { Selectable } from "kysely";
-import { sql } from "kysely";
 import type { Database, Queryable } from "../db/database.ts";
 import type { NodesTable } from "../db/types.ts";
 
@@ -30,13 +29,12 @@ export async function touchNode(db: Queryable, name: string, bootId: string): Pr
 }
 
 /** Nodes that gave a sign of life in the last `seconds`. */
-export async function listNodes(db: Database, seconds: number): Promise<NodeRow[]> {
-  return db.kysely
-    .selectFrom("nodes")
-    .selectAll()
-    .where("seen_at", ">", sql<Date>`now() - ${seconds}::double precision * interval '1 second'`)
-    .orderBy("name")
-    .execute();
+export async function listNodes(q: Queryable, seconds: number): Promise<NodeRow[]> {
+  const { rows } = await q.query<NodeRow>(
+    "SELECT * FROM nodes WHERE seen_at > now() - $1::double precision * interval '1 second' ORDER BY name",
+    [seconds],
+  );
+  return rows;
 }
 
 export async function findNode(db: Database, name: string): Promise<NodeRow | undefined> {

@@ -66,8 +66,8 @@ export function decodeManifest(file: Uint8Array, key?: string): Manifest {
 
 export const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 
-/** Key of a manifest's object; `hash` is the SHA-256 of the file. */
-export const manifestKey = (org: string, hash: string): string => `orgs/${org}/manifests/${hash}`;
+/** Key of a manifest's object; `name` is the SHA-256 of the file and its epoch, as in `ab12….3`. */
+export const manifestKey = (org: string, name: string): string => `orgs/${org}/manifests/${name}`;
 
 /** Key of a chunk's object; `hash` is the SHA-256 of its bytes before compression. */
 export const chunkKey = (org: string, hash: string, epoch: number): string =>

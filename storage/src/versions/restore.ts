@@ -26,11 +26,11 @@ export interface Restored {
   reusedBytes: number;
 }
 
-/** Fetches the manifest whose file has this SHA-256. */
-export async function fetchManifest(hash: string, ctx: VersionContext): Promise<Manifest> {
-  const key = manifestKey(ctx.org, hash);
+/** Fetches the manifest of this name: the SHA-256 of its file, and its epoch. */
+export async function fetchManifest(name: string, ctx: VersionContext): Promise<Manifest> {
+  const key = manifestKey(ctx.org, name);
   const file = await getObject(key, ctx);
-  if (sha256(file) !== hash)
+  if (sha256(file) !== name.split(".")[0])
     throw new VersionError("damaged", `the manifest ${key} is damaged: not its SHA-256`, { key });
   return decodeManifest(file, key);
 }

@@ -24,10 +24,10 @@ export interface KnownVersion {
 /** A version that is in the object store. It is one when whoever keeps versions has written it down. */
 export interface Upload {
   manifest: Manifest;
-  /** the manifest's object, and the SHA-256 of it */
+  /** the manifest's object, and its name: the SHA-256 of it, and its epoch */
   file: Buffer;
-  sha256: string;
-  /** the chunks that were uploaded */
+  name: string;
+  /** the chunks that were uploaded, and the manifest, which is kept and collected like a chunk */
   stored: { hash: string; epoch: number; stored_bytes: number }[];
   /** bytes of the chunks that differ from the parent's */
   changedBytes: number;
@@ -140,10 +140,16 @@ class Uploading {
     }
     const manifest: Manifest = { format: 1, volume_bytes: this.#size, chunk_bytes: CHUNK_BYTES, chunks };
     const file = encodeManifest(manifest);
-    const hash = sha256(file);
-    await persistently(this.#ctx, () => objects.put(manifestKey(org, hash), file, { signal }));
     const newBytes = this.#stored.reduce((sum, { stored_bytes }) => sum + stored_bytes, 0);
-    return { manifest, file, sha256: hash, stored: this.#stored, changedBytes: this.changedBytes, newBytes };
+    const hash = sha256(file);
+    const [own] = await this.#index.claim([{ hash, bytes: file.length }]);
+    if (!own) throw new Error("the index of chunks does not answer about the manifest");
+    const name = `${hash}.${own.epoch}`;
+    if (own.missing) {
+      await persistently(this.#ctx, () => objects.put(manifestKey(org, name), file, { signal }));
+      this.#stored.push({ hash, epoch: own.epoch, stored_bytes: file.length });
+    }
+    return { manifest, file, name, stored: this.#stored, changedBytes: this.changedBytes, newBytes };
   }
 
   async #pack(index: number): Promise<Piece> {

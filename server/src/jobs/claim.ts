@@ -1,0 +1,145 @@
+import type { Assignment } from "@mags/protocol";
+import type { Queryable } from "../db/database.ts";
+
+export interface Room {
+  node: string;
+  bootId: string;
+  vcpus: number;
+  memoryMb: number;
+  max: number;
+  vm: boolean;
+  rootfsTypes: string[];
+  leaseSeconds: number;
+}
+
+/** The disk of job `j`, whose workspace is `w` (if it writes to one) and which starts from version `v` (if from any). */
+const volume = (fence: string, dirty: string) => `
+  CASE WHEN w.id IS NULL AND v.id IS NULL THEN NULL ELSE jsonb_build_object(
+    'workspace', CASE WHEN w.id IS NOT NULL THEN jsonb_build_object('id', w.id, 'name', w.name, 'fence', ${fence}) END,
+    'version', CASE WHEN v.id IS NOT NULL THEN
+      jsonb_build_object('id', v.id, 'number', v.number, 'manifest', v.manifest, 'volume_bytes', v.volume_bytes) END,
+    'source', CASE WHEN v.id IS NULL THEN 'empty' WHEN v.id = w.latest THEN 'latest' ELSE 'base' END,
+    'disk_gb', greatest((j.spec ->> 'disk_gb')::float8, w.disk_gb, v.volume_bytes / 1073741824.0),
+    'dirty', coalesce(${dirty}, false)) END AS volume`;
+
+const FITS = `(j.vcpus <= $3 + 1e-9 AND j.memory_mb <= $4
+      AND (j.isolation IS DISTINCT FROM 'vm' OR $6) AND (j.rootfs_type IS NULL OR j.rootfs_type = ANY($7)))`;
+const REGISTERED = "EXISTS (SELECT 1 FROM nodes WHERE name = $1 AND boot_id = $2)";
+
+/**
+ * The oldest that fit one by one are locked; of those the ones are taken whose running sums still fit together. The tiny
+ * allowance is for sums of fractions such as 0.1. Rows another node is taking right now are skipped, not waited for.
+ *
+ * A job that writes to a workspace must get its lease too, here, so that there is never a job without one: of those that
+ * wait for it the oldest does, and `leases` locks the workspaces that nobody holds. What is not durable is on one node only,
+ * and the job is left to it unless that node has been silent for 30 s; a node that merely has the newest copy gets 2 s. Where
+ * the workspace's machine is up for a persistent job, `host` is that job and the new one needs no room. For jobs without a
+ * workspace all this costs 0.06 ms a claim.
+ */
+const CLAIM = {
+  name: "claim_jobs",
+  text: `WITH plain AS (
+    SELECT id, seq, vcpus, memory_mb FROM jobs j
+    WHERE status = 'accepted' AND workspace IS NULL AND ${FITS} AND ${REGISTERED}
+    ORDER BY seq LIMIT $5 FOR UPDATE SKIP LOCKED
+  ), keeping AS (
+    SELECT j.id, j.seq, j.workspace, h.id AS host,
+      CASE WHEN h.id IS NULL THEN j.vcpus ELSE 0 END AS vcpus, CASE WHEN h.id IS NULL THEN j.memory_mb ELSE 0 END AS memory_mb
+    FROM jobs j
+    JOIN workspaces w ON w.id = j.workspace
+    LEFT JOIN jobs h ON h.id = w.holder_job AND h.status = 'running' AND h.persistent AND h.node = $1 AND h.stop_requested_at IS NULL
+    LEFT JOIN nodes n ON n.name = w.node
+    WHERE j.status = 'accepted' AND j.workspace IS NOT NULL AND ${REGISTERED}
+      AND (h.id IS NOT NULL OR (${FITS}
+        AND NOT EXISTS (SELECT 1 FROM jobs e WHERE e.workspace = j.workspace AND e.seq < j.seq AND e.status = 'accepted')
+        AND (w.holder_job IS NULL OR w.hold_until < now()) AND (
+        w.node IS NULL OR w.node = $1 OR n.seen_at IS NULL OR n.seen_at < now() - interval '30 seconds'
+        OR (NOT w.dirty AND greatest(w.used_at, j.created_at) < now() - interval '2 seconds'))))
+    ORDER BY j.seq LIMIT $5 FOR UPDATE OF j SKIP LOCKED
+  ), leases AS (
+    SELECT id, fence, name, latest, disk_gb, used_at, dirty AND node = $1 AS dirty FROM workspaces
+    WHERE id IN (SELECT workspace FROM keeping WHERE host IS NULL) AND (holder_job IS NULL OR hold_until < now())
+    FOR NO KEY UPDATE SKIP LOCKED
+  ), hosts AS (
+    SELECT id FROM jobs WHERE id IN (SELECT host FROM keeping) AND status = 'running' FOR SHARE SKIP LOCKED
+  ), sums AS (
+    SELECT id, seq, host, sum(vcpus) OVER (ORDER BY seq) AS vcpus, sum(memory_mb) OVER (ORDER BY seq) AS memory_mb
+    FROM (
+      SELECT id, seq, NULL::uuid AS host, vcpus, memory_mb FROM plain
+      UNION ALL
+      SELECT id, seq, host, vcpus, memory_mb FROM keeping
+      WHERE host IN (SELECT id FROM hosts) OR (host IS NULL AND workspace IN (SELECT id FROM leases))
+      ORDER BY seq LIMIT $5
+    ) AS waiting
+  ), taken AS (
+    UPDATE jobs SET status = 'starting', node = $1, attempt = attempt + 1, host_job = sums.host,
+      lease_until = now() + $8::double precision * interval '1 second'
+    FROM sums WHERE jobs.id = sums.id AND sums.vcpus <= $3 + 1e-9 AND sums.memory_mb <= $4
+    RETURNING jobs.id, jobs.seq, jobs.org, jobs.attempt, jobs.name, jobs.spec, jobs.workspace, jobs.base_version, jobs.host_job, jobs.created_at
+  ), held AS (
+    UPDATE workspaces w SET holder_job = j.id, hold_until = NULL, fence = w.fence + 1, node = $1, used_at = clock_timestamp(),
+      disk_gb = greatest(w.disk_gb, (j.spec ->> 'disk_gb')::float8)
+    FROM taken j WHERE w.id = j.workspace AND j.host_job IS NULL
+  ) SELECT j.id, j.org, j.attempt, j.name, j.spec, j.host_job,
+      CASE WHEN w.used_at > j.created_at THEN (extract(epoch FROM clock_timestamp() - j.created_at) * 1000)::float8 END AS waited_ms,
+      ${volume("w.fence + 1", "w.dirty")}
+    FROM taken j
+    LEFT JOIN leases w ON w.id = j.workspace AND j.host_job IS NULL
+    LEFT JOIN versions v ON v.id = CASE WHEN j.host_job IS NULL THEN coalesce(w.latest, j.base_version) END
+    ORDER BY j.seq`,
+};
+
+/** Takes the oldest waiting jobs that fit, at most `max`, for a node, and the workspaces they write to. */
+export async function claimJobs(q: Queryable, room: Room): Promise<Assignment[]> {
+  const values = [
+    room.node,
+    room.bootId,
+    room.vcpus,
+    Math.floor(room.memoryMb),
+    room.max,
+    room.vm,
+    room.rootfsTypes,
+    room.leaseSeconds,
+  ];
+  return (await q.query<Assignment>(CLAIM, values)).rows;
+}
+
+/** Puts claimed jobs back that have not begun; the attempt stays used, so a late receiver is fenced off. */
+export async function releaseJobs(
+  q: Queryable,
+  payload: string,
+  jobs: { id: string; attempt: number }[],
+): Promise<void> {
+  await q.query(
+    `WITH back AS (
+       UPDATE jobs SET status = 'accepted', node = NULL, host_job = NULL, lease_until = NULL, attempt = jobs.attempt + 1
+       FROM unnest($2::uuid[], $3::int[]) AS given (id, attempt)
+       WHERE jobs.id = given.id AND jobs.attempt = given.attempt AND jobs.status = 'starting' AND jobs.started_at IS NULL
+       RETURNING jobs.id, jobs.workspace
+     ), free AS (
+       UPDATE workspaces w SET holder_job = NULL FROM back WHERE w.id = back.workspace AND w.holder_job = back.id)
+     SELECT pg_notify('mags_events', $1) FROM back`,
+    [payload, jobs.map((j) => j.id), jobs.map((j) => j.attempt)],
+  );
+}
+
+/** Jobs the node still holds. `bump` fences off the process that had them and gives the new one a fresh lease. */
+export async function heldJobs(
+  tx: Queryable,
+  node: string,
+  bump: boolean,
+  leaseSeconds: number,
+): Promise<Assignment[]> {
+  const { rows } = await tx.query<Assignment>(
+    `WITH j AS (
+       UPDATE jobs SET attempt = attempt + $2, lease_until = now() + $3::double precision * interval '1 second'
+       WHERE node = $1 AND status IN ('starting', 'running')
+       RETURNING id, org, attempt, name, spec, workspace, base_version, host_job)
+     SELECT j.id, j.org, j.attempt, j.name, j.spec, j.host_job, NULL AS waited_ms, ${volume("w.fence", "w.dirty")}
+     FROM j
+     LEFT JOIN workspaces w ON w.id = j.workspace AND w.holder_job = j.id
+     LEFT JOIN versions v ON v.id = CASE WHEN j.host_job IS NULL THEN coalesce(w.latest, j.base_version) END`,
+    [node, bump ? 1 : 0, leaseSeconds],
+  );
+  return rows;
+}

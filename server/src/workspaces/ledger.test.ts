@@ -1,0 +1,144 @@
+import { randomUUID } from "node:crypto";
+import type { Assignment } from "@mags/protocol";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { createJob, startWorld, TestNode, type World } from "../testing.ts";
+import { Writer } from "./testing/writer.ts";
+
+let world: World;
+let node: TestNode;
+let writer: Writer;
+let job: Assignment;
+beforeAll(async () => {
+  world = await startWorld();
+});
+afterAll(() => world[Symbol.asyncDispose]());
+beforeEach(async () => {
+  await world.sql.query("TRUNCATE jobs, nodes, workspaces, versions, manifests, chunks");
+  node = new TestNode(world, "a");
+  await node.register();
+  writer = new Writer(world, node);
+  await createJob(world, { workspace_id: "ws" });
+  job = (await node.claim())[0] as Assignment;
+  await node.started(job);
+});
+
+const workspace = async () => (await world.sql.query("SELECT * FROM workspaces WHERE name = 'ws'")).rows[0];
+const volume = () => job.volume as NonNullable<Assignment["volume"]>;
+
+describe("claims of chunks", () => {
+  it("say which are missing, in the order of the request, also of twins", async () => {
+    await writer.write(job, ["stored"]);
+    const claimed = await writer.claim(["new", "stored", "new"]);
+    expect(claimed.map(({ missing }) => missing)).toEqual([true, false, true]);
+    expect(claimed[0]).toEqual(claimed[2]);
+    expect((await writer.claim(["new"]))[0]?.missing).toBe(true);
+  });
+
+  it("of many writers at once do not get in each other's way", async () => {
+    const texts = Array.from({ length: 300 }, (_, i) => `chunk ${i}`);
+    const answers = await Promise.all(
+      Array.from({ length: 8 }, (_, i) => writer.claim(i % 2 ? texts : texts.toReversed())),
+    );
+    expect(new Set(answers.flat().map(({ hash, epoch }) => `${hash}.${epoch}`)).size).toBe(300);
+  });
+
+  it("are an organisation's own", async () => {
+    await world.sql.query("INSERT INTO organisations (id) VALUES ('other') ON CONFLICT DO NOTHING");
+    await writer.write(job, ["stored"]);
+    expect((await writer.claim(["stored"], "other"))[0]?.missing).toBe(true);
+  });
+});
+
+describe("a commit", () => {
+  it("moves the latest version, tells how far it is durable, and is answered the same when repeated", async () => {
+    const upload = await writer.upload(["one", "two"]);
+    const first = await writer.commit(volume(), upload);
+    expect(first.body.version).toMatchObject({ number: 1, manifest: upload.name, volume_bytes: 2 ** 31 });
+    expect((await writer.commit(volume(), upload)).body).toEqual(first.body);
+    const next = await writer.commit(volume(), await writer.upload(["one", "3"]), { parent: first.body.version });
+    expect(next.body.version.number).toBe(2);
+    expect(await workspace()).toMatchObject({ latest: next.body.version.id, dirty: true, last_sync_ms: 5 });
+    const { rows } = await world.sql.query("SELECT number, new_bytes > 0 AS new FROM versions ORDER BY number");
+    expect(rows).toEqual([
+      { number: 1, new: true },
+      { number: 2, new: true },
+    ]);
+  });
+
+  it("with the last words of a writer leaves nothing that is not durable", async () => {
+    await writer.write(job, ["one"], "completion");
+    expect(await workspace()).toMatchObject({ dirty: false, pending_bytes: "0", last_error: null });
+  });
+
+  it("of an earlier writer, another node or a deleted workspace is refused", async () => {
+    const upload = await writer.upload(["one"]);
+    await node.finished(job);
+    await createJob(world, { workspace_id: "ws" });
+    await node.claim();
+    const late = await writer.commit(volume(), upload);
+    expect([late.status, late.body.error]).toMatchObject([409, { code: "conflict", field: "fence" }]);
+    const { id = "", name = "" } = volume().workspace ?? {};
+    const other = new TestNode(world, "b");
+    await other.register();
+    expect((await new Writer(world, other).commit({ workspace: { id, name, fence: 2 } }, upload)).status).toBe(409);
+    const gone = await writer.commit({ workspace: { id: randomUUID(), name, fence: 2 } }, upload);
+    expect([gone.status, gone.body.error.field]).toEqual([409, "workspace"]);
+    expect((await workspace()).latest).toBeNull();
+  });
+
+  it("that does not follow the latest version is refused", async () => {
+    await writer.write(job, ["one"]);
+    const stray = await writer.commit(volume(), await writer.upload(["two"]), { parent: null });
+    expect([stray.status, stray.body.error]).toMatchObject([409, { code: "conflict", field: "parent" }]);
+  });
+
+  it("that refers to what nobody uploaded, or to another life of a chunk, is refused and changes nothing", async () => {
+    const upload = await writer.upload(["one"]);
+    const lazy = await writer.commit(volume(), { ...upload, stored: [] });
+    expect([lazy.status, lazy.body.error.code]).toEqual([409, "chunks_gone"]);
+    await world.sql.query("UPDATE chunks SET epoch = epoch + 1");
+    const late = await writer.commit(volume(), upload);
+    expect([late.status, late.body.error.code]).toEqual([409, "chunks_gone"]);
+    const { rows } = await world.sql.query("SELECT DISTINCT state FROM chunks");
+    expect([rows, (await workspace()).latest]).toEqual([[{ state: "claimed" }], null]);
+  });
+
+  it("whose manifest is not the named one, or no manifest, is refused", async () => {
+    const upload = await writer.upload(["one"]);
+    const other = await writer.commit(volume(), { ...upload, name: `${"0".repeat(64)}.0` });
+    expect([other.status, other.body.error.field]).toEqual([400, "manifest"]);
+    const [hash] = upload.name.split(".");
+    const bent = { ...upload, manifest: upload.manifest.subarray(1) };
+    expect((await writer.commit(volume(), bent)).status).toBe(400);
+    expect((await writer.commit(volume(), { ...upload, name: `${hash}` })).body.error.field).toBe("manifest_name");
+  });
+
+  it("of many writers of the same chunks at once does not deadlock", async () => {
+    const jobs = [];
+    for (let i = 0; i < 6; i++) await createJob(world, { workspace_id: `ws${i}`, vcpus: 0.1, memory_mb: 32 });
+    jobs.push(...(await node.claim()));
+    const contents = Array.from({ length: 200 }, (_, i) => `chunk ${i}`);
+    const versions = await Promise.all(
+      jobs.map((each, i) => writer.write(each, i % 2 ? contents : contents.toReversed())),
+    );
+    expect(versions.map(({ number }) => number)).toEqual(Array(6).fill(1));
+  });
+});
+
+describe("progress", () => {
+  it("is shown, and a node that lost a workspace is told", async () => {
+    const told = {
+      pending_bytes: 7,
+      dirty: true,
+      durable_at: "2026-01-02T03:04:05.678Z",
+      last_sync_ms: 80,
+      error: "no",
+    };
+    expect((await writer.progress(job, told)).body).toEqual({ lost: [] });
+    const { durable_at, ...row } = await workspace();
+    expect(row).toMatchObject({ pending_bytes: "7", dirty: true, last_sync_ms: 80, last_error: "no" });
+    expect(durable_at.toISOString()).toBe(told.durable_at);
+    await world.sql.query("DELETE FROM workspaces");
+    expect((await writer.progress(job, told)).body).toEqual({ lost: [volume().workspace?.id] });
+  });
+});

@@ -1,0 +1,78 @@
+import type { VersionReason } from "@mags/protocol";
+import type { Queryable } from "../db/database.ts";
+
+export interface VersionRow {
+  id: string;
+  workspace: string;
+  number: number;
+  parent: string | null;
+  manifest: string;
+  volume_bytes: number;
+  content_bytes: number;
+  new_bytes: number;
+  reason: VersionReason;
+  job: string | null;
+  created_at: Date;
+}
+
+const COLUMNS = `id, workspace, number, parent, manifest, volume_bytes::float8 AS volume_bytes,
+  content_bytes::float8 AS content_bytes, new_bytes::float8 AS new_bytes, reason, job, created_at`;
+
+/** `use` keeps it from being deleted until the transaction ends. */
+export async function findVersion(
+  q: Queryable,
+  org: string,
+  id: string,
+  lock: "none" | "use" = "none",
+): Promise<VersionRow | undefined> {
+  const { rows } = await q.query<VersionRow>(
+    `SELECT ${COLUMNS} FROM versions WHERE org = $1 AND id = $2 ${lock === "use" ? "FOR KEY SHARE" : ""}`,
+    [org, id],
+  );
+  return rows[0];
+}
+
+/** Version `number` of a workspace, locked against being deleted. */
+export async function findVersionByNumber(
+  q: Queryable,
+  org: string,
+  workspace: string,
+  number: number,
+): Promise<VersionRow | undefined> {
+  const { rows } = await q.query<VersionRow>(
+    `SELECT ${COLUMNS} FROM versions WHERE org = $1 AND workspace = $2 AND number = $3 FOR KEY SHARE`,
+    [org, workspace, number],
+  );
+  return rows[0];
+}
+
+/** Also makes it the workspace's latest. The transaction must hold the workspace's row and `holdCollection`. */
+export async function insertVersion(
+  tx: Queryable,
+  org: string,
+  version: Omit<VersionRow, "created_at">,
+): Promise<void> {
+  const { id, workspace, number, parent, manifest, volume_bytes, content_bytes, new_bytes, reason, job } = version;
+  await tx.query(
+    `INSERT INTO versions (id, org, workspace, number, parent, manifest, volume_bytes, content_bytes, new_bytes, reason, job)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+    [id, org, workspace, number, parent, manifest, volume_bytes, content_bytes, new_bytes, reason, job],
+  );
+  await tx.query("UPDATE workspaces SET latest = $3 WHERE org = $1 AND id = $2", [org, workspace, id]);
+}
+
+export async function insertManifest(tx: Queryable, org: string, name: string, body: Buffer): Promise<void> {
+  await tx.query("INSERT INTO manifests (org, name, body) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", [
+    org,
+    name,
+    body,
+  ]);
+}
+
+export async function readManifest(q: Queryable, org: string, name: string): Promise<Buffer | undefined> {
+  const { rows } = await q.query<{ body: Buffer }>("SELECT body FROM manifests WHERE org = $1 AND name = $2", [
+    org,
+    name,
+  ]);
+  return rows[0]?.body;
+}
