@@ -81,11 +81,12 @@ describe.each([
     const version = await sync();
     expect(version.manifest.chunks.map(([index]) => index)).toEqual([2, 3, 20, 50]);
     const keys = version.manifest.chunks.map(([, hash, epoch]) => chunkKey("default", hash, epoch));
-    expect(await objects()).toEqual([...keys, manifestKey("default", version.sha256)].sort());
-    expect(version.stored.map(({ hash, epoch }) => chunkKey("default", hash, epoch)).sort()).toEqual(keys.sort());
+    expect(await objects()).toEqual([...keys, manifestKey("default", version.name)].sort());
+    const stored = version.stored.map(({ hash, epoch }) => `${hash}.${epoch}`);
+    expect(stored.sort()).toEqual([...keys.map((key) => key.split("/").at(-1)), version.name].sort());
     expect(version.changedBytes).toBe(3 * MiB + 1000);
     expect(version.newBytes).toBe(version.stored.reduce((sum, { stored_bytes }) => sum + stored_bytes, 0));
-    expect(await fetchManifest(version.sha256, world.ctx)).toEqual(version.manifest);
+    expect(await fetchManifest(version.name, world.ctx)).toEqual(version.manifest);
     await restore(version.manifest, world.at("restored"), undefined, world.ctx);
     await run("cmp", [live, world.at("restored")]);
     expect(statSync(world.at("restored")).blocks).toBeLessThanOrEqual(statSync(live).blocks + 64);
@@ -108,7 +109,7 @@ describe.each([
     writeAt(live, 10 * MiB + 5, Buffer.from("changed"));
     writeAt(live, 20 * MiB, Buffer.alloc(MiB));
     const second = await sync(first);
-    expect(second.stored).toHaveLength(1);
+    expect(second.stored).toHaveLength(2);
     expect(second.changedBytes).toBe(2 * MiB);
     expect(second.manifest.chunks).toHaveLength(29);
     await expectRestored(second.manifest, live);
@@ -121,7 +122,7 @@ describe.each([
     writeAt(live, 5 * MiB, Buffer.from("changed"));
     writeAt(live, 7 * MiB, Buffer.alloc(MiB));
     const second = await sync({ manifest: first.manifest, path: undefined });
-    expect(second.stored).toHaveLength(1);
+    expect(second.stored).toHaveLength(2);
     expect(second.changedBytes).toBe(2 * MiB);
     await expectRestored(second.manifest, live);
   });
@@ -130,7 +131,7 @@ describe.each([
     const chunk = randomBytesOf(MiB);
     writeFileSync(live, Buffer.concat([chunk, randomBytesOf(MiB), chunk, chunk]));
     const first = await sync();
-    expect(first.stored).toHaveLength(2);
+    expect(first.stored).toHaveLength(3);
     await expectRestored(first.manifest, live);
     const second = await sync();
     expect(second.stored).toEqual([]);
@@ -204,12 +205,12 @@ describe.each([
 
   test("a manifest that is damaged or gone is named", async () => {
     writeFileSync(live, randomBytesOf(10_000));
-    const { sha256, file } = await sync();
-    const key = manifestKey("default", sha256);
+    const { name, file } = await sync();
+    const key = manifestKey("default", name);
     await world.ctx.objects.put(key, file.subarray(1));
-    await expect(fetchManifest(sha256, world.ctx)).rejects.toMatchObject({ code: "damaged", key });
+    await expect(fetchManifest(name, world.ctx)).rejects.toMatchObject({ code: "damaged", key });
     await world.ctx.objects.delete([key]);
-    await expect(fetchManifest(sha256, world.ctx)).rejects.toMatchObject({ code: "missing", key });
+    await expect(fetchManifest(name, world.ctx)).rejects.toMatchObject({ code: "missing", key });
   });
 
   test("an upload or a restore that is given up ends soon and leaves nothing half", async () => {

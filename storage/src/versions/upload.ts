@@ -31,7 +31,7 @@ export interface Upload {
   stored: { hash: string; epoch: number; stored_bytes: number }[];
   /** bytes of the chunks that differ from the parent's */
   changedBytes: number;
-  /** bytes that were written to the object store, without the manifest */
+  /** bytes that were written to the object store */
   newBytes: number;
 }
 
@@ -140,7 +140,6 @@ class Uploading {
     }
     const manifest: Manifest = { format: 1, volume_bytes: this.#size, chunk_bytes: CHUNK_BYTES, chunks };
     const file = encodeManifest(manifest);
-    const newBytes = this.#stored.reduce((sum, { stored_bytes }) => sum + stored_bytes, 0);
     const hash = sha256(file);
     const [own] = await this.#index.claim([{ hash, bytes: file.length }]);
     if (!own) throw new Error("the index of chunks does not answer about the manifest");
@@ -149,6 +148,7 @@ class Uploading {
       await persistently(this.#ctx, () => objects.put(manifestKey(org, name), file, { signal }));
       this.#stored.push({ hash, epoch: own.epoch, stored_bytes: file.length });
     }
+    const newBytes = this.#stored.reduce((sum, { stored_bytes }) => sum + stored_bytes, 0);
     return { manifest, file, name, stored: this.#stored, changedBytes: this.changedBytes, newBytes };
   }
 
