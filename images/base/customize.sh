@@ -21,8 +21,10 @@ fi
 
 # pip.conf allows it to pip; this is for other installers that look at the marker.
 rm -f "$root"/usr/lib/python3*/EXTERNALLY-MANAGED
-[ -e "$root/usr/bin/vi" ] || ln -s vim.tiny "$root/usr/bin/vi"
-[ -e "$root/usr/local/bin/python" ] || ln -s /usr/bin/python3 "$root/usr/local/bin/python"
+# Links of the root lead through this host's /etc/alternatives when looked at from here, so they count as they are.
+there() { [ -e "$1" ] || [ -L "$1" ]; }
+there "$root/usr/bin/vi" || ln -s vim.tiny "$root/usr/bin/vi"
+there "$root/usr/local/bin/python" || ln -s /usr/bin/python3 "$root/usr/local/bin/python"
 
 rm -f "$root"/etc/ssh/ssh_host_* "$root"/var/lib/dbus/machine-id
 rm -rf "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/* "$root"/var/log/* "$root"/tmp/* "$root"/run/*

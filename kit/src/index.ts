@@ -7,7 +7,7 @@ export { blocking } from "./syscalls/blocking.ts";
 export { type Extent, extentsOf, punchHole, reflink, thaw } from "./syscalls/files.ts";
 export { SyscallError } from "./syscalls/libc.ts";
 export { growLoop, loopOf, mountImage } from "./syscalls/loop.ts";
-export { bindIdmapped, MS_NOATIME, mount, mountAs, unmount } from "./syscalls/mount.ts";
+export { bindIdmapped, MS_NOATIME, mount, mountAs, unmount, unmountAside } from "./syscalls/mount.ts";
 export { createNetns, inNetns, RouteTables, setNetworkSetting, tcpSocket } from "./syscalls/network.ts";
 export { makeFifo, makePipe, setPipeSize, splicePipe } from "./syscalls/pipe.ts";
 export { emptyFile, startProcess } from "./syscalls/process.ts";

@@ -3,7 +3,7 @@ import { closeSync, constants, openSync, statSync, writeSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, rm, statfs, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { makeFifo, mount, reflink, SyscallError, setPipeSize, splicePipe, unmount } from "./index.ts";
+import { makeFifo, mount, reflink, SyscallError, setPipeSize, splicePipe, unmount, unmountAside } from "./index.ts";
 
 let dir: string;
 beforeAll(async () => {
@@ -24,6 +24,24 @@ test("a file system is mounted and taken away, and taking it away twice is fine"
   }
   expect((await statfs(dir)).type).toBe((await statfs(target)).type);
   unmount(target);
+});
+
+test("a file system is taken away on another thread, while this one goes on", async () => {
+  const target = join(dir, "aside");
+  await mkdir(target);
+  mount("tmpfs", "test", target, "size=1m");
+  let turns = 0;
+  const turning = setImmediate(function turn() {
+    turns++;
+    setImmediate(turn).unref();
+  });
+  await unmountAside(target);
+  clearImmediate(turning);
+  expect(turns).toBeGreaterThan(0);
+  expect((await statfs(dir)).type).toBe((await statfs(target)).type);
+  await unmountAside(target);
+  await writeFile(join(dir, "file"), "");
+  await expect(unmountAside(join(dir, "file", "below"))).rejects.toMatchObject({ code: "ENOTDIR" });
 });
 
 test("a call that the kernel refuses is named with its errno", () => {

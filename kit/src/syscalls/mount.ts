@@ -95,6 +95,17 @@ export function unmount(target: string): void {
   }
 }
 
+/**
+ * As `unmount`, on another thread: the last unmount of a file system writes out what it holds, which may be gigabytes.
+ */
+export async function unmountAside(target: string): Promise<void> {
+  const result = await new Promise<number>((resolve, reject) =>
+    umount2.async(target, MNT_DETACH, (error: Error | null, code: number) => (error ? reject(error) : resolve(code))),
+  );
+  // The errno stayed on that thread; asked again, the call fails for the same reason.
+  if (result < 0) unmount(target);
+}
+
 let permitted: bigint | undefined;
 
 function raiseCapabilities(): void {

@@ -1,6 +1,6 @@
 import { mkdir, rmdir } from "node:fs/promises";
 import { join } from "node:path";
-import { bindIdmapped, type Cleanup, MS_NOATIME, mountAs, mountImage, unmount } from "@mags/kit";
+import { bindIdmapped, type Cleanup, MS_NOATIME, mountAs, mountImage, unmount, unmountAside } from "@mags/kit";
 import { userNamespace } from "./userns.ts";
 
 /** Where the file system of a sandbox's disk is mounted. */
@@ -43,7 +43,7 @@ export async function mountDiskAgain(dir: string, volume: string): Promise<void>
 /** Takes the mounts of `mountRoot` away, as far as they are there. */
 export async function unmountRoot(dir: string): Promise<void> {
   for (const name of ["rootfs", "lower", "disk", "raw"]) {
-    unmount(join(dir, name));
+    await unmountAside(join(dir, name));
     await rmdir(join(dir, name)).catch(() => undefined);
   }
 }
