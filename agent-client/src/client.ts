@@ -25,7 +25,12 @@ export class AgentClient {
 
   /** Starts a command in the job's sandbox. What cannot be started is told by the session's exit. */
   async open(jobId: string, session: SessionOptions, signal?: AbortSignal): Promise<RemoteSession> {
-    return new RemoteSession(await this.#upgrade(`/agent/v1/jobs/${jobId}/session`, "session", signal), session);
+    return new RemoteSession(await this.session(jobId, signal), session);
+  }
+
+  /** The connection of a session as it is, for a caller who speaks its frames. */
+  session(jobId: string, signal?: AbortSignal): Promise<Socket> {
+    return this.#upgrade(`/agent/v1/jobs/${jobId}/session`, "session", signal);
   }
 
   #upgrade(path: string, protocol: string, signal: AbortSignal | undefined): Promise<Socket> {

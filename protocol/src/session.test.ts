@@ -14,11 +14,12 @@ const frame: fc.Arbitrary<SessionFrame> = fc.oneof(
     value: fc.record(
       {
         argv: fc.array(text, { minLength: 1, maxLength: 5 }),
+        detach: fc.boolean(),
         env: fc.dictionary(fc.stringMatching(/^[A-Z_]{1,9}$/), text, { noNullPrototype: true }),
         cwd: text,
         tty: fc.record({ ...size, term: fc.constant("xterm") }),
       },
-      { requiredKeys: ["argv", "env"] },
+      { requiredKeys: ["argv", "env", "detach"] },
     ),
   }),
   fc.record({ type: fc.constant("stdin_end" as const), value: fc.constant({}) }),
@@ -87,7 +88,7 @@ test.each([
   ["a wrong value", encodeFrame({ type: "resize", value: { cols: 0, rows: 1 } }), "resize: cols"],
   [
     "a command with a NUL",
-    encodeFrame({ type: "open", value: { argv: ["a\0b"], env: {} } }),
+    encodeFrame({ type: "open", value: { argv: ["a\0b"], env: {}, detach: false } }),
     "open: argv.0 must not contain a NUL",
   ],
 ])("%s is refused", (_name, bytes, message) => {

@@ -4,7 +4,12 @@
  *
  * The caller sends `open` first, then `stdin`, `stdin_end`, `resize` and `signal`. It may have `STDIN_WINDOW` bytes of
  * input under way and more as `credit` comes back, so that a command that does not read never holds up a signal. The
- * other side answers with `stdout`, `stderr` and, last, `exit`. A connection that closes before that hangs the session up.
+ * other side answers with `stdout`, `stderr` and, last, `exit`. A caller whose connection has no back-pressure of its own, as
+ * a browser's WebSocket, names a `window` for the output in the same way and sends `credit` for what it has dealt with.
+ *
+ * A connection that closes before the exit hangs the session up; one that was opened with `detach` goes on for a while
+ * without it. Its name comes first, as `session`; a later connection takes it up by `attach`, is told by `session` at which
+ * position the output goes on, and gets what was missed as far as it is still there.
  */
 import { z } from "zod";
 
@@ -14,6 +19,18 @@ export const STDIN_WINDOW = 256 * 1024;
 export const MAX_FRAME_BYTES = 8 * 1024 * 1024;
 const HEADER_BYTES = 5;
 
+/** Output of a detached session that is kept for the next connection, `bytes`. */
+export const REPLAY_BYTES = 256 * 1024;
+/** How long a detached session goes on without a connection, `ms`. */
+export const DETACHED_MS = 5 * 60_000;
+
+const Window = z
+  .number()
+  .int()
+  .min(4096)
+  .max(64 * 1024 * 1024)
+  .optional()
+  .describe("Bytes of output that may be under way without credit; as many as the connection takes by default");
 const Columns = z.number().int().min(1).max(10_000);
 export const TerminalSize = z.object({ cols: Columns, rows: Columns });
 
@@ -33,10 +50,20 @@ export const OpenSession = z.object({
     .positive()
     .max(24 * 3600)
     .optional(),
+  detach: z.boolean().default(false).describe("Goes on without a connection for a while; for terminals"),
+  window: Window,
 });
 export type OpenSession = z.infer<typeof OpenSession>;
 /** The same as the caller writes it, with what may be left out left out. */
 export type SessionOptions = z.input<typeof OpenSession>;
+
+/** Takes up a session that was opened with `detach`. */
+export const AttachSession = z.object({
+  session: z.uuid(),
+  received: z.number().int().min(0).default(0).describe("Bytes of output that are known already"),
+  window: Window,
+});
+export type AttachSession = z.infer<typeof AttachSession>;
 
 /** How a session ended. `error`: it could not be started, and why. */
 export const SessionExit = z.object({
@@ -54,13 +81,27 @@ const control = {
   signal: z.object({ signal: z.string().regex(/^SIG[A-Z0-9]{1,12}$/, "is no signal") }),
   credit: z.object({ bytes: z.number().int().min(1) }),
   exit: SessionExit,
+  attach: AttachSession,
+  session: z.object({ session: z.uuid(), position: z.number().int() }),
 };
 type Control = typeof control;
 type ControlType = keyof Control;
 type DataType = "stdin" | "stdout" | "stderr";
 
 /** On the wire a frame's type is its position here. */
-const types = ["open", "stdin", "stdin_end", "resize", "signal", "stdout", "stderr", "credit", "exit"] as const;
+const types = [
+  "open",
+  "stdin",
+  "stdin_end",
+  "resize",
+  "signal",
+  "stdout",
+  "stderr",
+  "credit",
+  "exit",
+  "attach",
+  "session",
+] as const;
 const dataTypes: ReadonlySet<string> = new Set<DataType>(["stdin", "stdout", "stderr"]);
 
 export type ControlFrame = { [T in ControlType]: { type: T; value: z.infer<Control[T]> } }[ControlType];

@@ -1,10 +1,11 @@
 import { once } from "node:events";
 import { createServer, type Server } from "node:http";
+import type { Duplex } from "node:stream";
 import { text } from "node:stream/consumers";
 import { setTimeout as delay } from "node:timers/promises";
 import { AgentClient } from "@mags/agent-client";
 import { createLogger } from "@mags/kit";
-import { ApiError } from "@mags/protocol";
+import { ApiError, encodeFrame, FrameDecoder, type SessionFrame } from "@mags/protocol";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { openTestDriver, type TestDriver } from "../drivers/container/testing.ts";
 import type { Sandbox } from "../sandbox/driver.ts";
@@ -114,6 +115,77 @@ test("what cannot be started is told by the exit", async () => {
   });
   expect(await exit({ argv: [] })).toMatchObject({ error: "open: argv must not be empty" });
   expect(await exit({ cwd: "/none" })).toMatchObject({ exit_code: null, error: expect.any(String) });
+});
+
+/** Frames of a raw connection, until one of the type `last`. */
+async function frames(socket: Duplex, last: string): Promise<SessionFrame[]> {
+  const decoder = new FrameDecoder();
+  const seen: SessionFrame[] = [];
+  for await (const chunk of socket.iterator({ destroyOnReturn: false })) {
+    seen.push(...decoder.push(chunk));
+    if (seen.some(({ type }) => type === last)) return seen;
+  }
+  throw new Error(`closed before ${last}: ${JSON.stringify(seen)}`);
+}
+const output = (seen: SessionFrame[]) =>
+  Buffer.concat(seen.flatMap((frame) => (frame.type === "stdout" ? [frame.data] : []))).toString();
+const named = (seen: SessionFrame[]) => {
+  const [frame] = seen.filter(({ type }) => type === "session");
+  return (frame as Extract<SessionFrame, { type: "session" }>).value;
+};
+
+test("a detached terminal goes on without its caller, who finds what was missed, and the exit", async () => {
+  const open = {
+    ...sh("echo one; read x; echo two $x; sleep 0.2; echo three"),
+    env: {},
+    tty: { cols: 80, rows: 24, term: "xterm" },
+  };
+  const first = await client.session(JOB);
+  first.write(encodeFrame({ type: "open", value: { ...open, detach: true } }));
+  const seen = await frames(first, "stdout");
+  const { session, position } = named(seen);
+  expect([position, output(seen)]).toEqual([0, "one\r\n"]);
+  first.write(encodeFrame({ type: "stdin", data: Buffer.from("x\r") }));
+  await frames(first, "stdout");
+  first.destroy();
+  await untilIdle();
+  await delay(500);
+  const second = await client.session(JOB);
+  second.write(encodeFrame({ type: "attach", value: { session, received: 5 } }));
+  const rest = await frames(second, "exit");
+  expect([named(rest).position, output(rest)]).toEqual([5, "x\r\ntwo x\r\nthree\r\n"]);
+  expect(rest.at(-1)).toEqual({ type: "exit", value: ended });
+  second.end();
+  const third = await client.session(JOB);
+  third.write(encodeFrame({ type: "attach", value: { session, received: 0 } }));
+  expect((await frames(third, "exit")).at(-1)).toMatchObject({
+    value: { error: expect.stringContaining("no session") },
+  });
+});
+
+test("a caller with a window gets no more output than that before it gives credit", async () => {
+  const socket = await client.session(JOB);
+  const value = { ...sh("head -c 300000 /dev/zero"), env: {}, detach: false, window: 65_536 };
+  socket.write(encodeFrame({ type: "open", value }));
+  const decoder = new FrameDecoder();
+  let bytes = 0;
+  let ahead = 0;
+  let most = 0;
+  for await (const chunk of socket) {
+    for (const frame of decoder.push(chunk)) {
+      if (frame.type === "stdout") {
+        bytes += frame.data.length;
+        ahead += frame.data.length;
+        most = Math.max(most, ahead);
+      }
+      if (frame.type === "exit") socket.end();
+    }
+    await delay(5);
+    if (ahead >= 65_536) socket.write(encodeFrame({ type: "credit", value: { bytes: ahead } }));
+    if (ahead >= 65_536) ahead = 0;
+  }
+  expect(bytes).toBe(300_000);
+  expect(most).toBeLessThan(3 * 65_536);
 });
 
 test("a port of the sandbox is dialled, with half-close and back-pressure", async () => {

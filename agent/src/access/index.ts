@@ -6,6 +6,7 @@ import { ApiError } from "@mags/protocol";
 import type { Sandbox } from "../sandbox/driver.ts";
 import type { Activity } from "./activity.ts";
 import { serveSession } from "./serve-session.ts";
+import { HeldSessions } from "./sessions.ts";
 
 export { Activity } from "./activity.ts";
 
@@ -37,23 +38,30 @@ const KEEP_ALIVE_MS = 30_000;
  */
 export function acceptVisitors(server: Server, options: AccessOptions): () => void {
   const open = new Set<Duplex>();
+  const held = new HeldSessions();
   server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Buffer) => {
     open.add(socket);
     socket.once("close", () => open.delete(socket));
     socket.on("error", () => undefined);
     if (head.length > 0) socket.unshift(head);
     socket.setKeepAlive(true, KEEP_ALIVE_MS);
-    visit(request, socket, options).catch((error: Error) => {
+    visit(request, socket, options, held).catch((error: Error) => {
       if (!(error instanceof ApiError)) options.logger.warn({ err: error, path: request.url }, "a visit failed");
       refuse(socket, error instanceof ApiError ? error : new ApiError("internal", error.message));
     });
   });
   return () => {
     for (const socket of open) socket.destroy();
+    held.hangUpAll();
   };
 }
 
-async function visit(request: IncomingMessage, socket: Duplex, options: AccessOptions): Promise<void> {
+async function visit(
+  request: IncomingMessage,
+  socket: Duplex,
+  options: AccessOptions,
+  held: HeldSessions,
+): Promise<void> {
   options.authorize(request);
   const [, jobId, what, port] = ROUTE.exec(request.url ?? "") ?? [];
   const kind = port === undefined ? "session" : "tcp";
@@ -68,7 +76,7 @@ async function visit(request: IncomingMessage, socket: Duplex, options: AccessOp
       await join(socket, inside);
     } else {
       accept(socket, kind);
-      await serveSession(socket, (session) => sandbox.open({ ...session, env: { ...environment, ...session.env } }));
+      await serveSession(socket, held.of(jobId, sandbox, environment));
     }
   } finally {
     end();
