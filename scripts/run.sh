@@ -14,7 +14,7 @@ case $task in
     node node_modules/.bin/knip
     ;;
   fix) node node_modules/.bin/biome check --write . ;;
-  gen) node scripts/gen-openapi.ts && node scripts/gen-docs.ts && python3 sdk/python/tools/generate.py ;;
+  gen) node scripts/gen-openapi.ts && node scripts/gen-docs.ts && node scripts/gen-types.ts && python3 sdk/python/tools/generate.py ;;
   dashboard) node node_modules/vite/bin/vite.js build dashboard "$@" ;;
   bench) node bench/src/main.ts "$@" ;;
   *) echo "unknown task: $task" >&2; exit 2 ;;

@@ -72,7 +72,7 @@ describe("source", () => {
 });
 
 describe("generated files are what the code says", () => {
-  for (const generator of ["gen-openapi", "gen-docs"]) {
+  for (const generator of ["gen-openapi", "gen-docs", "gen-types"]) {
     test(`scripts/${generator}.ts`, async () => {
       await run(process.execPath, [`scripts/${generator}.ts`, "--check"], { cwd: ROOT });
     });

@@ -1,9 +1,9 @@
-import type { Job, Logs } from "@mags/protocol";
 import { environment } from "./config.ts";
 import { MagsError } from "./errors.ts";
 import { FilesClient, type Upload } from "./files.ts";
 import { entryBytes, type Followed, followLogs } from "./follow.ts";
 import { type CallOptions, type CallSettings, callJson, type HttpOptions, pause, pauseBefore } from "./http.ts";
+import type { Job, Logs } from "./wire.ts";
 
 export interface MagsOptions {
   /** MAGS_API_TOKEN or MAGS_TOKEN by default */

@@ -1,6 +1,6 @@
-import type { FileList, UploadedFile } from "@mags/protocol";
 import { MagsError } from "./errors.ts";
 import { type CallSettings, callJson, type HttpOptions } from "./http.ts";
+import type { FileList, UploadedFile } from "./wire.ts";
 
 /** Time for one file with its retries, `seconds`: a large one takes as long as the line needs */
 const UPLOAD_SECONDS = 3600;

@@ -1,7 +1,7 @@
-import type { LogEnd, LogEntry } from "@mags/protocol";
 import { MagsError } from "./errors.ts";
 import { type HttpOptions, openStream, pause, pauseBefore } from "./http.ts";
 import { parseEvents } from "./sse.ts";
+import type { LogEnd, LogEntry } from "./wire.ts";
 
 /** An entry with the cursor that resumes after it, or the record that closes the log. */
 export type Followed = ({ type: "entry"; cursor: string } & LogEntry) | ({ type: "end" } & LogEnd);

@@ -4,6 +4,7 @@ With --check it says whether the file is up to date instead.
 """
 
 import ast
+import re
 import sys
 from pathlib import Path
 from typing import Iterator, List, Optional
@@ -21,7 +22,9 @@ from typing import Any, Dict, Generator, Iterable, List, Mapping, Optional, Sequ
 
 from ._client import Blocking
 from ._files import Progress, Upload
+from ._jobs import ExecResult, Machine, RunResult
 from ._transport import complete, iterate
+from .types import {types}
 
 
 class Mags(Blocking):
@@ -37,7 +40,8 @@ class Mags(Blocking):
 
 
 def main() -> int:
-    text = HEADER + "".join(method(function) for function in functions())
+    methods = "".join(method(function) for function in functions())
+    text = HEADER.replace("{types}", ", ".join(types_in(methods))) + methods
     if "--check" not in sys.argv:
         TARGET.write_text(text)
         return 0
@@ -52,6 +56,12 @@ def functions() -> Iterator[ast.AsyncFunctionDef]:
         for node in ast.parse((PACKAGE / source).read_text()).body:
             if isinstance(node, ast.ClassDef):
                 yield from (item for item in node.body if isinstance(item, ast.AsyncFunctionDef))
+
+
+def types_in(text: str) -> List[str]:
+    """Types of the API that are named in it."""
+    classes = (node for node in ast.parse((PACKAGE / "types.py").read_text()).body if isinstance(node, ast.ClassDef))
+    return sorted(node.name for node in classes if re.search(rf"\b{node.name}\b", text))
 
 
 def method(function: ast.AsyncFunctionDef) -> str:

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import time
-from typing import Any, AsyncGenerator, Dict, List, Mapping, Optional, Sequence
+from typing import Any, AsyncGenerator, Dict, List, Mapping, Optional, Sequence, TypedDict, cast
 from urllib.parse import quote
 
 from ._errors import MagsError
 from ._follow import follow, text_of
 from ._http import Http, pause_before
 from ._transport import closing
+from .types import Job, JobAccepted, JobList, LogEntry, Logs, PoolStatus, Usage
 
 #: longest time that the server holds a status request, in seconds
 HELD = 25.0
@@ -15,7 +16,37 @@ HELD = 25.0
 GIVE_UP = 60.0
 LONGEST_PAUSE = 2.0
 FINAL = ("completed", "error", "stopped")
-LIVE = ("running", "sleeping", "starting", "accepted")
+
+
+class RunResult(TypedDict):
+    request_id: str
+    name: str
+    status: str
+    #: 128+n when signal n ended the script; None when it did not end by itself
+    exit_code: Optional[int]
+    #: how long the script ran
+    duration_ms: Optional[float]
+    logs: List[LogEntry]
+    stdout: str
+    stderr: str
+    signal: Optional[str]
+    #: why the status is ``error``, in a sentence and in a word
+    error: Optional[str]
+    reason: Optional[str]
+
+
+class Machine(TypedDict):
+    request_id: str
+    status: str
+    vm_id: Optional[str]
+
+
+class ExecResult(TypedDict):
+    exit_code: Optional[int]
+    stdout: str
+    stderr: str
+    #: the same as ``stdout``
+    output: str
 
 
 def job_path(request_id: str) -> str:
@@ -48,7 +79,7 @@ class JobCalls:
         isolation: Optional[str] = None,
         idle_minutes: Optional[float] = None,
         timeout: Optional[int] = None,
-    ) -> Dict[str, Any]:
+    ) -> JobAccepted:
         """Starts a job and returns at once, with its ``request_id``, ``name`` and ``status``.
 
         What is not given is left to the server's defaults. ``timeout`` is how long the script may run, in seconds.
@@ -84,7 +115,7 @@ class JobCalls:
         poll_interval: Optional[float] = None,
         script_timeout: Optional[int] = None,
         **options: Any,
-    ) -> Dict[str, Any]:
+    ) -> RunResult:
         """Runs a script and waits until it has ended; a persistent job's machine then goes on.
 
         ``options`` are those of ``run``. ``script_timeout`` limits the script (its end is then status ``error``),
@@ -100,7 +131,7 @@ class JobCalls:
         logs = (await self.logs(request_id))["logs"]
         return {
             "request_id": request_id,
-            "name": job.get("name"),
+            "name": started["name"],
             "status": job["status"],
             "exit_code": job.get("exit_code"),
             "duration_ms": job.get("script_duration_ms"),
@@ -112,7 +143,7 @@ class JobCalls:
             "reason": job.get("reason"),
         }
 
-    async def wait(self, request_id: str, *, timeout: Optional[float] = None) -> Dict[str, Any]:
+    async def wait(self, request_id: str, *, timeout: Optional[float] = None) -> Job:
         """Waits until the script of a job has ended, across restarts of the server, and returns the job."""
         deadline = time.monotonic() + (float("inf") if timeout is None else timeout)
         answered_at, failures = time.monotonic(), 0
@@ -145,7 +176,7 @@ class JobCalls:
         timeout: float = 30.0,
         poll_interval: Optional[float] = None,
         **options: Any,
-    ) -> Dict[str, Any]:
+    ) -> Machine:
         """Starts a machine that stays, on the workspace ``name``, and returns once it is up.
 
         ``options`` are those of ``run``. The workspace is kept whatever ``persistent`` says. Returns ``request_id``,
@@ -158,7 +189,7 @@ class JobCalls:
             raise MagsError(f"the machine did not start: {why}", code="not_started", job_id=started["request_id"])
         return {"request_id": started["request_id"], "status": job["status"], "vm_id": job.get("vm_id")}
 
-    async def exec(self, name_or_id: str, command: str, *, timeout: float = 30.0) -> Dict[str, Any]:
+    async def exec(self, name_or_id: str, command: str, *, timeout: float = 30.0) -> ExecResult:
         """Runs a command in a machine that is up; one that sleeps is woken.
 
         Returns ``exit_code``, ``stdout`` (also as ``output``) and ``stderr``. ``timeout`` limits the command, in seconds.
@@ -167,27 +198,27 @@ class JobCalls:
         path = f"{job_path(name_or_id)}/exec"
         # Not tried again once the server may have it: the command would run twice.
         answer = await self._http.call("POST", path, body=body, timeout=timeout + 30, repeatable=False)
-        return {**answer, "output": answer.get("stdout", "")}
+        return cast(ExecResult, {**answer, "output": answer.get("stdout", "")})
 
-    async def status(self, request_id: str, *, wait: Optional[float] = None) -> Dict[str, Any]:
+    async def status(self, request_id: str, *, wait: Optional[float] = None) -> Job:
         """A job as it is now; with ``wait`` (seconds, at most 60) held until its script has ended."""
         timeout = self._http.settings.timeout + (wait or 0)
         query = {"wait": None if wait is None else f"{wait:.3f}"}
         path = f"{job_path(request_id)}/status"
         return await self._http.call("GET", path, query=query, timeout=timeout)
 
-    async def logs(self, request_id: str, *, after: Optional[str] = None) -> Dict[str, Any]:
+    async def logs(self, request_id: str, *, after: Optional[str] = None) -> Logs:
         """The log as far as it goes: ``logs``, one entry a line, and ``end``, None while the script runs.
 
         ``after`` is the cursor of an entry that is already known.
         """
-        entries: List[Dict[str, Any]] = []
+        entries: List[LogEntry] = []
         while True:
             page = await self._http.call("GET", f"{job_path(request_id)}/logs", query={"after": after})
             entries += page["logs"]
             after = page.get("next")
             if after is None:
-                return {"logs": entries, "end": page.get("end")}
+                return {"logs": entries, "end": page.get("end"), "next": None}
 
     async def follow_logs(self, request_id: str, *, after: Optional[str] = None) -> AsyncGenerator[Dict[str, Any], None]:
         """Yields the log as it grows: items of ``type`` ``entry``, and last one of type ``end``.
@@ -206,12 +237,12 @@ class JobCalls:
         status: Optional[str] = None,
         name: Optional[str] = None,
         workspace_id: Optional[str] = None,
-    ) -> Dict[str, Any]:
+    ) -> JobList:
         """Jobs, newest first: ``jobs``, ``total``, ``page``, ``page_size``."""
         query = {"page": page, "page_size": page_size, "status": status, "name": name, "workspace_id": workspace_id}
         return await self._http.call("GET", "/mags-jobs", query=query)
 
-    async def find_job(self, name_or_id: str) -> Optional[Dict[str, Any]]:
+    async def find_job(self, name_or_id: str) -> Optional[Job]:
         """The job of this id, name or workspace: a live one before others, by its name before its workspace; or None."""
         try:
             # An id, or the name or workspace of a live job.
@@ -220,19 +251,19 @@ class JobCalls:
             if failure.status_code != 404:
                 raise
         for key in ("name", "workspace_id"):
-            jobs = (await self._http.call("GET", "/mags-jobs", query={key: name_or_id, "page_size": 50}))["jobs"]
-            for job in jobs:
+            page = await self._http.call("GET", "/mags-jobs", query={key: name_or_id, "page_size": 50})
+            for job in page["jobs"]:
                 if job.get(key) == name_or_id:
-                    return job
+                    return cast(Job, job)
         return None
 
-    async def stop(self, name_or_id: str) -> Dict[str, Any]:
+    async def stop(self, name_or_id: str) -> JobAccepted:
         """Stops a job; one that has ended already is a MagsError with status 409."""
         return await self._http.call("POST", f"{job_path(name_or_id)}/stop")
 
     async def update_job(
         self, request_id: str, *, startup_command: Optional[str] = None, no_sleep: Optional[bool] = None
-    ) -> Dict[str, Any]:
+    ) -> Job:
         """Changes a live job and returns it; what is not named stays as it is."""
         body = {"startup_command": startup_command, "no_sleep": no_sleep}
         return await self._http.call("PATCH", job_path(request_id), body=body)
@@ -251,11 +282,11 @@ class JobCalls:
         """The public ``url`` of a port of a persistent job."""
         return await self.enable_access(name_or_id, port=port)
 
-    async def pool_status(self) -> Dict[str, Any]:
+    async def pool_status(self) -> PoolStatus:
         """Machines ready and busy, over all nodes."""
         return await self._http.call("GET", "/mags-jobs/pool-status")
 
-    async def usage(self, *, window_days: int = 30) -> Dict[str, Any]:
+    async def usage(self, *, window_days: int = 30) -> Usage:
         """What was used in the last days: ``total_jobs``, ``vm_seconds`` and more."""
         query = {"window_days": window_days}
         return await self._http.call("GET", "/mags-jobs/usage", query=query)

@@ -6,6 +6,7 @@ from urllib.parse import quote
 from ._errors import MagsError
 from ._files import Progress, Upload, open_source
 from ._http import Http
+from .types import FileDeleted, FileList
 
 
 def path_of(kind: str, name: str) -> str:
@@ -63,11 +64,11 @@ class ResourceCalls:
         """Uploads files, each as ``upload_file`` does (data with a name as ``(name, data)``), and returns their ids."""
         return [await self.upload_file(file, progress=progress, timeout=timeout) for file in file_paths]
 
-    async def list_files(self, *, page: int = 1, page_size: int = 50) -> Dict[str, Any]:
+    async def list_files(self, *, page: int = 1, page_size: int = 50) -> FileList:
         """Uploaded files, newest first: ``files``, ``total``, ``page``, ``page_size``."""
         return await self._http.call("GET", "/mags-files", query={"page": page, "page_size": page_size})
 
-    async def delete_file(self, file_id: str) -> Dict[str, Any]:
+    async def delete_file(self, file_id: str) -> FileDeleted:
         """Deletes an uploaded file; one that a waiting job names is a MagsError with status 409."""
         return await self._http.call("DELETE", path_of("files", file_id))
 

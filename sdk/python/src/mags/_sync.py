@@ -6,7 +6,9 @@ from typing import Any, Dict, Generator, Iterable, List, Mapping, Optional, Sequ
 
 from ._client import Blocking
 from ._files import Progress, Upload
+from ._jobs import ExecResult, Machine, RunResult
 from ._transport import complete, iterate
+from .types import FileDeleted, FileList, Job, JobAccepted, JobList, Logs, PoolStatus, Usage
 
 
 class Mags(Blocking):
@@ -27,7 +29,7 @@ class Mags(Blocking):
         disk_gb: Optional[float] = None, vcpus: Optional[float] = None, memory_mb: Optional[int] = None,
         rootfs_type: Optional[str] = None, isolation: Optional[str] = None, idle_minutes: Optional[float] = None,
         timeout: Optional[int] = None,
-    ) -> Dict[str, Any]:
+    ) -> JobAccepted:
         """Starts a job and returns at once, with its ``request_id``, ``name`` and ``status``.
 
         What is not given is left to the server's defaults. ``timeout`` is how long the script may run, in seconds.
@@ -42,7 +44,7 @@ class Mags(Blocking):
     def run_and_wait(
         self, script: str, *, timeout: Optional[float] = 60.0, poll_interval: Optional[float] = None,
         script_timeout: Optional[int] = None, **options: Any,
-    ) -> Dict[str, Any]:
+    ) -> RunResult:
         """Runs a script and waits until it has ended; a persistent job's machine then goes on.
 
         ``options`` are those of ``run``. ``script_timeout`` limits the script (its end is then status ``error``),
@@ -56,14 +58,14 @@ class Mags(Blocking):
             script, timeout=timeout, poll_interval=poll_interval, script_timeout=script_timeout, **options,
         ))
 
-    def wait(self, request_id: str, *, timeout: Optional[float] = None) -> Dict[str, Any]:
+    def wait(self, request_id: str, *, timeout: Optional[float] = None) -> Job:
         """Waits until the script of a job has ended, across restarts of the server, and returns the job."""
         return complete(self._calls.wait(request_id, timeout=timeout))
 
     def new(
         self, name: str, *, persistent: Optional[bool] = None, timeout: float = 30.0,
         poll_interval: Optional[float] = None, **options: Any,
-    ) -> Dict[str, Any]:
+    ) -> Machine:
         """Starts a machine that stays, on the workspace ``name``, and returns once it is up.
 
         ``options`` are those of ``run``. The workspace is kept whatever ``persistent`` says. Returns ``request_id``,
@@ -73,18 +75,18 @@ class Mags(Blocking):
             name, persistent=persistent, timeout=timeout, poll_interval=poll_interval, **options,
         ))
 
-    def exec(self, name_or_id: str, command: str, *, timeout: float = 30.0) -> Dict[str, Any]:
+    def exec(self, name_or_id: str, command: str, *, timeout: float = 30.0) -> ExecResult:
         """Runs a command in a machine that is up; one that sleeps is woken.
 
         Returns ``exit_code``, ``stdout`` (also as ``output``) and ``stderr``. ``timeout`` limits the command, in seconds.
         """
         return complete(self._calls.exec(name_or_id, command, timeout=timeout))
 
-    def status(self, request_id: str, *, wait: Optional[float] = None) -> Dict[str, Any]:
+    def status(self, request_id: str, *, wait: Optional[float] = None) -> Job:
         """A job as it is now; with ``wait`` (seconds, at most 60) held until its script has ended."""
         return complete(self._calls.status(request_id, wait=wait))
 
-    def logs(self, request_id: str, *, after: Optional[str] = None) -> Dict[str, Any]:
+    def logs(self, request_id: str, *, after: Optional[str] = None) -> Logs:
         """The log as far as it goes: ``logs``, one entry a line, and ``end``, None while the script runs.
 
         ``after`` is the cursor of an entry that is already known.
@@ -101,23 +103,23 @@ class Mags(Blocking):
     def list_jobs(
         self, *, page: int = 1, page_size: int = 20, status: Optional[str] = None, name: Optional[str] = None,
         workspace_id: Optional[str] = None,
-    ) -> Dict[str, Any]:
+    ) -> JobList:
         """Jobs, newest first: ``jobs``, ``total``, ``page``, ``page_size``."""
         return complete(self._calls.list_jobs(
             page=page, page_size=page_size, status=status, name=name, workspace_id=workspace_id,
         ))
 
-    def find_job(self, name_or_id: str) -> Optional[Dict[str, Any]]:
+    def find_job(self, name_or_id: str) -> Optional[Job]:
         """The job of this id, name or workspace: a live one before others, by its name before its workspace; or None."""
         return complete(self._calls.find_job(name_or_id))
 
-    def stop(self, name_or_id: str) -> Dict[str, Any]:
+    def stop(self, name_or_id: str) -> JobAccepted:
         """Stops a job; one that has ended already is a MagsError with status 409."""
         return complete(self._calls.stop(name_or_id))
 
     def update_job(
         self, request_id: str, *, startup_command: Optional[str] = None, no_sleep: Optional[bool] = None,
-    ) -> Dict[str, Any]:
+    ) -> Job:
         """Changes a live job and returns it; what is not named stays as it is."""
         return complete(self._calls.update_job(request_id, startup_command=startup_command, no_sleep=no_sleep))
 
@@ -133,11 +135,11 @@ class Mags(Blocking):
         """The public ``url`` of a port of a persistent job."""
         return complete(self._calls.url(name_or_id, port=port))
 
-    def pool_status(self) -> Dict[str, Any]:
+    def pool_status(self) -> PoolStatus:
         """Machines ready and busy, over all nodes."""
         return complete(self._calls.pool_status())
 
-    def usage(self, *, window_days: int = 30) -> Dict[str, Any]:
+    def usage(self, *, window_days: int = 30) -> Usage:
         """What was used in the last days: ``total_jobs``, ``vm_seconds`` and more."""
         return complete(self._calls.usage(window_days=window_days))
 
@@ -166,11 +168,11 @@ class Mags(Blocking):
         """Uploads files, each as ``upload_file`` does (data with a name as ``(name, data)``), and returns their ids."""
         return complete(self._calls.upload_files(file_paths, progress=progress, timeout=timeout))
 
-    def list_files(self, *, page: int = 1, page_size: int = 50) -> Dict[str, Any]:
+    def list_files(self, *, page: int = 1, page_size: int = 50) -> FileList:
         """Uploaded files, newest first: ``files``, ``total``, ``page``, ``page_size``."""
         return complete(self._calls.list_files(page=page, page_size=page_size))
 
-    def delete_file(self, file_id: str) -> Dict[str, Any]:
+    def delete_file(self, file_id: str) -> FileDeleted:
         """Deletes an uploaded file; one that a waiting job names is a MagsError with status 409."""
         return complete(self._calls.delete_file(file_id))
 

@@ -1,0 +1,28 @@
+import { z } from "zod";
+import { FileDeleted, FileList, UploadedFile } from "./api/files.ts";
+import { Job, JobAccepted, JobList, PoolStatus, RanBy } from "./api/jobs.ts";
+import { LogEnd, LogEntry, Logs } from "./api/logs.ts";
+import { Usage } from "./api/usage.ts";
+
+/** What the public API answers with. The clients' types are generated from these; a new answer starts here. */
+const answers = {
+  FileDeleted,
+  FileList,
+  Job,
+  JobAccepted,
+  JobList,
+  LogEnd,
+  LogEntry,
+  Logs,
+  PoolStatus,
+  RanBy,
+  UploadedFile,
+  Usage,
+};
+
+/** Their JSON schemas by name; where one holds another it has a `$ref` of that name. */
+export function answerSchemas(): Record<string, object> {
+  const registry = z.registry<{ id: string }>();
+  for (const [id, schema] of Object.entries(answers)) registry.add(schema, { id });
+  return z.toJSONSchema(registry, { uri: (id) => id }).schemas;
+}

@@ -1,0 +1,167 @@
+/** What the API answers; written by scripts/gen-types.ts from the schemas in protocol. */
+
+export interface FileDeleted {
+  file_id: string;
+  deleted: true;
+}
+
+export interface UploadedFile {
+  file_id: string;
+  /** Its name in /root of a job's machine */
+  name: string;
+  bytes: number;
+  sha256: string;
+  created_at: string;
+  /** When a job last named it */
+  used_at: string | null;
+  /** When it is removed, unless a job names it before; each use moves this on */
+  expires_at: string;
+}
+
+export interface FileList {
+  files: UploadedFile[];
+  total: number;
+  /** Of all files of the organisation */
+  total_bytes: number;
+  page: number;
+  page_size: number;
+}
+
+export interface RanByIsolation {
+  /** The weakest isolation the job accepts; refused where it cannot be had */
+  level: "container" | "vm";
+  user_namespace: boolean;
+  seccomp: boolean;
+  kvm: boolean;
+  emulated: boolean;
+}
+
+export interface RanByLimits {
+  vcpus: number;
+  memory_mb: number;
+  disk_gb: number;
+  pids: number;
+  timeout: number | null;
+}
+
+export interface RanBy {
+  /** Node name */
+  node: string;
+  /** container or qemu */
+  driver: string;
+  /** For example crun 1.8.1 */
+  driver_version: string;
+  isolation: RanByIsolation;
+  image: string;
+  /** sha256 of the image */
+  image_digest: string;
+  limits: RanByLimits;
+  /** Id of the sandbox; equals vm_id */
+  machine: string;
+}
+
+export interface Job {
+  request_id: string;
+  name: string;
+  status: "accepted" | "starting" | "running" | "sleeping" | "completed" | "error" | "stopped";
+  vm_id: string | null;
+  subdomain: string | null;
+  url: string | null;
+  /** Exit code of the script; 128+n when signal n ended it */
+  exit_code: number | null;
+  signal: string | null;
+  /** Why the status is error */
+  error: string | null;
+  /** Machine-readable reason of a final status: exited, timeout, out_of_memory, stopped, node_lost, start_failed, … */
+  reason: string | null;
+  persistent: boolean;
+  no_sleep: boolean;
+  startup_command: string | null;
+  /** Time the script may run, in seconds; null for ever */
+  timeout: number | null;
+  attempt: number;
+  created_at: string;
+  started_at: string | null;
+  completed_at: string | null;
+  script_duration_ms: number | null;
+  /** From acceptance to the final status */
+  duration_ms: number | null;
+  log_truncated: boolean;
+  ran_by: RanBy | null;
+}
+
+export interface JobAccepted {
+  request_id: string;
+  name: string;
+  status: "accepted" | "starting" | "running" | "sleeping" | "completed" | "error" | "stopped";
+  message: string;
+}
+
+export interface JobList {
+  jobs: Job[];
+  total: number;
+  page: number;
+  page_size: number;
+}
+
+export interface LogEndBytes {
+  stdout: number;
+  stderr: number;
+}
+
+export interface LogEndDropped {
+  stdout: number;
+  stderr: number;
+}
+
+export interface LogEnd {
+  status: string;
+  exit_code: number | null;
+  signal: string | null;
+  reason: string | null;
+  /** Bytes kept */
+  bytes: LogEndBytes;
+  /** Bytes dropped at the log limit */
+  dropped: LogEndDropped;
+}
+
+export interface LogEntry {
+  timestamp: string;
+  level: "info" | "error" | "warn";
+  source: "stdout" | "stderr" | "system";
+  message: string;
+  offset: number;
+  bytes: number;
+  newline: boolean;
+  encoding?: "base64";
+}
+
+export interface Logs {
+  logs: LogEntry[];
+  end: LogEnd | null;
+  /** Cursor for ?after=, null when nothing more is there now */
+  next: string | null;
+}
+
+export interface PoolStatus {
+  idle_vms: number;
+  busy_vms: number;
+  total_vms: number;
+  min_pool_size: number;
+  max_pool_size: number;
+}
+
+export interface Usage {
+  window_days: number;
+  since: string;
+  /** Jobs created in the window */
+  total_jobs: number;
+  /** The same by status */
+  jobs: Record<string, number>;
+  /** Time that machines were up */
+  vm_seconds: number;
+  /** The same, times the vcpus that each might use */
+  vcpu_seconds: number;
+  /** The same, times the GiB of memory that each might use */
+  memory_gb_seconds: number;
+}
