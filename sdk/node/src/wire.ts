@@ -74,6 +74,14 @@ export interface Job {
   error: string | null;
   /** Machine-readable reason of a final status: exited, timeout, out_of_memory, stopped, node_lost, start_failed, … */
   reason: string | null;
+  /** Workspace that keeps its files */
+  workspace_id: string | null;
+  /** Workspace it started from, as the request named it */
+  base_workspace_id: string | null;
+  /** Job whose machine it shares, because that one has the workspace */
+  host_job: string | null;
+  /** What keeps an accepted job from starting, where that is its workspace */
+  waiting_for: string | null;
   persistent: boolean;
   no_sleep: boolean;
   startup_command: string | null;

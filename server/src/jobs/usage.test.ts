@@ -31,13 +31,17 @@ test("machine time within the window counts, and no other organisation's", async
   await job("default", "stopped", 25, 23); // began before the window of a day: one hour of it counts, the job does not
   await job("default", "error", 80, 79); // ended before it
   await job("other", "completed", 3, 2);
+  await job("default", "completed", 3, 2);
+  await world.sql.query(
+    "UPDATE jobs SET host_job = gen_random_uuid() WHERE id = (SELECT id FROM jobs WHERE org = 'default' ORDER BY seq DESC LIMIT 1)",
+  );
   const day = await usage("?window_days=1");
-  expect(day).toMatchObject({ total_jobs: 3, jobs: { completed: 1, running: 1, accepted: 1, stopped: 0, error: 0 } });
+  expect(day).toMatchObject({ total_jobs: 4, jobs: { completed: 2, running: 1, accepted: 1, stopped: 0, error: 0 } });
   expect(day.vm_seconds).toBeGreaterThanOrEqual(3 * 3600);
   expect(day.vm_seconds).toBeLessThan(3 * 3600 + 60);
   expect(day.vcpu_seconds).toBeCloseTo(2 * day.vm_seconds, 3);
   expect(day.memory_gb_seconds).toBeCloseTo(day.vm_seconds / 2, 3);
-  expect((await usage()).total_jobs).toBe(5);
+  expect((await usage()).total_jobs).toBe(6);
   expect(Date.now() - Date.parse(day.since)).toBeGreaterThan(86_390_000);
 });
 

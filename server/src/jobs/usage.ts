@@ -7,7 +7,7 @@ const SELECT = `SELECT status, count(*) FILTER (WHERE created_at >= since)::inte
   FROM (SELECT now() - make_interval(days => $2) AS since) AS w
   LEFT JOIN LATERAL (
     SELECT status, created_at, vcpus, memory_mb,
-      CASE WHEN started_at IS NULL THEN 0
+      CASE WHEN started_at IS NULL OR host_job IS NOT NULL THEN 0
         ELSE extract(epoch FROM coalesce(completed_at, now()) - greatest(started_at, since)) END AS seconds
     FROM jobs WHERE org = $1 AND (created_at >= since OR completed_at >= since OR completed_at IS NULL)
   ) AS j ON true
@@ -23,7 +23,7 @@ interface Row {
   memory: number | null;
 }
 
-/** What an organisation used in the last `days`, from the rows of its jobs. */
+/** What an organisation used in the last `days`, from the rows of its jobs; a guest in another job's machine adds no time. */
 export async function readUsage(db: Database, org: string, days: number): Promise<Usage> {
   const { rows } = await db.query<Row>(SELECT, [org, days]);
   const total = (figure: "jobs" | "vm" | "vcpu" | "memory") => rows.reduce((sum, row) => sum + (row[figure] ?? 0), 0);

@@ -79,6 +79,14 @@ class Job(TypedDict):
     error: Optional[str]
     #: Machine-readable reason of a final status: exited, timeout, out_of_memory, stopped, node_lost, start_failed, …
     reason: Optional[str]
+    #: Workspace that keeps its files
+    workspace_id: Optional[str]
+    #: Workspace it started from, as the request named it
+    base_workspace_id: Optional[str]
+    #: Job whose machine it shares, because that one has the workspace
+    host_job: Optional[str]
+    #: What keeps an accepted job from starting, where that is its workspace
+    waiting_for: Optional[str]
     persistent: bool
     no_sleep: bool
     startup_command: Optional[str]
