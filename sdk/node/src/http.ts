@@ -20,7 +20,7 @@ export interface CallOptions extends CallSettings {
   body?: unknown;
   /** sent instead of a JSON body */
   form?: FormData;
-  headers?: Record<string, string>;
+  headers?: Record<string, string> | undefined;
   /** `seconds`; the client's by default */
   timeout?: number;
 }
@@ -36,7 +36,8 @@ export async function callJson<T>(
   path: string,
   options: CallOptions = {},
 ): Promise<T> {
-  const request = toRequest(http, method, options);
+  const headers = method === "POST" ? { "idempotency-key": await randomId(), ...options.headers } : options.headers;
+  const request = toRequest(http, method, { ...options, headers });
   const seconds = options.timeout ?? http.timeout;
   const deadline = Date.now() + seconds * 1000;
   for (let attempt = 1; ; attempt++) {
@@ -80,9 +81,14 @@ function toRequest(http: HttpOptions, method: string, options: CallOptions): Req
   const headers: Record<string, string> = { accept: "application/json", ...options.headers };
   if (http.apiToken) headers.authorization = `Bearer ${http.apiToken}`;
   if (options.body !== undefined) headers["content-type"] = "application/json";
-  if (method === "POST") headers["idempotency-key"] ??= globalThis.crypto.randomUUID();
   const body = options.form ?? (options.body === undefined ? undefined : JSON.stringify(options.body));
   return { method, headers, body };
+}
+
+/** Node 18 has no global crypto, and a browser no randomUUID on a page that came over plain HTTP. */
+async function randomId(): Promise<string> {
+  const crypto = globalThis.crypto ?? (await import("node:crypto")).webcrypto;
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 async function send(http: HttpOptions, path: string, request: RequestInit): Promise<Response> {
