@@ -52,8 +52,14 @@ module.exports = {
     rule(
       "drivers-behind-contract",
       "jobs know the contract only",
-      { path: "^agent/src/(sandbox|jobs|pool|logs|mounts|network|access)", pathNot: tests },
+      { path: "^agent/src/(sandbox|jobs|pool|logs|workspaces|network|access)", pathNot: tests },
       { path: "^agent/src/drivers" },
+    ),
+    rule(
+      "workspaces-know-no-job",
+      "they are synced, too, when no job is there",
+      { path: "^agent/src/workspaces" },
+      { path: "^agent/src/(jobs|pool)/" },
     ),
     rule(
       "drivers-are-apart",

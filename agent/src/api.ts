@@ -8,10 +8,12 @@ import type { JobNode } from "./jobs/node.ts";
 import type { JobRecords } from "./jobs/record.ts";
 import { logRoutes } from "./logs/index.ts";
 import type { Pool } from "./pool/pool.ts";
+import { type Workspaces, workspaceRoutes } from "./workspaces/index.ts";
 
 export interface AgentApi {
   node: () => JobNode | undefined;
   pool: () => Pool | undefined;
+  workspaces: Workspaces;
   records: JobRecords;
   nodeToken: string;
   logger: Logger;
@@ -34,8 +36,11 @@ export async function startApi(options: AgentApi): Promise<{ address: string; cl
   app.addHook("onRequest", async (request) => authorize(request));
   await app.register(async (scope) =>
     logRoutes(scope, {
-      find: (id: string) => ({ dir: options.records.directory(id), live: options.node()?.job(id)?.log }),
+      find: (id: string) => ({ dir: options.records.directory(id), live: options.node()?.job(id)?.capture }),
     }),
+  );
+  await app.register(async (scope) =>
+    workspaceRoutes(scope, { workspaces: options.workspaces, job: (id) => options.node()?.job(id) }),
   );
   app.post<{ Params: { id: string } }>("/agent/v1/jobs/:id/stop", async (request, reply) => {
     options.node()?.job(request.params.id)?.stop();

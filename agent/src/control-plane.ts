@@ -1,56 +1,104 @@
 import {
+  ChunksClaimed,
   Claimed,
   type ClaimJobs,
+  type CommitVersion,
+  ErrorBody,
   LeasesRenewed,
   Registered,
   type RegisterNode,
   type RenewLeases,
   type ReportJob,
+  type ReportWorkspaces,
+  VersionCommitted,
+  WorkspacesReported,
 } from "@mags/protocol";
 import { z } from "zod";
 
-/** The server answered that a report came too late: the job belongs to another attempt. */
+/** The server answered 409: what was sent belongs to an attempt, a fence or a boot that is over. */
 export class Fenced extends Error {
   override readonly name = "Fenced";
+  /** code of the answer, `conflict` or a more exact one */
+  readonly code: string;
+  /** what is no longer the current one */
+  readonly field: string | undefined;
+
+  constructor(text: string) {
+    const body = ErrorBody.safeParse(parseJson(text));
+    super(body.success ? body.data.message : text);
+    this.code = body.success ? body.data.error.code : "conflict";
+    this.field = body.success ? body.data.error.field : undefined;
+  }
 }
 
-/** The server as the agent sees it. Calls throw on network errors and on statuses other than 2xx. */
+/** Which agent process speaks: the node's name, and an id that each start of the agent makes anew. */
+export interface Identity {
+  node: string;
+  boot_id: string;
+}
+
+type Without<T> = Omit<T, keyof Identity>;
+
+/** The server as the agent sees it. Calls throw on network errors and on statuses other than 2xx, Fenced on 409. */
 export class ControlPlane {
   readonly #url: string;
   readonly #token: string;
+  readonly identity: Identity;
 
-  constructor(url: string, token: string) {
+  constructor(url: string, token: string, identity: Identity) {
     this.#url = url;
     this.#token = token;
+    this.identity = identity;
   }
 
-  register(node: RegisterNode) {
+  register(node: Without<RegisterNode>) {
     return this.#post("register", node, Registered);
   }
 
-  claim(request: ClaimJobs, signal: AbortSignal) {
+  claim(request: Without<ClaimJobs>, signal: AbortSignal) {
     return this.#post("claim", request, Claimed, signal);
   }
 
-  renew(request: z.infer<typeof RenewLeases>) {
+  renew(request: Without<z.infer<typeof RenewLeases>>) {
     return this.#post("renew", request, LeasesRenewed, AbortSignal.timeout(5000));
   }
 
-  /** Throws Fenced when the attempt is no longer the job's. */
   report(report: ReportJob) {
     return this.#post("report", report, z.unknown(), AbortSignal.timeout(10_000));
   }
 
-  async #post<T extends z.ZodType>(path: string, body: unknown, schema: T, signal?: AbortSignal): Promise<z.infer<T>> {
+  claimChunks(org: string, chunks: { hash: string; bytes: number }[], signal: AbortSignal) {
+    const given = AbortSignal.any([signal, AbortSignal.timeout(30_000)]);
+    return this.#post("chunks/claim", { org, chunks }, ChunksClaimed, given);
+  }
+
+  commitVersion(commit: Without<CommitVersion>, signal: AbortSignal) {
+    const given = AbortSignal.any([signal, AbortSignal.timeout(60_000)]);
+    return this.#post("versions", commit, VersionCommitted, given);
+  }
+
+  reportWorkspaces(workspaces: ReportWorkspaces["workspaces"]) {
+    return this.#post("workspaces/progress", { workspaces }, WorkspacesReported, AbortSignal.timeout(10_000));
+  }
+
+  async #post<T extends z.ZodType>(path: string, body: object, schema: T, signal?: AbortSignal): Promise<z.infer<T>> {
     const response = await fetch(`${this.#url}/node/v1/${path}`, {
       method: "POST",
       headers: { authorization: `Bearer ${this.#token}`, "content-type": "application/json" },
-      body: JSON.stringify(body),
+      body: JSON.stringify({ ...this.identity, ...body }),
       signal,
     });
     const text = await response.text();
     if (response.status === 409) throw new Fenced(text);
     if (!response.ok) throw new Error(`server answered ${response.status} to ${path}: ${text.slice(0, 300)}`);
     return schema.parse(text === "" ? {} : JSON.parse(text));
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
   }
 }

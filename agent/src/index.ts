@@ -1,9 +1,9 @@
-import { createHash } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Cleanup, type Logger } from "@mags/kit";
 import { jobLimits } from "@mags/protocol";
-import { ReflinkStore, Templates } from "@mags/storage";
+import { type ObjectStore, ReflinkStore, Templates } from "@mags/storage";
 import { startApi } from "./api.ts";
 import { ControlPlane } from "./control-plane.ts";
 import { ContainerDriver } from "./drivers/container/index.ts";
@@ -12,6 +12,7 @@ import { JobNode } from "./jobs/node.ts";
 import { JobRecords } from "./jobs/record.ts";
 import { Network, parseEgressAllow } from "./network/index.ts";
 import { Pool } from "./pool/pool.ts";
+import { Workspaces } from "./workspaces/index.ts";
 
 export interface AgentOptions {
   /** state of this machine lives below it */
@@ -31,6 +32,8 @@ export interface AgentOptions {
   pool: { min: number; max: number };
   /** output kept per job, `bytes` */
   logLimitBytes: number;
+  /** where versions of workspaces are kept; stays open longer than the agent */
+  objects: ObjectStore;
   logger: Logger;
 }
 
@@ -54,29 +57,33 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   cleanup.add("network", () => network.close());
   const store = await ReflinkStore.open({ dir: join(agentDir, "store"), logger });
   cleanup.add("store of volumes", () => store.close());
+  const templates = new Templates(store);
+  const identity = { node: options.nodeName, boot_id: randomUUID() };
+  const controlPlane = new ControlPlane(options.serverUrl, options.nodeToken, identity);
+  const workspaces = await Workspaces.open({ store, templates, objects: options.objects, controlPlane, logger });
+  cleanup.add("workspaces", () => workspaces.close());
   const driver = await ContainerDriver.open({
     runDir: join("/run/mags", instance),
     volumeDir: join(store.path, "machines"),
     instance,
     ociRuntime: options.ociRuntime,
     network,
-    volumes: new Templates(store),
+    volumes: templates,
     logger,
   });
   cleanup.add("driver", () => driver.close());
   let node: JobNode | undefined;
   let pool: Pool | undefined;
   const { nodeToken } = options;
-  const api = await startApi({ node: () => node, pool: () => pool, records, nodeToken, logger });
+  const api = await startApi({ node: () => node, pool: () => pool, workspaces, records, nodeToken, logger });
   cleanup.add("agent API", () => api.close());
   node = new JobNode({
-    name: options.nodeName,
     vcpus: options.vcpus,
     memoryMb: options.memoryMb,
     address: api.address,
     imageName: image.name,
     rebooted: await rebooted(agentDir),
-    controlPlane: new ControlPlane(options.serverUrl, options.nodeToken),
+    controlPlane,
     driver,
     records,
     logger,
@@ -86,7 +93,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const started = node;
   cleanup.add("pool", () => pool?.close());
   cleanup.add("node", () => started.close());
-  await node.start({ node: options.nodeName, driver, pool, records, logLimitBytes: options.logLimitBytes, logger });
+  const { nodeName, logLimitBytes } = options;
+  await node.start({ node: nodeName, driver, pool, workspaces, records, logLimitBytes, logger });
   return { running: () => started.running, close: () => cleanup.run() };
 }
 

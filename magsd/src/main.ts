@@ -41,9 +41,9 @@ async function start(config: ReturnType<typeof readConfig>, cleanup: Cleanup): P
   const logger = createLogger(config.logLevel);
   const [adminToken, nodeToken] = await Promise.all([ensureToken(dataDir, "admin"), ensureToken(dataDir, "node")]);
   let serverUrl = config.serverUrl ?? "";
+  const objects = await openObjectStore(config.store);
+  cleanup.add("object store", () => objects.close());
   if (roles.includes("server")) {
-    const objects = await openObjectStore(config.store);
-    cleanup.add("object store", () => objects.close());
     await objects.check();
     const files = {
       maxBytes: config.uploadMaxMb * 1024 ** 2,
@@ -66,7 +66,7 @@ async function start(config: ReturnType<typeof readConfig>, cleanup: Cleanup): P
   let agent: Agent | undefined;
   if (roles.includes("agent")) {
     const pool = { min: config.poolMin, max: config.poolMax };
-    agent = await startAgent({ ...config, serverUrl, nodeToken, pool, logger });
+    agent = await startAgent({ ...config, serverUrl, nodeToken, pool, objects, logger });
     cleanup.add("agent", () => agent?.close());
   }
   if (roles.length === 1) {

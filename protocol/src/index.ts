@@ -7,6 +7,7 @@ export * from "./api/workspace-names.ts";
 export * from "./errors.ts";
 export * from "./node.ts";
 export * from "./node-files.ts";
+export * from "./node-operations.ts";
 export * from "./node-volumes.ts";
 export * from "./session.ts";
 export * from "./states.ts";

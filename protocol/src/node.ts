@@ -66,6 +66,8 @@ export const endReasons = [
   "start_failed",
   "supervisor_lost",
   "disk_full",
+  "machine_ended",
+  "workspace_lost",
 ] as const;
 export type EndReason = (typeof endReasons)[number];
 

@@ -106,6 +106,17 @@ export class Daemon {
     await rm(this.dataDir, { recursive: true, force: true, maxRetries: 5 });
   }
 
+  /**
+   * Ends what a killed daemon has left, as the loss of its machine would: started once more on its data directory with
+   * an empty database of its own, it finds that nothing is wanted of it.
+   */
+  async removeAsLost(): Promise<void> {
+    const { DATABASE_URL: _, MAGS_STORE: __, ...env } = this.#env;
+    const reaper = new Daemon(this.dataDir, await freePort(), env);
+    await reaper.start();
+    await reaper.remove();
+  }
+
   /** What is left on the machine of this daemon's sandboxes; empty when all is gone. */
   async leftovers(): Promise<string[]> {
     const instance = await this.#instance();

@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "@mags/kit";
 import type { Assignment, ReportJob } from "@mags/protocol";
@@ -12,11 +11,12 @@ import { type JobRecord, type JobRecords, unstarted } from "./record.ts";
 const RENEW_MS = 1000;
 /** How long the server may hold a claim, `ms`. */
 const CLAIM_WAIT_MS = 10_000;
+/** The same when there is room only for jobs that run in the machine of another: what ends meanwhile makes some, `ms`. */
+const FULL_WAIT_MS = 1000;
 /** Pause after a failed call, `ms`. */
 const RETRY_MS = 200;
 
 export interface NodeOptions {
-  name: string;
   vcpus: number;
   memoryMb: number;
   address: string;
@@ -32,7 +32,6 @@ export interface NodeOptions {
 /** The loops of a node: register, take up what was running, claim work that fits, renew its leases. */
 export class JobNode {
   readonly #options: NodeOptions;
-  readonly #bootId = randomUUID();
   readonly #jobs = new Map<string, Job>();
   readonly #closing = new AbortController();
   readonly #running = new Set<Promise<void>>();
@@ -53,13 +52,17 @@ export class JobNode {
   }
 
   /** Registers and adopts; resolves when the server knows this node and leftovers are gone. */
-  async start(context: Omit<JobContext, "report">): Promise<void> {
-    this.#context = { ...context, report: (event, record) => this.#report(event, record) };
-    const { controlPlane, name, vcpus, memoryMb, address, driver, imageName } = this.#options;
+  async start(context: Omit<JobContext, "report" | "giveBack" | "job" | "closing">): Promise<void> {
+    this.#context = {
+      ...context,
+      closing: this.#closing.signal,
+      job: (id) => this.#jobs.get(id),
+      report: (event, record) => this.#report({ event, end: record.end, ran_by: record.ran_by }, record),
+      giveBack: async (record, message) => void (await this.#report({ event: "returned", message }, record)),
+    };
+    const { controlPlane, vcpus, memoryMb, address, driver, imageName } = this.#options;
     const registered = await this.#persist("register", () =>
       controlPlane.register({
-        node: name,
-        boot_id: this.#bootId,
         address,
         vcpus,
         memory_mb: memoryMb,
@@ -88,7 +91,9 @@ export class JobNode {
       const record = await records.read(assignment.id);
       if (rebooted || (record && record.phase !== "assigned")) {
         const known = record ?? { ...unstarted(assignment), phase: "started" as const };
-        const sandbox = known.sandbox ? await driver.adopt(known.sandbox) : undefined;
+        // In the machine of another job there is nothing of its own to adopt.
+        const own = assignment.host_job === null ? known.sandbox : null;
+        const sandbox = own ? await driver.adopt(own) : undefined;
         if (sandbox) keep.add(sandbox.id);
         // A job of before a reboot may have run, so it is not run again: adopting it without a machine ends it.
         records.create({ ...known, assignment });
@@ -104,19 +109,22 @@ export class JobNode {
     const running = new Set(held.map(({ id }) => records.directory(id)));
     await killWrappers((directory) => directory.startsWith(records.root) && !running.has(directory));
     logger.info({ adopted: keep.size, removed }, "took up what an earlier agent left");
-    for (const { job, sandbox } of adopted) this.#track(job, job.adopt(sandbox));
+    // A machine before the jobs of others that run in it, which look for it.
+    adopted.sort((a, b) => Number(a.sandbox === undefined) - Number(b.sandbox === undefined));
+    for (const { job, sandbox } of adopted) this.#track(job, () => job.adopt(sandbox));
     for (const assignment of fresh) this.#begin(new Job(context, unstarted(assignment)));
     context.pool.start();
+    context.workspaces.start();
   }
 
   #begin(job: Job): void {
-    this.#track(job, job.run());
+    this.#track(job, () => job.run());
   }
 
-  #track(job: Job, done: Promise<void>): void {
+  #track(job: Job, work: () => Promise<void>): void {
     this.#jobs.set(job.id, job);
-    const tracked = done.finally(() => {
-      this.#jobs.delete(job.id);
+    const tracked = work().finally(() => {
+      if (this.#jobs.get(job.id) === job) this.#jobs.delete(job.id);
       this.#running.delete(tracked);
       this.#wake();
     });
@@ -126,6 +134,7 @@ export class JobNode {
   #free() {
     let { vcpus, memoryMb } = this.#options;
     for (const job of this.#jobs.values()) {
+      if (job.assignment.host_job !== null) continue;
       vcpus -= job.spec.vcpus;
       memoryMb -= job.spec.memory_mb;
     }
@@ -133,22 +142,22 @@ export class JobNode {
   }
 
   async #claimLoop(): Promise<void> {
-    const { controlPlane, name, logger } = this.#options;
+    const { controlPlane, logger } = this.#options;
     while (!this.#closing.signal.aborted) {
       const free = this.#free();
-      if (free.vcpus <= 0 || free.memoryMb <= 0) {
+      const full = free.vcpus <= 0 || free.memoryMb <= 0;
+      if (full && !this.#hosts()) {
         await this.#somethingEnds();
         continue;
       }
       try {
         const request = {
-          node: name,
-          boot_id: this.#bootId,
-          free_vcpus: free.vcpus,
-          free_memory_mb: free.memoryMb,
+          free_vcpus: Math.max(0, free.vcpus),
+          free_memory_mb: Math.max(0, free.memoryMb),
           max: 64,
+          wait_ms: full ? FULL_WAIT_MS : CLAIM_WAIT_MS,
         };
-        const { jobs } = await controlPlane.claim({ ...request, wait_ms: CLAIM_WAIT_MS }, this.#closing.signal);
+        const { jobs } = await controlPlane.claim(request, this.#closing.signal);
         for (const assignment of jobs) this.#begin(new Job(this.#context as JobContext, unstarted(assignment)));
       } catch (error) {
         if (this.#closing.signal.aborted) return;
@@ -158,6 +167,11 @@ export class JobNode {
     }
   }
 
+  /** Some machine here may take in jobs that need no room. */
+  #hosts(): boolean {
+    return [...this.#jobs.values()].some((job) => job.spec.persistent && job.machine?.workspace);
+  }
+
   #somethingEnds(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#wake = resolve;
@@ -165,12 +179,12 @@ export class JobNode {
   }
 
   async #renewLoop(): Promise<void> {
-    const { controlPlane, name, logger } = this.#options;
+    const { controlPlane, logger } = this.#options;
     while (!this.#closing.signal.aborted) {
       await this.#pause(RENEW_MS);
       const jobs = [...this.#jobs.values()].map(({ id, attempt }) => ({ id, attempt }));
       try {
-        const { lost, stop } = await controlPlane.renew({ node: name, boot_id: this.#bootId, jobs });
+        const { lost, stop } = await controlPlane.renew({ jobs });
         for (const id of lost) this.#jobs.get(id)?.abandon();
         for (const id of stop) this.#jobs.get(id)?.stop();
       } catch (error) {
@@ -179,10 +193,10 @@ export class JobNode {
     }
   }
 
-  async #report(event: "started" | "script_ended" | "finished", record: JobRecord): Promise<boolean> {
+  async #report(what: Pick<ReportJob, "event"> & Record<string, unknown>, record: JobRecord): Promise<boolean> {
     const { id, attempt } = record.assignment;
-    const body = { event, id, attempt, end: record.end, ran_by: record.ran_by } as ReportJob;
-    const answer = await this.#persist(`report ${event} of ${id}`, async () => {
+    const body = { ...what, id, attempt } as ReportJob;
+    const answer = await this.#persist(`report ${what.event} of ${id}`, async () => {
       try {
         await this.#options.controlPlane.report(body);
         return true;

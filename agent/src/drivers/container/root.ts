@@ -22,9 +22,7 @@ export async function mountRoot(
   for (const name of ["lower", "raw", "disk", "rootfs"]) await mkdir(at(name), { recursive: true, mode: 0o711 });
   cleanup.add("root mounts", () => unmountRoot(dir));
   const userns = await userNamespace(base);
-  // Nothing is written that nobody asked for: what lies in a kept volume is compared, and uploaded, again and again.
-  const options = { flags: MS_NOATIME, data: "noinit_itable", fresh: !volume.kept };
-  mountImage("ext4", volume.file, at("raw"), options);
+  mountImage("ext4", volume.file, at("raw"), { flags: MS_NOATIME, fresh: !volume.kept });
   bindIdmapped(at("raw"), at("disk"), userns);
   unmount(at("raw"));
   bindIdmapped(imageRootfs, at("lower"), userns);
@@ -37,7 +35,7 @@ export async function mountRoot(
 export async function mountDiskAgain(dir: string, volume: string): Promise<void> {
   await mkdir(diskAt(dir), { recursive: true, mode: 0o711 });
   unmount(diskAt(dir));
-  mountImage("ext4", volume, diskAt(dir), { flags: MS_NOATIME, data: "noinit_itable" });
+  mountImage("ext4", volume, diskAt(dir), { flags: MS_NOATIME });
 }
 
 /** Takes the mounts of `mountRoot` away, as far as they are there. */

@@ -1,0 +1,64 @@
+import { type CreateJob, type ScriptEnd, scriptSeconds } from "@mags/protocol";
+import { StoreFull } from "@mags/storage";
+import type { CommandEnd } from "../sandbox/driver.ts";
+import { signalOf } from "../sandbox/exit-code.ts";
+
+/** What ended a job; the first of them wins. */
+export type Ended =
+  | { by: "script"; end: CommandEnd }
+  | { by: "timeout" }
+  | { by: "stop" }
+  /** the lease is another's */
+  | { by: "lost" }
+  /** the machine of another job, in which it ran, ended */
+  | { by: "machine"; message: string }
+  /** the workspace was taken away */
+  | { by: "workspace"; message: string }
+  | { by: "failure"; error: Error }
+  /** as an earlier process has written down */
+  | { by: "record" };
+
+/** Why there is no exit code when a start failed. */
+export function failureOf(error: Error): CommandEnd {
+  return { failed: error instanceof StoreFull ? "disk_full" : "start_failed", message: error.message };
+}
+
+/** The end of a job as it is reported. `oomKills` is asked only where it matters. */
+export async function describeEnd(
+  ended: Ended,
+  spec: CreateJob,
+  startedAt: number | null,
+  oomKills: () => Promise<number>,
+): Promise<ScriptEnd> {
+  const script_duration_ms = startedAt === null ? null : Date.now() - startedAt;
+  const base = { exit_code: null, signal: null, script_duration_ms, log_truncated: false };
+  switch (ended.by) {
+    case "timeout":
+      return { ...base, reason: "timeout", error: `the script ran longer than its limit of ${scriptSeconds(spec)} s` };
+    case "machine":
+      return { ...base, reason: "machine_ended", error: ended.message };
+    case "workspace":
+      return { ...base, reason: "workspace_lost", error: ended.message };
+    case "failure":
+      return withFailure(base, failureOf(ended.error));
+    case "script":
+      if ("failed" in ended.end) return withFailure(base, ended.end);
+      break;
+    default:
+      return { ...base, reason: "stopped", error: null };
+  }
+  const { exitCode } = ended.end;
+  const result = { ...base, exit_code: exitCode, signal: signalOf(exitCode) };
+  if (exitCode === 137 && (await oomKills()) > 0) {
+    const error = `the script needed more than its limit of ${spec.memory_mb} MiB of memory`;
+    return { ...result, reason: "out_of_memory", error };
+  }
+  return { ...result, reason: "exited", error: null };
+}
+
+type Base = Pick<ScriptEnd, "exit_code" | "signal" | "script_duration_ms" | "log_truncated">;
+
+function withFailure(base: Base, end: CommandEnd): ScriptEnd {
+  if (!("failed" in end)) throw new Error("a command with an exit code did not fail");
+  return { ...base, reason: end.failed, error: end.message };
+}

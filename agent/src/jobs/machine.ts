@@ -1,0 +1,132 @@
+import type { Logger } from "@mags/kit";
+import type { Assignment, VersionReason } from "@mags/protocol";
+import type { Pool } from "../pool/pool.ts";
+import type { Disk, Sandbox } from "../sandbox/driver.ts";
+import type { Workspace, Workspaces } from "../workspaces/index.ts";
+
+/** What machines need of the node. */
+export interface MachineContext {
+  pool: Pool;
+  workspaces: Workspaces;
+  logger: Logger;
+}
+
+/** The job that a machine is for. */
+export interface Owner {
+  assignment: Assignment;
+  /** a line for people */
+  log(line: string): void;
+  /** the workspace is no longer this node's */
+  workspaceLost(reason: string): void;
+}
+
+/** A job that runs in another's machine. */
+export interface Guest {
+  /** Ends it, because its machine ends; resolves when its end is written down. */
+  machineEnds(message: string): Promise<void>;
+}
+
+/**
+ * The machine of a job: a sandbox, its disk, and the jobs of others that run in it because it has their workspace. It ends
+ * in this order: guests, processes, what they wrote made durable, sandbox; each step may be the last before a kill -9.
+ */
+export class Machine {
+  readonly sandbox: Sandbox;
+  readonly workspace: Workspace | undefined;
+  readonly #context: MachineContext;
+  readonly #guests = new Set<Guest>();
+  #ending = false;
+
+  private constructor(context: MachineContext, owner: Owner, sandbox: Sandbox, workspace: Workspace | undefined) {
+    this.#context = context;
+    this.sandbox = sandbox;
+    this.workspace = workspace;
+    workspace?.occupy({
+      job: owner.assignment.id,
+      mountedAt: sandbox.mountedAt,
+      persistent: owner.assignment.spec.persistent,
+      log: (line) => owner.log(line),
+      lost: (reason) => owner.workspaceLost(reason),
+    });
+  }
+
+  /** Throws StoreFull when the node has no room for one, and what attaching its disk throws. */
+  static async take(context: MachineContext, owner: Owner, signal: AbortSignal): Promise<Machine> {
+    const started = performance.now();
+    const { org, volume, spec } = owner.assignment;
+    await context.workspaces.room();
+    const log = (line: string) => owner.log(line);
+    const attached = volume?.workspace ? await context.workspaces.attach(org, volume, log, signal) : undefined;
+    const workspace = attached?.workspace;
+    let disk: Disk | undefined;
+    if (attached) disk = { kept: attached.live };
+    else if (volume?.version) disk = context.workspaces.discarded(org, volume, log, signal);
+    try {
+      const size = { vcpus: spec.vcpus, memoryMb: spec.memory_mb, diskGb: spec.disk_gb };
+      const sandbox = await context.pool.take(size, disk);
+      owner.log(`machine ${sandbox.id} ready in ${Math.round(performance.now() - started)} ms`);
+      return new Machine(context, owner, sandbox, workspace);
+    } catch (error) {
+      await workspace?.detach();
+      throw error;
+    }
+  }
+
+  /** Takes up the machine that an earlier agent process had made for the job. */
+  static adopt(context: MachineContext, owner: Owner, sandbox: Sandbox): Machine {
+    const { volume } = owner.assignment;
+    const workspace = volume?.workspace ? context.workspaces.find(volume.workspace.id) : undefined;
+    context.pool.adopted();
+    if (volume?.workspace && !workspace) owner.workspaceLost("this node has nothing of it any more");
+    return new Machine(context, owner, sandbox, workspace);
+  }
+
+  /** Lets a job of another run in it; false when it ends. */
+  join(guest: Guest): boolean {
+    if (!this.#ending) this.#guests.add(guest);
+    return !this.#ending;
+  }
+
+  leave(guest: Guest): void {
+    this.#guests.delete(guest);
+  }
+
+  /** Jobs of others that run in it: it is not idle while there are some. */
+  get guests(): number {
+    return this.#guests.size;
+  }
+
+  /** Ends every process in it. `message` tells its guests why. */
+  async kill(message: string): Promise<void> {
+    this.#ending = true;
+    // Before the sandbox: a successor must not take our kill for the end of their scripts.
+    await Promise.all([...this.#guests].map((guest) => guest.machineEnds(message)));
+    await this.sandbox.kill();
+  }
+
+  /**
+   * After `kill`: makes durable what was written, for at most `ms`, and tells the server. Throws NotDurable or
+   * WorkspaceLost; what is not durable then is tried again later.
+   */
+  async settle(reason: VersionReason, ms: number): Promise<void> {
+    try {
+      await this.workspace?.settle(reason, ms);
+    } finally {
+      if (this.workspace)
+        await this.#context.workspaces
+          .report()
+          .catch((error) => this.#context.logger.warn({ err: error }, "telling the server about a workspace failed"));
+    }
+  }
+
+  async remove(): Promise<void> {
+    this.#ending = true;
+    await this.sandbox
+      .destroy()
+      .catch((error) =>
+        this.#context.logger.warn({ err: error, sandbox: this.sandbox.id }, "a sandbox could not be removed whole"),
+      );
+    await this.workspace?.vacate();
+    this.#context.pool.gone();
+  }
+}

@@ -1,0 +1,175 @@
+import { existsSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { loopOf, mountImage, unmount } from "@mags/kit";
+import { CHUNKS_PER_CALL, type VersionReason, type VersionRef } from "@mags/protocol";
+import { type ChunkIndex, hasChanged, type KnownVersion, snapshot, type Upload, upload } from "@mags/storage";
+import { Fenced } from "../control-plane.ts";
+import type { Occupant, Shared } from "./shared.ts";
+import type { PendingCommit, WorkspaceFiles, WorkspaceState } from "./state.ts";
+import { bytesWritten } from "./written.ts";
+
+const COMMIT_TRIES = 3;
+
+/** What the workspace has to know while a sync runs. */
+export interface SyncSteps {
+  /** the snapshot is taken; so much had been written to the volume's device by then */
+  taken(written: number): void;
+  /** the workspace has a new version */
+  committed(version: VersionRef): void;
+}
+
+/**
+ * One sync of a live volume: snapshot, upload, commit. It may be cut off anywhere: before the commit is written down
+ * nothing has happened, and a commit that is written down is sent again, word for word, by the next sync.
+ */
+export class Sync {
+  readonly #shared: Shared;
+  readonly #files: WorkspaceFiles;
+  readonly #occupant: Occupant | undefined;
+  readonly #reason: VersionReason;
+  readonly #signal: AbortSignal;
+  #state: WorkspaceState;
+
+  constructor(
+    shared: Shared,
+    files: WorkspaceFiles,
+    state: WorkspaceState,
+    occupant: Occupant | undefined,
+    reason: VersionReason,
+    signal: AbortSignal,
+  ) {
+    [this.#shared, this.#files, this.#state] = [shared, files, state];
+    [this.#occupant, this.#reason, this.#signal] = [occupant, reason, signal];
+  }
+
+  /** Answers what was made, or undefined when there was nothing new. */
+  async run(steps: SyncSteps): Promise<{ newBytes: number } | undefined> {
+    await this.#repeatCommit(steps);
+    const parent = await this.#parent();
+    if (await this.#unchanged(parent)) return undefined;
+    const started = performance.now();
+    await rm(this.#files.taken, { force: true });
+    steps.taken(await this.#take());
+    for (let tries = 1; ; tries++) {
+      // Chunks that were collected meanwhile may be the parent's, too: then nothing is taken from it.
+      const made = await this.#upload(tries === 1 ? parent : undefined);
+      if (!made) {
+        await rm(this.#files.taken, { force: true });
+        return undefined;
+      }
+      try {
+        await this.#commit(this.#describe(made, performance.now() - started), steps);
+        return made;
+      } catch (error) {
+        if (!isGone(error) || tries === COMMIT_TRIES) throw error;
+        this.#files.writeCommit(undefined);
+      }
+    }
+  }
+
+  async #repeatCommit(steps: SyncSteps): Promise<void> {
+    const commit = this.#files.commit();
+    if (!commit) return;
+    try {
+      await this.#commit(commit, steps);
+    } catch (error) {
+      if (!isGone(error)) throw error;
+      // Then it never became a version.
+      this.#files.writeCommit(undefined);
+    }
+  }
+
+  async #parent(): Promise<KnownVersion | undefined> {
+    const { org, version } = this.#state;
+    return version ? this.#shared.cache.known(org, version, this.#signal) : undefined;
+  }
+
+  async #unchanged(parent: KnownVersion | undefined): Promise<boolean> {
+    const mountedAt = this.#occupant?.mountedAt;
+    if (mountedAt === undefined || parent?.path === undefined) return false;
+    return !(await hasChanged(this.#files.live, mountedAt, parent.path));
+  }
+
+  /** Takes the snapshot; answers how much had been written by then. */
+  async #take(): Promise<number> {
+    const { store } = this.#shared;
+    const { live, taken, scratch } = this.#files;
+    const mountedAt = this.#occupant?.mountedAt;
+    if (mountedAt !== undefined) {
+      await snapshot(store, live, mountedAt, taken);
+      return bytesWritten(mountedAt);
+    }
+    if (!loopOf(live)) {
+      await snapshot(store, live, undefined, taken);
+      return 0;
+    }
+    // The machine is gone, but what it wrote may still be on its way to the file.
+    mountImage("ext4", live, scratch);
+    try {
+      await snapshot(store, live, scratch, taken);
+    } finally {
+      unmount(scratch);
+    }
+    return 0;
+  }
+
+  async #upload(parent: KnownVersion | undefined): Promise<Upload | undefined> {
+    const { objects } = this.#shared;
+    const context = { objects, org: this.#state.org, signal: this.#signal };
+    return upload(this.#files.taken, parent, this.#index(), context);
+  }
+
+  #index(): ChunkIndex {
+    const { controlPlane } = this.#shared;
+    return {
+      claim: async (chunks) => {
+        const claimed: Awaited<ReturnType<ChunkIndex["claim"]>> = [];
+        for (let at = 0; at < chunks.length; at += CHUNKS_PER_CALL) {
+          const some = chunks.slice(at, at + CHUNKS_PER_CALL);
+          claimed.push(...(await controlPlane.claimChunks(this.#state.org, some, this.#signal)).chunks);
+        }
+        return claimed;
+      },
+    };
+  }
+
+  #describe(made: Upload, sync_ms: number): PendingCommit {
+    const { org, id, fence, version } = this.#state;
+    return {
+      org,
+      workspace: id,
+      fence,
+      job: this.#occupant?.job ?? null,
+      parent: version?.id ?? null,
+      reason: this.#reason,
+      manifest: made.file.toString("base64"),
+      manifest_name: made.name,
+      content_bytes: contentBytes(made),
+      stored: made.stored,
+      sync_ms,
+    };
+  }
+
+  async #commit(commit: PendingCommit, steps: SyncSteps): Promise<void> {
+    this.#files.writeCommit(commit);
+    const { version } = await this.#shared.controlPlane.commitVersion(commit, this.#signal);
+    await this.#keep(commit, version);
+    steps.committed(version);
+    this.#files.writeCommit(undefined);
+  }
+
+  async #keep(commit: PendingCommit, version: VersionRef): Promise<void> {
+    const { manifest, manifest_name: name } = commit;
+    // Not there when an earlier process came as far as this.
+    if (existsSync(this.#files.taken))
+      await this.#shared.cache.add(this.#files.taken, { file: Buffer.from(manifest, "base64"), name });
+    this.#state = { ...this.#state, version };
+  }
+}
+
+const isGone = (error: unknown): boolean => error instanceof Fenced && error.code === "chunks_gone";
+
+function contentBytes({ manifest }: Upload): number {
+  const { chunks, chunk_bytes, volume_bytes } = manifest;
+  return chunks.reduce((sum, [index]) => sum + Math.min(chunk_bytes, volume_bytes - index * chunk_bytes), 0);
+}

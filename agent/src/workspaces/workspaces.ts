@@ -1,0 +1,161 @@
+import { existsSync } from "node:fs";
+import { mkdir, readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { loopOf } from "@mags/kit";
+import type { JobVolume } from "@mags/protocol";
+import { PARTIAL, resize, thawLeftoverImage } from "@mags/storage";
+import type { Disk } from "../sandbox/driver.ts";
+import { VersionCache } from "./cache.ts";
+import { megabytes } from "./errors.ts";
+import { Operations } from "./operations.ts";
+import type { Shared } from "./shared.ts";
+import { WorkspaceFiles } from "./state.ts";
+import { Workspace } from "./workspace.ts";
+
+/** What must be free on the node's disk for a new machine, `bytes` */
+const ROOM_BYTES = 256 * 1024 ** 2;
+const REPORT_MS = 1000;
+
+export type WorkspacesOptions = Omit<Shared, "cache" | "closing" | "forgotten">;
+
+/**
+ * The workspaces that this node has files of, in its reflink store: `versions/` is the cache, `workspaces/<id>/` the live
+ * volumes and what is known of them.
+ */
+export class Workspaces {
+  /** what can be done with versions */
+  readonly operations: Operations;
+  readonly #shared: Shared;
+  readonly #root: string;
+  readonly #closing = new AbortController();
+  readonly #known = new Map<string, Workspace>();
+  /** what the server was told last */
+  readonly #reported = new Map<string, string>();
+  #reporting: Promise<void> = Promise.resolve();
+
+  private constructor(options: WorkspacesOptions) {
+    const cache = new VersionCache(options);
+    const forgotten = (id: string) => this.#forget(id);
+    this.#shared = { ...options, cache, closing: this.#closing.signal, forgotten };
+    this.#root = join(options.store.path, "workspaces");
+    this.operations = new Operations(options.objects, cache, join(options.store.path, "scratch"));
+  }
+
+  /**
+   * Finds what an earlier process left: removes what it had only begun, and lets go on what it had frozen. Before anything
+   * is killed or adopted: a process that waits for a frozen file system cannot be killed.
+   */
+  static async open(options: WorkspacesOptions): Promise<Workspaces> {
+    const workspaces = new Workspaces(options);
+    await workspaces.#shared.cache.open();
+    await workspaces.operations.open();
+    await mkdir(workspaces.#root, { recursive: true, mode: 0o700 });
+    for (const id of await readdir(workspaces.#root)) await workspaces.#takeUp(id);
+    return workspaces;
+  }
+
+  /** Begins to tell the server how far things are, and to make durable what ended machines left. */
+  start(): void {
+    for (const workspace of this.#known.values()) if (!workspace.occupied) workspace.keepTrying();
+    this.#reporting = this.#reportLoop();
+  }
+
+  /** Attaches the workspace of a volume for a job, see `Workspace.attach`; answers it and the path of its live volume. */
+  async attach(
+    org: string,
+    volume: JobVolume,
+    log: (line: string) => void,
+    signal: AbortSignal,
+  ): Promise<{ workspace: Workspace; live: string }> {
+    if (!volume.workspace) throw new Error("a volume without a workspace is not attached");
+    for (;;) {
+      const workspace = this.#known.get(volume.workspace.id) ?? (await this.#begin(org, volume.workspace));
+      const live = await workspace.attach(org, volume, log, signal);
+      if (live !== undefined) return { workspace, live };
+    }
+  }
+
+  async #begin(org: string, { id, name, fence }: NonNullable<JobVolume["workspace"]>): Promise<Workspace> {
+    const files = new WorkspaceFiles(this.#root, id);
+    await files.create();
+    const state = { org, id, name, fence, version: null, durable_at: null, last_sync_ms: null };
+    const fresh = new Workspace(this.#shared, files, state);
+    this.#known.set(id, fresh);
+    return fresh;
+  }
+
+  /** One that has files here. */
+  find(id: string): Workspace | undefined {
+    return this.#known.get(id);
+  }
+
+  /** A disk that starts from a version and keeps nothing. */
+  discarded(org: string, volume: JobVolume, log: (line: string) => void, signal: AbortSignal): Disk {
+    const { cache, store } = this.#shared;
+    const { version, disk_gb } = volume;
+    if (!version) throw new Error("a disk that keeps nothing needs a version to start from");
+    const make = async (path: string) => {
+      let told = false;
+      const onProgress = ({ total }: { total: number }) => {
+        if (!told) log(`fetching version ${version.number} of the base, ${megabytes(total)}`);
+        told = true;
+      };
+      const image = await cache.image({ org, version, signal, onProgress });
+      store.clone(image.path, path);
+      if (disk_gb * 1024 ** 3 > version.volume_bytes) await resize(store, path, disk_gb, undefined);
+    };
+    return { make };
+  }
+
+  /** Throws StoreFull when the node's disk has no room for another machine, even without the versions kept here. */
+  room(): Promise<void> {
+    return this.#shared.cache.room(ROOM_BYTES);
+  }
+
+  /** Tells the server now what it does not know yet. Throws what the call throws. */
+  async report(): Promise<void> {
+    const changed = [...this.#known.values()]
+      .map((workspace) => workspace.progress())
+      .filter((progress) => this.#reported.get(progress.id) !== JSON.stringify(progress));
+    if (changed.length === 0) return;
+    const { lost } = await this.#shared.controlPlane.reportWorkspaces(changed);
+    for (const progress of changed) this.#reported.set(progress.id, JSON.stringify(progress));
+    for (const id of lost) await this.#known.get(id)?.drop("it was given to another or deleted");
+  }
+
+  /** Machines go on; what is not durable stays for the next agent process. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await Promise.all([...this.#known.values()].map((workspace) => workspace.close()));
+    await this.#reporting;
+  }
+
+  async #takeUp(id: string): Promise<void> {
+    const files = new WorkspaceFiles(this.#root, id);
+    const state = files.state();
+    if (!state) return files.remove();
+    await files.create();
+    for (const name of await readdir(files.dir))
+      if (name.endsWith(PARTIAL) || name.endsWith(".new")) await rm(join(files.dir, name), { force: true });
+    await rm(files.making, { force: true });
+    if (!files.commit()) await rm(files.taken, { force: true });
+    if (existsSync(files.live) && loopOf(files.live) && thawLeftoverImage(files.live, files.scratch))
+      this.#shared.logger.warn({ workspace: id }, "a workspace was frozen by an earlier process; it goes on");
+    this.#known.set(id, new Workspace(this.#shared, files, state));
+  }
+
+  #forget(id: string): void {
+    this.#known.delete(id);
+    this.#reported.delete(id);
+  }
+
+  async #reportLoop(): Promise<void> {
+    while (!this.#closing.signal.aborted) {
+      await this.report().catch((error) =>
+        this.#shared.logger.debug({ err: error }, "telling the server about workspaces failed"),
+      );
+      await delay(REPORT_MS, undefined, { signal: this.#closing.signal }).catch(() => undefined);
+    }
+  }
+}

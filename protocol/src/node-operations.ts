@@ -1,0 +1,38 @@
+/** What the server asks an agent about versions that lie in the object store. Any node can answer. */
+import { z } from "zod";
+import { VersionRef } from "./node-volumes.ts";
+
+/** Agent: `POST /agent/v1/workspaces/:id/resize`, for a workspace whose machine is up on this node; 404 when it is not. */
+export const ResizeVolume = z.object({ disk_gb: z.number().positive() });
+
+/** Agent: `POST /agent/v1/versions/verify`, a restore drill: every chunk is fetched and hashed, the file system checked and mounted. */
+export const VerifyVersion = z.object({ org: z.string(), version: VersionRef });
+export const VersionVerified = z.object({
+  /** it can be restored, and what is restored is a sound file system */
+  ok: z.boolean(),
+  chunks: z.number().int(),
+  bytes: z.number().int(),
+  /** objects that are damaged or missing */
+  bad: z.array(z.object({ key: z.string(), reason: z.string() })),
+  fsck: z.object({ clean: z.boolean(), output: z.string() }).nullable(),
+  mounted: z.object({ inodes: z.number().int(), bytes: z.number().int() }).nullable(),
+  took_ms: z.number(),
+});
+export type VersionVerified = z.infer<typeof VersionVerified>;
+
+/**
+ * `tar` holds the workspace's own files, as a layer over its image (what was deleted of the image is a file `.wh.<name>`);
+ * `ext4` is the raw disk; `oci` is a tar of an OCI image layout with the image and that layer.
+ */
+export const exportFormats = ["tar", "ext4", "oci"] as const;
+export type ExportFormat = (typeof exportFormats)[number];
+
+/** Agent: `POST /agent/v1/versions/export` answers bytes, cut off where something goes wrong on the way. */
+export const ExportVersion = z.object({
+  org: z.string(),
+  /** what it is called in an OCI image */
+  name: z.string(),
+  version: VersionRef,
+  format: z.enum(exportFormats),
+});
+export type ExportVersion = z.infer<typeof ExportVersion>;
