@@ -15,12 +15,17 @@ const optional = ["workspace_id", "base_workspace_id", "rootfs_type", "disk_gb"]
 export function modernise(body: unknown): unknown {
   if (typeof body !== "object" || body === null || Array.isArray(body)) return body;
   const { ...job } = body as Body;
-  // The hosted service's name of what is our base image.
-  if (job.rootfs_type === "standard") delete job.rootfs_type;
   refuseUnsupported(job);
   for (const field of optional) if (job[field] === null || job[field] === "") delete job[field];
+  takeSettings(job);
+  // The hosted service's name of what is our base image.
+  if (job.rootfs_type === "standard") delete job.rootfs_type;
+  return job;
+}
+
+function takeSettings(job: Body): void {
   const { environment } = job;
-  if (typeof environment !== "object" || environment === null || Array.isArray(environment)) return job;
+  if (typeof environment !== "object" || environment === null || Array.isArray(environment)) return;
   const {
     __MAGS_IDLE_MIN: idle,
     __MAGS_KEEP_ALIVE: keep,
@@ -34,7 +39,6 @@ export function modernise(body: unknown): unknown {
   if (rootfs !== undefined && rootfs !== "") job.rootfs_type ??= rootfs;
   // Older clients send it with jobs of any kind; only a persistent one can sleep at all.
   if (keep !== undefined && job.persistent === true) job.no_sleep ??= /^(1|true|yes|on)$/i.test(String(keep));
-  return job;
 }
 
 function refuseUnsupported(job: Body): void {
