@@ -76,6 +76,7 @@ it("a page of the log comes from the job's node, with the query passed on", asyn
 
 it("a stream that breaks goes on after the last event, with nothing lost or doubled", async () => {
   const job = await runningJob();
+  await node.finished(job);
   answer = (request, response) => {
     const after = new URL(request.url!, "http://a").searchParams.get("after");
     response.setHeader("content-type", "text/event-stream");
@@ -94,6 +95,7 @@ it("a stream that breaks goes on after the last event, with nothing lost or doub
 
 it("Last-Event-ID is where a stream goes on", async () => {
   const job = await runningJob();
+  await node.finished(job);
   answer = (_, response) => response.end(endEvent);
   await follow(job.id, { "last-event-id": "14.0.3" });
   expect(asked[0]?.url).toContain("after=14.0.3");
@@ -101,13 +103,19 @@ it("Last-Event-ID is where a stream goes on", async () => {
 });
 
 it("following a job that waits for a node starts when it does, and ends when it is stopped before", async () => {
-  answer = (_, response) => response.end(event(0) + endEvent);
   const { body: first } = await createJob(world);
   const followed = follow(first.request_id);
   await sleep(200);
   const [job] = await node.claim({ max: 1 });
+  // The log ends before the row; whoever has seen the end finds it in the status, too.
+  answer = (_, response) => {
+    response.end(event(0) + endEvent);
+    setTimeout(() => node.finished(job!), 300);
+  };
   await node.started(job!);
   expect(messages((await followed).text)).toEqual(["line 0"]);
+  const status = await call(world, "GET", `/api/v1/mags-jobs/${first.request_id}/status`);
+  expect(status.body.status).toBe("completed");
 
   const { body: second } = await createJob(world);
   const stopped = follow(second.request_id);
