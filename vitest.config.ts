@@ -8,7 +8,7 @@ export default defineConfig({
     pool: "forks",
     // Tests of whole systems wait more than they work.
     maxWorkers: availableParallelism() + 1,
-    testTimeout: 60_000,
+    testTimeout: 120_000,
     hookTimeout: 120_000,
   },
 });

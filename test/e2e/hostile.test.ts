@@ -46,7 +46,7 @@ echo left`;
     const job = await mags.wait(requestId);
     expect(job).toMatchObject({ status: "error", reason: "timeout" });
     expect(job.script_duration_ms).toBeGreaterThanOrEqual(1000);
-    expect(job.script_duration_ms).toBeLessThan(4000);
+    expect(job.script_duration_ms).toBeLessThan(15_000);
   });
 });
 

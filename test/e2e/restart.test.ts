@@ -21,7 +21,7 @@ const stdoutOf = async (id: string): Promise<string[]> =>
 
 const until = async (what: string, check: () => Promise<boolean>): Promise<void> => {
   for (let tries = 0; !(await check()); tries++) {
-    if (tries > 200) throw new Error(`not in time: ${what}`);
+    if (tries > 1000) throw new Error(`not in time: ${what}`);
     await delay(50);
   }
 };
@@ -42,9 +42,11 @@ describe("a job", () => {
     await printed(requestId);
     await daemon.kill();
     await daemon.start();
+    const up = Date.now();
     const job = await mags.wait(requestId);
     expect(job).toMatchObject({ status: "error", reason: "timeout" });
-    expect(job.script_duration_ms).toBeLessThan(9000);
+    // A part of it went by while nobody was there, so what is left is not the whole again.
+    expect(Date.parse(job.completed_at as string) - up).toBeLessThan(3900);
   });
 
   test("goes on over an orderly stop, and can be stopped by the next process", async () => {
@@ -133,7 +135,7 @@ test("five kills in a row, each in the middle of its start, leave a server that 
   await daemon.stop();
   await untilEmpty(() => daemon.leftovers());
   await daemon.start();
-});
+}, 240_000);
 
 describe("a start that cannot work says why", () => {
   const start = (env: Record<string, string>) =>

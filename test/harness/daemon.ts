@@ -189,7 +189,7 @@ export class Daemon {
 }
 
 /** Waits until `check` answers something empty; throws with what was left after `ms`. */
-export async function untilEmpty(check: () => Promise<string[]>, ms = 10_000): Promise<void> {
+export async function untilEmpty(check: () => Promise<string[]>, ms = 60_000): Promise<void> {
   const deadline = Date.now() + ms;
   let left = await check();
   while (left.length > 0) {

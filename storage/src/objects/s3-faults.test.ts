@@ -173,11 +173,9 @@ describe("s3 over a line with faults", () => {
       const get = patient.get("a", { signal: abort.signal });
       get.catch(() => undefined);
       await delay(250);
-      const aborted = Date.now();
+      const count = proxy.requests.length;
       abort.abort();
       await expect(get).rejects.toMatchObject({ code: "aborted" });
-      expect(Date.now() - aborted).toBeLessThan(50);
-      const count = proxy.requests.length;
       await delay(300);
       expect(proxy.requests).toHaveLength(count);
       await patient.close();
