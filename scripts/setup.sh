@@ -22,8 +22,9 @@ fi
 
 if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
   echo "installing npm packages" >&2
-  # Not `npm ci`: it refuses a lock file made where the registry does not offer every platform's optional packages.
-  npm install --no-audit --no-fund --loglevel=error >&2 || fail "npm install failed; is the npm registry reachable?"
+  # --no-save leaves the lock file as it is, which npm would rewrite for its own version. Not `npm ci`: it refuses a lock
+  # file made where the registry does not offer every platform's optional packages.
+  npm install --no-save --no-audit --no-fund --loglevel=error >&2 || fail "npm install failed; is the npm registry reachable?"
   touch node_modules/.package-lock.json
 fi
 
