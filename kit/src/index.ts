@@ -12,4 +12,5 @@ export { createNetns, inNetns, RouteTables, setNetworkSetting, tcpSocket } from 
 export { makeFifo, makePipe, setPipeSize, splicePipe } from "./syscalls/pipe.ts";
 export { emptyFile, startProcess } from "./syscalls/process.ts";
 export { openTerminal, openWithin, resizeTerminal } from "./syscalls/terminal.ts";
+export { getXattr, makeWhiteout, removeXattr, setXattr } from "./syscalls/xattr.ts";
 export { serveCalls, Threads } from "./threads.ts";

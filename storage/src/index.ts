@@ -1,3 +1,4 @@
+export * from "./exchange/index.ts";
 export { ObjectError, type ObjectStore, ObjectStoreOptions, openObjectStore } from "./objects/index.ts";
 export * from "./versions/index.ts";
 export * from "./volumes/index.ts";
