@@ -135,7 +135,10 @@ export class Mags {
     };
   }
 
-  /** Waits until the script of a job has ended, across restarts of the server. */
+  /**
+   * Waits until the script of a job has ended, across restarts of the server; where the job is not persistent, until
+   * what it wrote to its workspace is durable.
+   */
   async wait(id: string, options: WaitOptions = {}): Promise<Job> {
     const { waitTimeout = Number.POSITIVE_INFINITY, signal } = options;
     const deadline = Date.now() + waitTimeout * 1000;
@@ -144,7 +147,7 @@ export class Mags {
       try {
         const left = Math.max(0, (deadline - Date.now()) / 1000);
         const job = await this.status(id, { wait: Math.min(WAIT_SECONDS, left), signal });
-        if (job.exit_code !== null || FINAL.includes(job.status)) return job;
+        if (FINAL.includes(job.status) || (job.persistent && job.exit_code !== null)) return job;
         answeredAt = Date.now();
         failures = 0;
       } catch (error) {

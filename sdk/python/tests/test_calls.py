@@ -202,11 +202,11 @@ def test_waiting_is_held_by_the_server_and_ends_with_the_script_or_at_the_timeou
     def answer(request: Request) -> None:
         time.sleep(0.02)
         ended = "/short/" in request.path and len(wire.seen) == 3
-        request.json(200, {"status": "running", "exit_code": 4 if ended else None})
+        request.json(200, {"status": "running", "persistent": True, "exit_code": 4 if ended else None})
 
     with Wire(answer) as wire:
         # A persistent job: its status stays running after its script has ended.
-        assert connect(wire.url).wait("short") == {"status": "running", "exit_code": 4}
+        assert connect(wire.url).wait("short") ["exit_code"] == 4
         assert wire.lines() == ["GET /api/v1/mags-jobs/short/status?wait=25.000"] * 3
         with pytest.raises(MagsError, match="job long has not ended within 0.2 s") as caught:
             connect(wire.url).wait("long", timeout=0.2)

@@ -182,3 +182,29 @@ def test_usage_is_summed_up(live: Any) -> None:
     usage = live.usage(window_days=1)
     assert usage["total_jobs"] > 0
     assert usage["vm_seconds"] >= 1
+
+
+def test_a_workspace_keeps_files_a_base_does_not_and_a_fork_keeps_its_own(live: Any) -> None:
+    base, fork = label("base"), label("fork")
+    made = live.run_and_wait("echo one > note", workspace_id=base, timeout=120)
+    assert (made["status"], made["exit_code"]) == ("completed", 0)
+    assert live.run_and_wait("cat note", workspace_id=base, timeout=120)["stdout"] == "one\n"
+    read = live.run_and_wait("cat note; echo two > note", base_workspace_id=base, timeout=120)
+    assert (read["stdout"], read["exit_code"]) == ("one\n", 0)
+    live.run_and_wait("echo three >> note", workspace_id=fork, base_workspace_id=base, timeout=120)
+    assert live.run_and_wait("cat note", workspace_id=fork, timeout=120)["stdout"] == "one\nthree\n"
+    assert live.run_and_wait("cat note", workspace_id=base, timeout=120)["stdout"] == "one\n"
+    assert live.find_job(fork)["workspace_id"] == fork
+
+
+def test_new_makes_a_machine_that_stays_on_its_workspace(live: Any) -> None:
+    name = label("box")
+    box = live.new(name, timeout=60, memory_mb=256)
+    try:
+        assert box["status"] == "running"
+        assert box["vm_id"] and live.status(name)["request_id"] == box["request_id"]
+        beside = live.run_and_wait("hostname", workspace_id=name, timeout=60)
+        assert beside["exit_code"] == 0
+        assert live.status(beside["request_id"])["host_job"] == box["request_id"]
+    finally:
+        live.stop(name)

@@ -35,8 +35,12 @@ export function toJob(row: JobRow, waitingFor?: string): Job {
   };
 }
 
-/** True when waiting for the script is over: the job is final, or it is persistent and only its machine is left. */
-export const scriptEnded = (row: JobRow): boolean => isFinal(row.status) || row.script_ended_at !== null;
+/**
+ * True when waiting for the script is over: the job is final, or it is persistent and only its machine is left. One that
+ * is not persistent is final once what it wrote to its workspace is durable.
+ */
+export const scriptEnded = (row: JobRow): boolean =>
+  isFinal(row.status) || (row.persistent && row.script_ended_at !== null);
 
 /** The last record of the log of a job of which no log was ever written. */
 export function emptyLogEnd(row: JobRow): LogEnd {

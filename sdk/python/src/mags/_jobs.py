@@ -144,14 +144,17 @@ class JobCalls:
         }
 
     async def wait(self, request_id: str, *, timeout: Optional[float] = None) -> Job:
-        """Waits until the script of a job has ended, across restarts of the server, and returns the job."""
+        """Waits until the script of a job has ended, across restarts of the server, and returns the job.
+
+        One that is not persistent has ended when what it wrote to its workspace is durable.
+        """
         deadline = time.monotonic() + (float("inf") if timeout is None else timeout)
         answered_at, failures = time.monotonic(), 0
         while True:
             try:
                 held = max(0.0, min(HELD, deadline - time.monotonic()))
                 job = await self.status(request_id, wait=held)
-                if job["status"] in FINAL or job.get("exit_code") is not None:
+                if job["status"] in FINAL or (job["persistent"] and job["exit_code"] is not None):
                     return job
                 answered_at, failures = time.monotonic(), 0
             except MagsError as failure:

@@ -59,7 +59,10 @@ class Mags(Blocking):
         ))
 
     def wait(self, request_id: str, *, timeout: Optional[float] = None) -> Job:
-        """Waits until the script of a job has ended, across restarts of the server, and returns the job."""
+        """Waits until the script of a job has ended, across restarts of the server, and returns the job.
+
+        One that is not persistent has ended when what it wrote to its workspace is durable.
+        """
         return complete(self._calls.wait(request_id, timeout=timeout))
 
     def new(
