@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import { addBench } from "./commands/bench.ts";
+import { addCron } from "./commands/cron.ts";
 import { addDoctor } from "./commands/doctor.ts";
 import { addFile } from "./commands/file.ts";
 import { addList } from "./commands/list.ts";
@@ -13,7 +14,7 @@ import { fail } from "./fail.ts";
 import { leaveWithReader } from "./render/output.ts";
 
 /** Every command, in the order of `mags --help`. */
-const commands = [addRun, addList, addStatus, addLogs, addStop, addSet, addFile, addPool, addDoctor, addBench];
+const commands = [addRun, addList, addStatus, addLogs, addStop, addSet, addCron, addFile, addPool, addDoctor, addBench];
 
 /** The `mags` command. */
 function program(): Command {

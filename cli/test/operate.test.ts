@@ -16,13 +16,51 @@ const file = (number: number, more: object = {}) => ({
   ...more,
 });
 
+const cron = (number: number, more: object = {}) => ({
+  id: `00000000-0000-4000-8000-00000000000${number}`,
+  name: `schedule-${number}`,
+  cron_expression: "0 3 * * *",
+  time_zone: "Europe/Berlin",
+  enabled: true,
+  script: "echo",
+  environment: {},
+  next_run_at: "2026-01-03T02:00:00.000Z",
+  next_runs: ["2026-01-03T02:00:00.000Z", "2026-01-04T02:00:00.000Z"],
+  last_status: "succeeded",
+  last_exit_code: 0,
+  failure_count: 0,
+  ...more,
+});
+const run = (more: object) => ({
+  scheduled_at: "2026-01-02T02:00:00.000Z",
+  kind: "schedule",
+  state: "succeeded",
+  exit_code: 0,
+  request_id: "00000000-0000-4000-8000-000000000009",
+  reason: null,
+  ...more,
+});
+const runs = [
+  run({ state: "skipped", exit_code: null, request_id: null, reason: "an earlier run was still going on" }),
+  run({ kind: "retry", state: "failed", exit_code: 3, reason: "the script ended with exit code 3" }),
+  run({}),
+];
+const disabled = { enabled: false, next_run_at: null, next_runs: [], last_status: null };
+
 const answers: Record<string, [number, object]> = {
   "GET /mags-files": [
     200,
     { files: [file(2), file(1, { name: "hostile \u001b[2J\u0007 name" })], total: 2, total_bytes: 1_001_000 },
   ],
   "POST /mags-files": [201, file(1)],
-  "DELETE /mags-files": [200, {}],
+  "DELETE /mags-files/:id": [200, {}],
+  "GET /mags-cron": [200, { cron_jobs: [cron(2), cron(1, disabled)], total: 2 }],
+  "GET /mags-cron/:id": [200, cron(1)],
+  "POST /mags-cron": [201, cron(1)],
+  "PATCH /mags-cron/:id": [200, cron(1)],
+  "DELETE /mags-cron/:id": [200, {}],
+  "POST /mags-cron/:id/run": [202, { request_id: "00000000-0000-4000-8000-000000000009", name: "schedule-1" }],
+  "GET /mags-cron/:id/runs": [200, { runs, total: 3, page: 1, page_size: 20 }],
 };
 const missing: [number, object] = [404, refusal("not_found", "there is no such thing", "List what exists.")];
 
@@ -31,8 +69,8 @@ let env: Record<string, string>;
 beforeAll(async () => {
   server = await serve((request, response) => {
     const path = (request.url ?? "").replace("/api/v1", "");
-    const [, collection = "", id] = /^(\/[\w-]+)(?:\/([^/?]+))?/.exec(path) ?? [];
-    const answer = answers[`${request.method} ${collection}`] ?? missing;
+    const [, collection, id, verb] = /^(\/[\w-]+)(?:\/([^/?]+))?(\/[^?]+)?/.exec(path) ?? [];
+    const answer = answers[`${request.method} ${collection}${id ? "/:id" : ""}${verb ?? ""}`] ?? missing;
     json(response, ...(id === "no-such" ? missing : answer));
   });
   env = { MAGS_API_URL: server.url, MAGS_API_TOKEN: "secret" };
@@ -42,7 +80,11 @@ afterAll(() => server[Symbol.asyncDispose]());
 const id = "00000000-0000-4000-8000-000000000001";
 
 describe("help", () => {
-  const commands = ["file", "file upload", "file list", "file delete"];
+  const verbs = ["add", "list", "show", "update", "enable", "disable", "run", "history", "remove"];
+  const commands = [
+    ...["file", "file upload", "file list", "file delete"],
+    ...["cron", ...verbs.map((verb) => `cron ${verb}`)],
+  ];
   test.for(commands)("%s", async (command) => {
     const text = await session([...command.split(" "), "--help"]);
     expect(text).toContain("Example:");
@@ -56,6 +98,17 @@ describe("output", () => {
     "file-list-json": ["file", "list", "--json"],
     "file-delete": ["file", "delete", id],
     "file-no-such": ["file", "delete", "no-such"],
+    "cron-add": ["cron", "add", "0 3 * * *", "--name", "nightly", "echo", "hi"],
+    "cron-no-name": ["cron", "add", "0 3 * * *", "echo"],
+    "cron-list": ["cron", "list"],
+    "cron-show": ["cron", "show", "schedule-1"],
+    "cron-update": ["cron", "update", "schedule-1", "--retries", "0"],
+    "cron-update-nothing": ["cron", "update", "schedule-1"],
+    "cron-enable": ["cron", "enable", "schedule-1"],
+    "cron-run": ["cron", "run", "schedule-1"],
+    "cron-history": ["cron", "history", "schedule-1"],
+    "cron-remove": ["cron", "remove", "schedule-1"],
+    "cron-no-such": ["cron", "show", "no-such"],
     "file-no-path": ["file", "upload", "/no/such/file"],
   };
   test.for(Object.entries(cases))("%s", async ([name, args]) => expectGolden(name, await session(args, env)));
@@ -71,4 +124,27 @@ test("files are sent as they are, under their own names", async () => {
   expect(request?.headers["content-type"]).toMatch(/^multipart\/form-data; boundary=/);
   expect(request?.body).toContain('name="file"; filename="résumé.txt"');
   expect(request?.body).toContain("\r\n\r\ncontent\n\r\n");
+});
+
+test("a schedule is sent in the wire's spelling, and a change names nothing else", async () => {
+  const before = server.seen.length;
+  const options = ["--zone", "Asia/Tokyo", "-e", "A=1", "--overlap", "queue", "--retries", "2", "--memory", "64"];
+  await mags(["cron", "add", "@hourly", "-n", "poll", ...options, "--disabled", "echo", "two words"], env);
+  await mags(["cron", "update", "poll", "--schedule", "@daily"], env);
+  await mags(["cron", "disable", "poll"], env);
+  expect(server.seen.slice(before).map(({ body }) => JSON.parse(body))).toEqual([
+    {
+      name: "poll",
+      cron_expression: "@hourly",
+      script: "echo two words",
+      time_zone: "Asia/Tokyo",
+      environment: { A: "1" },
+      overlap: "queue",
+      retries: 2,
+      memory_mb: 64,
+      enabled: false,
+    },
+    { cron_expression: "@daily" },
+    { enabled: false },
+  ]);
 });

@@ -74,6 +74,13 @@ export const options = [
     help: "How long an uploaded file is kept after its upload and after each use",
   },
   {
+    name: "cronMinSeconds",
+    env: "MAGS_CRON_MIN_SECONDS",
+    default: "60",
+    unit: "seconds",
+    help: "Shortest time between two firings of a schedule",
+  },
+  {
     name: "egressAllow",
     env: "MAGS_EGRESS_ALLOW",
     default: "none",
@@ -152,6 +159,7 @@ const Raw = z.object({
   uploadMaxMb: count(2048),
   uploadQuotaMb: count(20_480),
   uploadKeepHours: z.coerce.number().positive().default(168),
+  cronMinSeconds: z.coerce.number().min(1).default(60),
   egressAllow: z.string().default(""),
   poolMin: count(2),
   poolMax: count(8),

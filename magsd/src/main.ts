@@ -57,6 +57,7 @@ async function start(config: ReturnType<typeof readConfig>, cleanup: Cleanup): P
       dashboardDir: DASHBOARD_DIR,
       objects,
       files,
+      cron: { minSeconds: config.cronMinSeconds },
       logger,
       version: VERSION,
     });

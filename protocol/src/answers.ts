@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { CronDeleted, CronJob, CronList, CronRun, CronRunList } from "./api/cron.ts";
 import { FileDeleted, FileList, UploadedFile } from "./api/files.ts";
 import { Job, JobAccepted, JobList, PoolStatus, RanBy } from "./api/jobs.ts";
 import { LogEnd, LogEntry, Logs } from "./api/logs.ts";
@@ -6,6 +7,11 @@ import { Usage } from "./api/usage.ts";
 
 /** What the public API answers with. The clients' types are generated from these; a new answer starts here. */
 const answers = {
+  CronDeleted,
+  CronJob,
+  CronList,
+  CronRun,
+  CronRunList,
   FileDeleted,
   FileList,
   Job,

@@ -1,3 +1,4 @@
+export * from "./api/cron.ts";
 export * from "./api/files.ts";
 export * from "./api/jobs.ts";
 export * from "./api/logs.ts";

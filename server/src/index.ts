@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { Cleanup, type Logger } from "@mags/kit";
 import type { ObjectStore } from "@mags/storage";
 import { repeat } from "./background.ts";
+import { type CronOptions, Crons } from "./cron/service.ts";
 import { openDatabase } from "./db/database.ts";
 import { startEmbeddedPostgres } from "./db/embedded.ts";
 import { Events } from "./db/events.ts";
@@ -19,6 +20,8 @@ export { openApiDocument } from "./http/document.ts";
 
 const KEY_SWEEP_MS = 3600_000;
 const FILE_SWEEP_MS = 60_000;
+const CRON_FIRE_MS = 200;
+const CRON_FOLLOW_MS = 500;
 
 export interface ServerOptions {
   /** holds the embedded database (in `postgres`) when no `databaseUrl` is given */
@@ -33,6 +36,7 @@ export interface ServerOptions {
   adminToken: string;
   objects: ObjectStore;
   files: FileLimits;
+  cron: CronOptions;
   /** directory of the built dashboard; without one there is none */
   dashboardDir?: string | undefined;
   logger: Logger;
@@ -77,12 +81,16 @@ async function start(
   const files = new Files(db, options.objects, options.files, logger);
   const leases = new Leases(db, events);
   const jobs = new Jobs(db, events, nodes, files, leases);
+  const crons = new Crons(db, jobs, options.cron, logger);
   const dispatch = new Dispatch(db, events, nodes, leases, logger);
   dispatch.startSweeping();
   cleanup.add("sweep", () => dispatch.stopSweeping());
   for (const task of [
     repeat("removing old idempotency keys", KEY_SWEEP_MS, logger, () => sweepKeys(db)),
     repeat("removing expired files", FILE_SWEEP_MS, logger, (signal) => files.sweep(signal)),
+    repeat("firing schedules", CRON_FIRE_MS, logger, (signal) => crons.firing.fireDue(signal)),
+    repeat("following the runs of schedules", CRON_FOLLOW_MS, logger, (signal) => crons.firing.follow(signal)),
+    repeat("removing old runs of schedules", KEY_SWEEP_MS, logger, () => crons.forgetOldRuns()),
   ])
     cleanup.add("background", () => task.stop());
 
@@ -94,6 +102,7 @@ async function start(
     nodes,
     jobs,
     files,
+    crons,
     dispatch,
     ledger: new Ledger(db, events, nodes),
     nodeToken,

@@ -23,6 +23,7 @@ export interface World extends AsyncDisposable {
   server: Server;
   /** direct access to the rows, to see what the API really did */
   sql: pg.Pool;
+  startServer(): Promise<Server>;
   restartServer(): Promise<void>;
 }
 
@@ -40,6 +41,7 @@ export async function startWorld(options: Partial<ServerOptions> = {}): Promise<
       nodeToken: NODE_TOKEN,
       objects,
       files: { maxBytes: 64 * 1024 * 1024, quotaBytes: 1024 * 1024 * 1024, keepSeconds: 3600 },
+      cron: { minSeconds: 60 },
       logger,
       version: "0.0.0-test",
       ...options,
@@ -53,6 +55,7 @@ export async function startWorld(options: Partial<ServerOptions> = {}): Promise<
     objects,
     sql,
     server: await start(),
+    startServer: start,
     restartServer: async () => {
       await world.server.close();
       world.server = await start();

@@ -1,8 +1,10 @@
 import { environment } from "./config.ts";
+import { CronClient } from "./cron.ts";
 import { MagsError } from "./errors.ts";
 import { FilesClient, type Upload } from "./files.ts";
 import { entryBytes, type Followed, followLogs } from "./follow.ts";
 import { type CallOptions, type CallSettings, callJson, type HttpOptions, pause, pauseBefore } from "./http.ts";
+import { jobBody, type RunOptions } from "./job-body.ts";
 import type { Job, Logs } from "./wire.ts";
 
 export interface MagsOptions {
@@ -12,25 +14,6 @@ export interface MagsOptions {
   apiUrl?: string;
   /** for one call with its retries, `seconds`; 30 by default */
   timeout?: number;
-}
-
-/** Undefined options are left to the server's defaults. */
-export interface RunOptions extends CallSettings {
-  name?: string;
-  /** keep the machine after the script */
-  persistent?: boolean;
-  ephemeral?: boolean;
-  noSleep?: boolean;
-  startupCommand?: string;
-  environment?: Record<string, string>;
-  /** time the script may run, `seconds`; 300 by default */
-  timeout?: number;
-  vcpus?: number;
-  memoryMb?: number;
-  diskGb?: number;
-  rootfsType?: string;
-  /** weakest isolation that is accepted */
-  isolation?: "container" | "vm";
 }
 
 export interface WaitOptions extends CallSettings {
@@ -77,6 +60,7 @@ const FINAL: readonly string[] = ["completed", "error", "stopped"];
 export class Mags {
   readonly #http: HttpOptions;
   readonly files: FilesClient;
+  readonly cron: CronClient;
 
   constructor(options: MagsOptions = {}) {
     const { apiToken, apiUrl } = environment();
@@ -86,6 +70,7 @@ export class Mags {
       timeout: options.timeout ?? 30,
     };
     this.files = new FilesClient(this.#http);
+    this.cron = new CronClient(this.#http);
   }
 
   /** Starts a job and returns at once. */
@@ -93,21 +78,7 @@ export class Mags {
     script: string,
     options: RunOptions = {},
   ): Promise<{ requestId: string; name: string; status: Job["status"] }> {
-    const body = {
-      script,
-      name: options.name,
-      persistent: options.persistent,
-      ephemeral: options.ephemeral,
-      no_sleep: options.noSleep,
-      startup_command: options.startupCommand,
-      environment: options.environment,
-      timeout: options.timeout,
-      vcpus: options.vcpus,
-      memory_mb: options.memoryMb,
-      disk_gb: options.diskGb,
-      rootfs_type: options.rootfsType,
-      isolation: options.isolation,
-    };
+    const body = { script, ...jobBody(options) };
     const { signal } = options;
     const answer = await this.#json<JobAnswer>("POST", "/mags-jobs", { body, signal });
     return { requestId: answer.request_id, name: answer.name, status: answer.status };
@@ -217,6 +188,26 @@ export class Mags {
   /** Uploads files for jobs to be given; answers their ids, in the same order. */
   async uploadFiles(uploads: readonly Upload[], options: CallSettings = {}): Promise<string[]> {
     return (await this.files.upload(uploads, options)).map((file) => file.file_id);
+  }
+
+  cronCreate(...args: Parameters<CronClient["create"]>) {
+    return this.cron.create(...args);
+  }
+
+  cronList(...args: Parameters<CronClient["list"]>) {
+    return this.cron.list(...args);
+  }
+
+  cronGet(...args: Parameters<CronClient["get"]>) {
+    return this.cron.get(...args);
+  }
+
+  cronUpdate(...args: Parameters<CronClient["update"]>) {
+    return this.cron.update(...args);
+  }
+
+  cronDelete(...args: Parameters<CronClient["delete"]>) {
+    return this.cron.delete(...args);
   }
 
   poolStatus(options: CallSettings = {}): Promise<PoolStatus> {

@@ -3,11 +3,12 @@ export {
   Mags,
   type MagsOptions,
   type PoolStatus,
-  type RunOptions,
   type RunResult,
   type WaitOptions,
 } from "./client.ts";
+export type { CronOptions } from "./cron.ts";
 export { MagsError } from "./errors.ts";
 export type { Upload } from "./files.ts";
 export { entryBytes, type Followed } from "./follow.ts";
 export type { CallSettings } from "./http.ts";
+export type { RunOptions } from "./job-body.ts";

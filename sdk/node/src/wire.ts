@@ -1,5 +1,112 @@
 /** What the API answers; written by scripts/gen-types.ts from the schemas in protocol. */
 
+export interface CronDeleted {
+  id: string;
+  deleted: true;
+}
+
+export interface CronJob {
+  /** Shell script; run by /bin/sh as root in /root */
+  script: string;
+  /** How the script is given */
+  type: "inline";
+  /** Keep the machine after the script has ended */
+  persistent: boolean;
+  /** Keep nothing; fastest */
+  ephemeral: boolean;
+  /** Keeps the files under this name; made where there is none yet */
+  workspace_id?: string;
+  /** Starts from this workspace, or from one version of it (name@version). Without workspace_id the changes are discarded */
+  base_workspace_id?: string;
+  /** What to do while another job has the workspace: wait for it, or fail with 409 */
+  on_busy: "wait" | "fail";
+  /** Never sleep when idle (needs persistent) */
+  no_sleep: boolean;
+  /** Minutes without use after which a persistent machine sleeps */
+  idle_minutes?: number;
+  /** Run when a sleeping machine wakes */
+  startup_command?: string;
+  /** Environment variables of the script */
+  environment: Record<string, string>;
+  /** Uploaded files, placed in /root under their names before the script starts */
+  file_ids: string[];
+  /** Time the script may run, in seconds; if absent 300, and without limit where the job is persistent */
+  timeout?: number;
+  /** CPU limit */
+  vcpus: number;
+  /** Memory limit, in MiB */
+  memory_mb: number;
+  /** Size of the machine's writable disk, in GiB */
+  disk_gb: number;
+  /** Image name; the base image if absent */
+  rootfs_type?: string;
+  /** The weakest isolation the job accepts; refused where it cannot be had */
+  isolation?: "container" | "vm";
+  /** Label; the jobs it starts have it, too */
+  name: string;
+  /** Five fields (minute, hour, day, month, weekday), six with seconds first, or a name such as @hourly */
+  cron_expression: string;
+  /** IANA name, such as Europe/Berlin */
+  time_zone: string;
+  enabled: boolean;
+  /** What a firing does while an earlier script still runs */
+  overlap: "skip" | "queue" | "allow";
+  /** What happens with firings that no server was there for */
+  missed: "skip" | "run_once" | "catch_up";
+  /** Most missed firings that catch_up makes good, the newest */
+  catch_up: number;
+  /** Further tries after a failure: a job that ends in error, or a script with another exit code than 0 */
+  retries: number;
+  /** Time before each further try, in seconds */
+  retry_delay: number;
+  id: string;
+  next_run_at: string | null;
+  /** The next five firings */
+  next_runs: string[];
+  /** When it last started a job */
+  last_run_at: string | null;
+  last_status: "queued" | "started" | "succeeded" | "failed" | "skipped" | null;
+  /** Job of the last run; its log is the run's log */
+  last_request_id: string | null;
+  last_exit_code: number | null;
+  /** Failures since the last success */
+  failure_count: number;
+  created_at: string;
+  updated_at: string;
+}
+
+export interface CronList {
+  cron_jobs: CronJob[];
+  total: number;
+}
+
+export interface CronRun {
+  id: string;
+  cron_id: string;
+  kind: "schedule" | "manual" | "retry";
+  /** 0, or the number of the retry */
+  attempt: number;
+  /** When it was due */
+  scheduled_at: string;
+  state: "queued" | "started" | "succeeded" | "failed" | "skipped";
+  /** Why it was skipped, or how it failed */
+  reason: string | null;
+  /** Its job */
+  request_id: string | null;
+  exit_code: number | null;
+  started_at: string | null;
+  ended_at: string | null;
+  /** Of the script */
+  duration_ms: number | null;
+}
+
+export interface CronRunList {
+  runs: CronRun[];
+  total: number;
+  page: number;
+  page_size: number;
+}
+
 export interface FileDeleted {
   file_id: string;
   deleted: true;

@@ -1,5 +1,5 @@
 /** The tables as TypeScript sees them, by hand; `migrations/` is where they are made. */
-import type { CreateJob, JobStatus, RanBy } from "@mags/protocol";
+import type { CreateCron, CreateJob, CronRun, JobStatus, RanBy } from "@mags/protocol";
 import type { ColumnType, Generated } from "kysely";
 
 type Json<T> = ColumnType<T, string, string>;
@@ -60,6 +60,47 @@ export interface JobsTable {
   host_job: string | null;
 }
 
+export interface CronsTable {
+  id: string;
+  org: string;
+  name: string;
+  expression: string;
+  time_zone: string;
+  enabled: boolean;
+  request: Json<Record<string, unknown>>;
+  overlap: CreateCron["overlap"];
+  missed: CreateCron["missed"];
+  catch_up: number;
+  retries: number;
+  retry_delay: number;
+  next_at: Date | null;
+  last_run_at: Date | null;
+  last_status: CronRun["state"] | null;
+  last_job: string | null;
+  last_exit_code: number | null;
+  failures: Generated<number>;
+  created_at: Generated<Date>;
+  updated_at: Generated<Date>;
+}
+
+export interface CronRunsTable {
+  id: string;
+  seq: ColumnType<string, never, never>;
+  org: string;
+  cron: string;
+  kind: CronRun["kind"];
+  attempt: Generated<number>;
+  scheduled_at: Date;
+  not_before: Date;
+  state: CronRun["state"];
+  reason: string | null;
+  job: string | null;
+  started_at: Date | null;
+  ended_at: Date | null;
+  exit_code: number | null;
+  duration_ms: number | null;
+}
+
 export interface FilesTable {
   id: string;
   org: string;
@@ -100,6 +141,8 @@ export interface Tables {
   organisations: OrganisationsTable;
   nodes: NodesTable;
   jobs: JobsTable;
+  crons: CronsTable;
+  cron_runs: CronRunsTable;
   files: FilesTable;
   sessions: SessionsTable;
   tokens: TokensTable;

@@ -4,6 +4,7 @@ import swagger from "@fastify/swagger";
 import { jobLimits } from "@mags/protocol";
 import { type FastifyInstance, fastify } from "fastify";
 import { jsonSchemaTransform, serializerCompiler } from "fastify-type-provider-zod";
+import { cronRoutes } from "../cron/routes.ts";
 import { fileRoutes } from "../files/routes.ts";
 import { jobRoutes } from "../jobs/routes.ts";
 import { logRoutes } from "../logs/routes.ts";
@@ -65,6 +66,7 @@ function publicRoutes(context: Context, { hide }: { hide: boolean }) {
         await jobRoutes(context)(scope as unknown as App);
         await logRoutes(context)(scope as unknown as App);
       });
+      await guarded.register(cronRoutes(context) as never);
       await guarded.register(fileRoutes(context) as never);
     });
   };

@@ -8,6 +8,7 @@ import type {
   RawServerDefault,
 } from "fastify";
 import type { ZodTypeProvider } from "fastify-type-provider-zod";
+import type { Crons } from "../cron/service.ts";
 import type { Database } from "../db/database.ts";
 import type { Files } from "../files/service.ts";
 import type { Dispatch, Jobs } from "../jobs/service.ts";
@@ -24,6 +25,7 @@ export interface Context {
   nodes: Nodes;
   jobs: Jobs;
   files: Files;
+  crons: Crons;
   dispatch: Dispatch;
   ledger: Ledger;
   nodeToken: string;

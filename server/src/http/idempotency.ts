@@ -1,10 +1,18 @@
 import { createHash } from "node:crypto";
 import { ApiError } from "@mags/protocol";
 import type { FastifyReply, FastifyRequest } from "fastify";
+import { z } from "zod";
 import type { Database, Queryable } from "../db/database.ts";
 
 /** How long a key is remembered; README and OpenAPI say so. */
 const KEPT = "24 hours";
+
+export const PostHeaders = z.looseObject({
+  "idempotency-key": z
+    .string()
+    .optional()
+    .describe("Repeating a request with the same key within 24 hours answers as the first did, and does nothing more"),
+});
 
 /** What a POST does: its answer, and what to do once that is committed. */
 export interface Outcome {

@@ -11,6 +11,7 @@ export const openapi = (version: string) => ({
   servers: [{ url: "/", description: "This server" }],
   tags: [
     { name: "jobs", description: "Scripts, and the machines they run in" },
+    { name: "cron", description: "Jobs on a schedule" },
     { name: "files", description: "What jobs are given" },
     { name: "session", description: "Browsers that sign in" },
     { name: "health", description: "For load balancers and people; no token needed" },

@@ -17,10 +17,11 @@ export const validatorCompiler: FastifySchemaCompiler<z.ZodType> =
       };
     }
     const result = schema.safeParse(data, { reportInput: true });
-    return result.success ? { value: result.data } : { error: toApiError(result.error.issues) };
+    return result.success ? { value: result.data } : { error: issueError(result.error.issues) };
   };
 
-function toApiError(issues: Issue[]): ApiError {
+/** The first problem as an error of the API. Parse with `reportInput`, so that it can tell what was given. */
+export function issueError(issues: Issue[]): ApiError {
   const [first] = issues;
   if (!first) return new ApiError("invalid_request", "the request is not valid");
   const field = first.path.map(String).join(".");

@@ -15,7 +15,7 @@ import { z } from "zod";
 import { orgOf } from "../http/auth.ts";
 import type { App, Context } from "../http/context.ts";
 import { hangUp } from "../http/context.ts";
-import { answerOnce } from "../http/idempotency.ts";
+import { answerOnce, PostHeaders } from "../http/idempotency.ts";
 import { refuseUnstorableText } from "../http/validation.ts";
 import { modernise } from "./legacy.ts";
 import { readUsage } from "./usage.ts";
@@ -24,12 +24,6 @@ const tags = ["jobs"];
 const failures = { "4xx": ErrorBody, "5xx": ErrorBody };
 
 export const JobParams = z.object({ id: z.string().describe("Id of a job, or the name or workspace of a live one") });
-export const PostHeaders = z.looseObject({
-  "idempotency-key": z
-    .string()
-    .optional()
-    .describe("Repeating a request with the same key within 24 hours answers as the first did, and does nothing more"),
-});
 
 export function jobRoutes(context: Context) {
   return async (app: App): Promise<void> => {

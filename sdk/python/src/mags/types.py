@@ -5,6 +5,116 @@ from __future__ import annotations
 from typing import Dict, List, Literal, Optional, TypedDict
 
 
+class CronDeleted(TypedDict):
+    id: str
+    deleted: Literal[True]
+
+
+class _CronJob(TypedDict):
+    #: Shell script; run by /bin/sh as root in /root
+    script: str
+    #: How the script is given
+    type: Literal["inline"]
+    #: Keep the machine after the script has ended
+    persistent: bool
+    #: Keep nothing; fastest
+    ephemeral: bool
+    #: What to do while another job has the workspace: wait for it, or fail with 409
+    on_busy: Literal["wait", "fail"]
+    #: Never sleep when idle (needs persistent)
+    no_sleep: bool
+    #: Environment variables of the script
+    environment: Dict[str, str]
+    #: Uploaded files, placed in /root under their names before the script starts
+    file_ids: List[str]
+    #: CPU limit
+    vcpus: float
+    #: Memory limit, in MiB
+    memory_mb: int
+    #: Size of the machine's writable disk, in GiB
+    disk_gb: float
+    #: Label; the jobs it starts have it, too
+    name: str
+    #: Five fields (minute, hour, day, month, weekday), six with seconds first, or a name such as @hourly
+    cron_expression: str
+    #: IANA name, such as Europe/Berlin
+    time_zone: str
+    enabled: bool
+    #: What a firing does while an earlier script still runs
+    overlap: Literal["skip", "queue", "allow"]
+    #: What happens with firings that no server was there for
+    missed: Literal["skip", "run_once", "catch_up"]
+    #: Most missed firings that catch_up makes good, the newest
+    catch_up: int
+    #: Further tries after a failure: a job that ends in error, or a script with another exit code than 0
+    retries: int
+    #: Time before each further try, in seconds
+    retry_delay: int
+    id: str
+    next_run_at: Optional[str]
+    #: The next five firings
+    next_runs: List[str]
+    #: When it last started a job
+    last_run_at: Optional[str]
+    last_status: Optional[Literal["queued", "started", "succeeded", "failed", "skipped"]]
+    #: Job of the last run; its log is the run's log
+    last_request_id: Optional[str]
+    last_exit_code: Optional[int]
+    #: Failures since the last success
+    failure_count: int
+    created_at: str
+    updated_at: str
+
+
+class CronJob(_CronJob, total=False):
+    #: Keeps the files under this name; made where there is none yet
+    workspace_id: str
+    #: Starts from this workspace, or from one version of it (name@version). Without workspace_id the changes are discarded
+    base_workspace_id: str
+    #: Minutes without use after which a persistent machine sleeps
+    idle_minutes: float
+    #: Run when a sleeping machine wakes
+    startup_command: str
+    #: Time the script may run, in seconds; if absent 300, and without limit where the job is persistent
+    timeout: int
+    #: Image name; the base image if absent
+    rootfs_type: str
+    #: The weakest isolation the job accepts; refused where it cannot be had
+    isolation: Literal["container", "vm"]
+
+
+class CronList(TypedDict):
+    cron_jobs: List[CronJob]
+    total: int
+
+
+class CronRun(TypedDict):
+    id: str
+    cron_id: str
+    kind: Literal["schedule", "manual", "retry"]
+    #: 0, or the number of the retry
+    attempt: int
+    #: When it was due
+    scheduled_at: str
+    state: Literal["queued", "started", "succeeded", "failed", "skipped"]
+    #: Why it was skipped, or how it failed
+    reason: Optional[str]
+    #: Its job
+    request_id: Optional[str]
+    exit_code: Optional[int]
+    started_at: Optional[str]
+    ended_at: Optional[str]
+    #: Of the script
+    duration_ms: Optional[float]
+
+
+class CronRunList(TypedDict):
+    runs: List[CronRun]
+    total: int
+    page: int
+    page_size: int
+
+
 class FileDeleted(TypedDict):
     file_id: str
     deleted: Literal[True]
