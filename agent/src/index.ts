@@ -60,7 +60,14 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const templates = new Templates(store);
   const identity = { node: options.nodeName, boot_id: randomUUID() };
   const controlPlane = new ControlPlane(options.serverUrl, options.nodeToken, identity);
-  const workspaces = await Workspaces.open({ store, templates, objects: options.objects, controlPlane, logger });
+  const workspaces = await Workspaces.open({
+    store,
+    templates,
+    objects: options.objects,
+    rootfs: image.rootfs,
+    controlPlane,
+    logger,
+  });
   cleanup.add("workspaces", () => workspaces.close());
   const driver = await ContainerDriver.open({
     runDir: join("/run/mags", instance),

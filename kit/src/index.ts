@@ -4,7 +4,7 @@ export { createLogger, type Logger } from "./log.ts";
 export { inParallel } from "./parallel.ts";
 export { type CommandOptions, RunError, type Running, type RunOptions, run, spawn } from "./run.ts";
 export { blocking } from "./syscalls/blocking.ts";
-export { type Extent, extentsOf, punchHole, reflink, thaw } from "./syscalls/files.ts";
+export { attributeOf, type Extent, extentsOf, punchHole, reflink, thaw } from "./syscalls/files.ts";
 export { SyscallError } from "./syscalls/libc.ts";
 export { growLoop, loopOf, mountImage } from "./syscalls/loop.ts";
 export { bindIdmapped, MS_NOATIME, mount, mountAs, unmount, unmountAside } from "./syscalls/mount.ts";

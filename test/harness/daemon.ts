@@ -166,7 +166,7 @@ export class Daemon {
     for (const status of ["accepted", "starting", "running"] as const)
       for (const job of (await mags.list({ status, pageSize: 200 })).jobs)
         await mags.stop(job.request_id).catch(() => undefined);
-    await untilEmpty(async () => ((await mags.poolStatus()).busy_vms === 0 ? [] : ["busy sandboxes"]));
+    await untilEmpty(async () => ((await mags.poolStatus()).busy_vms === 0 ? [] : ["busy sandboxes"]), 60_000);
   }
 
   async #instance(): Promise<string> {

@@ -45,10 +45,9 @@ export async function output(
   id: string,
 ): Promise<{ stdout: string[]; stderr: string[]; system: string[] }> {
   const { body } = await daemon.http("GET", `/api/v1/mags-jobs/${id}/logs?limit=10000`);
-  const lines = (source: string) =>
-    (body.logs as { source: string; message: string }[])
-      .filter((entry) => entry.source === source)
-      .map((entry) => entry.message);
+  // A lost node has taken the logs with it.
+  const logs: { source: string; message: string }[] = body.logs ?? [];
+  const lines = (source: string) => logs.filter((entry) => entry.source === source).map((entry) => entry.message);
   return { stdout: lines("stdout"), stderr: lines("stderr"), system: lines("system") };
 }
 

@@ -1,19 +1,28 @@
 import { randomUUID } from "node:crypto";
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { VersionRef, VersionVerified } from "@mags/protocol";
-import { drill, fetchManifest, type ObjectStore } from "@mags/storage";
+import type { Readable } from "node:stream";
+import type { ExportVersion, VersionRef, VersionVerified } from "@mags/protocol";
+import { drill, fetchManifest, type ObjectStore, type ReflinkStore } from "@mags/storage";
 import type { VersionCache } from "./cache.ts";
+import { exportVolume } from "./export.ts";
+
+export interface OperationsOptions {
+  store: ReflinkStore;
+  objects: ObjectStore;
+  cache: VersionCache;
+  /** directory of the image that workspaces lie over */
+  rootfs: string;
+}
 
 /** What can be done with a version on any node; its workspace is not touched. */
 export class Operations {
-  readonly #objects: ObjectStore;
-  readonly #cache: VersionCache;
+  readonly #options: OperationsOptions;
   readonly #dir: string;
 
-  /** `dir` is for scratch files, in the store of volumes. */
-  constructor(objects: ObjectStore, cache: VersionCache, dir: string) {
-    [this.#objects, this.#cache, this.#dir] = [objects, cache, dir];
+  constructor(options: OperationsOptions) {
+    this.#options = options;
+    this.#dir = join(options.store.path, "scratch");
   }
 
   /** Removes what an earlier process left. */
@@ -25,9 +34,10 @@ export class Operations {
   /** A restore drill, from the object store alone. Throws ObjectError, StoreFull, or VersionError for a bad manifest. */
   async verify(org: string, version: VersionRef, signal: AbortSignal): Promise<VersionVerified> {
     const started = performance.now();
-    const context = { objects: this.#objects, org, signal };
+    const { objects, cache } = this.#options;
+    const context = { objects, org, signal };
     const manifest = await fetchManifest(version.manifest, context);
-    await this.#cache.room(manifest.chunks.length * manifest.chunk_bytes);
+    await cache.room(manifest.chunks.length * manifest.chunk_bytes);
     const { ok, verification, fsck, mounted } = await drill(manifest, join(this.#dir, randomUUID()), context);
     const bad = verification.bad.map(({ key, reason }) => ({ key, reason }));
     const { chunks, bytes } = verification;
@@ -40,5 +50,19 @@ export class Operations {
       mounted: mounted ?? null,
       took_ms: performance.now() - started,
     };
+  }
+
+  /** The bytes of a version; the stream fails where something goes wrong on the way. Throws as `VersionCache.image`. */
+  async export({ org, name, version, format }: ExportVersion, signal: AbortSignal): Promise<Readable> {
+    const { store, cache, rootfs } = this.#options;
+    const release = cache.hold(version);
+    try {
+      const { path } = await cache.image({ org, version, signal });
+      const stream = await exportVolume({ name, format, volume: path, rootfs, store, dir: this.#dir });
+      return stream.once("close", release);
+    } catch (error) {
+      release();
+      throw error;
+    }
   }
 }

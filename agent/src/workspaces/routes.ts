@@ -1,4 +1,4 @@
-import { ApiError, ResizeVolume, type Synced, VerifyVersion, type VersionReason } from "@mags/protocol";
+import { ApiError, ExportVersion, ResizeVolume, type Synced, VerifyVersion, type VersionReason } from "@mags/protocol";
 import { ObjectError, StoreFull, VersionError } from "@mags/storage";
 import type { FastifyInstance, FastifyReply } from "fastify";
 import type { z } from "zod";
@@ -27,6 +27,10 @@ export function workspaceRoutes(app: FastifyInstance, { workspaces, job }: Works
   app.post("/agent/v1/versions/verify", async ({ body }, reply) => {
     const { org, version } = parsed(VerifyVersion, body);
     return answered(workspaces.operations.verify(org, version, hungUp(reply)));
+  });
+  app.post("/agent/v1/versions/export", async ({ body }, reply) => {
+    const bytes = await answered(workspaces.operations.export(parsed(ExportVersion, body), hungUp(reply)));
+    return reply.type("application/octet-stream").send(bytes);
   });
 }
 

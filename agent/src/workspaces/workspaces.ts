@@ -17,7 +17,10 @@ import { Workspace } from "./workspace.ts";
 const ROOM_BYTES = 256 * 1024 ** 2;
 const REPORT_MS = 1000;
 
-export type WorkspacesOptions = Omit<Shared, "cache" | "closing" | "forgotten">;
+export interface WorkspacesOptions extends Omit<Shared, "cache" | "closing" | "forgotten"> {
+  /** directory of the image that workspaces lie over */
+  rootfs: string;
+}
 
 /**
  * The workspaces that this node has files of, in its reflink store: `versions/` is the cache, `workspaces/<id>/` the live
@@ -39,7 +42,7 @@ export class Workspaces {
     const forgotten = (id: string) => this.#forget(id);
     this.#shared = { ...options, cache, closing: this.#closing.signal, forgotten };
     this.#root = join(options.store.path, "workspaces");
-    this.operations = new Operations(options.objects, cache, join(options.store.path, "scratch"));
+    this.operations = new Operations({ ...options, cache });
   }
 
   /**

@@ -1,6 +1,6 @@
 /**
- * Calls on files and file systems that Node lacks: extents, shared extents, holes, freezing, trimming.
- * Sources: linux/fs.h (FICLONE, FIFREEZE, FITHAW, FITRIM), linux/fiemap.h, fallocate(2), syncfs(2).
+ * Calls on files and file systems that Node lacks: extents, shared extents, holes, extended attributes, freezing, trimming.
+ * Sources: linux/fs.h (FICLONE, FIFREEZE, FITHAW, FITRIM), linux/fiemap.h, fallocate(2), syncfs(2), lgetxattr(2).
  */
 import { closeSync, constants, openSync } from "node:fs";
 import { check, libc, SyscallError } from "./libc.ts";
@@ -9,6 +9,7 @@ const ioctlNumber = libc.func("int ioctl(int fd, unsigned long request, long arg
 const ioctlStruct = libc.func("int ioctl(int fd, unsigned long request, void *argument)");
 const fallocate = libc.func("int fallocate(int fd, int mode, int64_t offset, int64_t length)");
 const syncfs = libc.func("int syncfs(int fd)");
+const lgetxattr = libc.func("int64_t lgetxattr(void *path, str name, void *value, size_t size)");
 
 const FICLONE = 0x40049409;
 const FIFREEZE = 0xc0045877;
@@ -23,6 +24,8 @@ const EXTENT_BYTES = 56;
 const EXTENTS_PER_CALL = 2048;
 const FALLOC_FL_KEEP_SIZE = 1;
 const FALLOC_FL_PUNCH_HOLE = 2;
+/** linux/limits.h */
+const XATTR_SIZE_MAX = 65_536;
 
 /** A piece of a file and where it lies on the device, `bytes`; `flags` are FIEMAP_EXTENT_… of linux/fiemap.h. */
 export interface Extent {
@@ -72,6 +75,16 @@ function extentAt(map: Buffer, at: number): Extent {
 /** Makes a hole of these bytes of a file: they read as zeros and take no space. The size stays. */
 export function punchHole(fd: number, offset: number, length: number): void {
   check(fallocate(fd, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, offset, length), "fallocate PUNCH_HOLE");
+}
+
+/** An extended attribute of the file itself, not of what it may link to; undefined when it has none of that name. */
+export function attributeOf(path: Buffer, name: string): Buffer | undefined {
+  const value = Buffer.alloc(XATTR_SIZE_MAX);
+  const length = Number(lgetxattr(Buffer.concat([path, Buffer.alloc(1)]), name, value, value.length));
+  if (length >= 0) return value.subarray(0, length);
+  const error = SyscallError.last(`lgetxattr ${name}`);
+  if (["ENODATA", "EOPNOTSUPP", "ENOTSUP"].includes(error.code)) return undefined;
+  throw error;
 }
 
 /** Writes what is dirty of the file system that is mounted at `path`. Blocks for as long as that takes. */
