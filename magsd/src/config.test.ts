@@ -8,7 +8,7 @@ test("without any setting everything has a value", () => {
     dataDir: "/var/lib/mags",
     listen: { host: "127.0.0.1", port: 7070 },
     imageDir: "/var/lib/mags/images",
-    roles: ["server", "agent"],
+    roles: ["server", "agent", "gateway"],
     poolMin: 2,
     poolMax: 8,
     logLimitBytes: 16 * 1024 * 1024,
@@ -20,6 +20,28 @@ test("without any setting everything has a value", () => {
 test("a variable that is empty counts as not set", () => {
   const empty = Object.fromEntries(options.map(({ env }) => [env, ""]));
   expect(readConfig(empty, [])).toEqual(readConfig({}, []));
+});
+
+test("what users see of the gateway follows where it listens", () => {
+  expect(readConfig({ MAGS_APPS_LISTEN: "0.0.0.0:81", MAGS_SSH_LISTEN: "[::]:23" }, [])).toMatchObject({
+    appsUrl: "http://apps.localhost:81",
+    sshAddress: { host: "::", port: 23 },
+    trustedProxies: [],
+  });
+  expect(
+    readConfig(
+      {
+        MAGS_APPS_URL: "https://apps.example.com",
+        MAGS_SSH_ADDRESS: "ssh.example.com:22",
+        MAGS_TRUSTED_PROXIES: "127.0.0.1, 2001:db8::/32",
+      },
+      [],
+    ),
+  ).toMatchObject({
+    appsUrl: "https://apps.example.com",
+    sshAddress: { host: "ssh.example.com", port: 22 },
+    trustedProxies: ["127.0.0.1", "2001:db8::/32"],
+  });
 });
 
 test("the image directory follows the data directory", () => {
@@ -35,12 +57,19 @@ test("every problem is told at once, with its variable", () => {
 test.each([
   [{ MAGS_RUNTIME: "qemu" }, "MAGS_RUNTIME: machines with a kernel of their own (qemu) are not there yet"],
   [{ MAGS_RUNTIME: "docker" }, "MAGS_RUNTIME: must be auto or container"],
-  [{ MAGS_ROLES: "gateway" }, "MAGS_ROLES: must be server, agent or server,agent"],
-  [{ MAGS_ROLES: "agent" }, "MAGS_SERVER_URL: an agent alone needs it"],
+  [{ MAGS_ROLES: "server,edge" }, "MAGS_ROLES: must be server, agent, gateway or several of them with commas"],
+  [{ MAGS_ROLES: "agent,gateway" }, "MAGS_SERVER_URL: an agent or gateway without a server in its process needs it"],
   [{ MAGS_SERVER_URL: "http://127.0.0.1:1" }, "MAGS_SERVER_URL: this process is the server itself"],
   [{ MAGS_POOL_MIN: "5", MAGS_POOL_MAX: "4" }, "MAGS_POOL_MAX: is 4, less than MAGS_POOL_MIN, which is 5"],
   [{ MAGS_LOG_LEVEL: "loud" }, "MAGS_LOG_LEVEL: "],
   [{ MAGS_LISTEN: "127.0.0.1:99999" }, "MAGS_LISTEN: "],
+  [{ MAGS_APPS_LISTEN: "7071" }, "MAGS_APPS_LISTEN: must be host:port"],
+  [{ MAGS_APPS_URL: "apps.example.com" }, "MAGS_APPS_URL: must be a URL without a path"],
+  [{ MAGS_APPS_URL: "https://apps.example.com/x" }, "MAGS_APPS_URL: must be a URL with a host name and without a path"],
+  [{ MAGS_APPS_URL: "https://10.0.0.1" }, "MAGS_APPS_URL: must be a URL with a host name"],
+  [{ MAGS_APPS_PRIVATE: "yes" }, "MAGS_APPS_PRIVATE: must be true or false"],
+  [{ MAGS_TRUSTED_PROXIES: "10.0.0.0/33" }, "MAGS_TRUSTED_PROXIES: must be addresses or networks"],
+  [{ MAGS_TRUSTED_PROXIES: "localhost" }, "MAGS_TRUSTED_PROXIES: must be addresses or networks"],
 ])("%o is refused", (env, message) => {
   expect(() => readConfig(env, [])).toThrow(message);
 });

@@ -2,6 +2,7 @@ import { availableParallelism, hostname, totalmem } from "node:os";
 import { parseArgs } from "node:util";
 import type { ObjectStoreOptions } from "@mags/storage";
 import { z } from "zod";
+import { GatewaySettings, gatewayOptions, Listen, settleGateway } from "./gateway-config.ts";
 import { readStore, StoreSettings, storeOptions } from "./store-config.ts";
 
 interface Option {
@@ -32,15 +33,15 @@ export const options = [
   {
     name: "roles",
     env: "MAGS_ROLES",
-    default: "server,agent",
-    help: "What this process is: server, agent or both. Apart, both have to be on one machine and share the node token",
+    default: "server,agent,gateway",
+    help: "What this process is: any of server, agent and gateway. Apart, they have to be on one machine and share the node token",
     flag: "roles",
   },
   {
     name: "serverUrl",
     env: "MAGS_SERVER_URL",
     default: "this process's own server",
-    help: "Server that an agent without one reports to, such as http://127.0.0.1:7070",
+    help: "Server that an agent or gateway without one speaks to, such as http://127.0.0.1:7070",
   },
   { name: "nodeName", env: "MAGS_NODE_NAME", default: "the host's name", help: "Name of this machine among the nodes" },
   { name: "runtime", env: "MAGS_RUNTIME", default: "auto", help: "What isolates sandboxes: auto or container" },
@@ -51,6 +52,7 @@ export const options = [
     help: "OCI runtime: auto (crun, else runc), or a name or path",
   },
   { name: "imageDir", env: "MAGS_IMAGE_DIR", default: "<data directory>/images", help: "Directory of the images" },
+  ...gatewayOptions,
   ...storeOptions,
   {
     name: "uploadMaxMb",
@@ -119,21 +121,14 @@ export const options = [
 const VCPUS_PER_CORE = 8;
 const MEMORY_SHARE = 0.75;
 
-const Listen = z
-  .string()
-  .regex(/^.+:\d{1,5}$/, "must be host:port, such as 127.0.0.1:7070")
-  .transform((value) => {
-    const colon = value.lastIndexOf(":");
-    return { host: value.slice(0, colon).replace(/^\[|\]$/g, ""), port: Number(value.slice(colon + 1)) };
-  })
-  .refine(({ port }) => port <= 65535, "the port must be at most 65535");
-
 const count = (fallback: number) => z.coerce.number().int().min(0).default(fallback);
 
 const Roles = z
   .string()
   .transform((value) => value.split(",").map((role) => role.trim()))
-  .pipe(z.array(z.enum(["server", "agent"], "must be server, agent or server,agent")));
+  .pipe(
+    z.array(z.enum(["server", "agent", "gateway"], "must be server, agent, gateway or several of them with commas")),
+  );
 
 const Runtime = z.enum(["auto", "container"], {
   error: ({ input }) =>
@@ -150,11 +145,12 @@ const Raw = z.object({
     .regex(/^postgres(ql)?:\/\//, "must start with postgresql://")
     .optional(),
   nodeName: z.string().min(1).default(hostname()),
-  roles: Roles.prefault("server,agent"),
+  roles: Roles.prefault("server,agent,gateway"),
   serverUrl: z.url({ protocol: /^https?$/, error: "must be a URL, such as http://127.0.0.1:7070" }).optional(),
   runtime: Runtime.default("auto"),
   ociRuntime: z.string().default("auto"),
   imageDir: z.string().startsWith("/", "must be an absolute path").optional(),
+  ...GatewaySettings.shape,
   ...StoreSettings.shape,
   uploadMaxMb: count(2048),
   uploadQuotaMb: count(20_480),
@@ -176,10 +172,11 @@ const Raw = z.object({
 });
 
 /** Settled options: nothing is left open. */
-export type Config = Omit<z.infer<typeof Raw>, "imageDir" | keyof StoreSettings> & {
-  imageDir: string;
-  store: ObjectStoreOptions;
-};
+export type Config = Omit<z.infer<typeof Raw>, "imageDir" | keyof StoreSettings> &
+  ReturnType<typeof settleGateway> & {
+    imageDir: string;
+    store: ObjectStoreOptions;
+  };
 
 /**
  * Reads the options from `env`, and from `args` those that are arguments too. Throws one Error that lists every problem
@@ -206,7 +203,12 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env, args: string[] 
     );
   }
   const { store: _, s3Endpoint, s3Region, s3AccessKeyId, s3SecretAccessKey, s3PathStyle, ...config } = parsed.data;
-  return { ...config, imageDir: config.imageDir ?? `${config.dataDir}/images`, store: found.store };
+  return {
+    ...config,
+    ...settleGateway(config),
+    imageDir: config.imageDir ?? `${config.dataDir}/images`,
+    store: found.store,
+  };
 }
 
 function readArguments(args: string[]): Record<string, string | undefined> {
@@ -222,7 +224,8 @@ function readArguments(args: string[]): Record<string, string | undefined> {
 function contradictions({ poolMin, poolMax, roles, serverUrl }: z.infer<typeof Raw>): string[] {
   const problems: string[] = [];
   if (poolMax < poolMin) problems.push(`MAGS_POOL_MAX: is ${poolMax}, less than MAGS_POOL_MIN, which is ${poolMin}`);
-  if (!roles.includes("server") && !serverUrl) problems.push("MAGS_SERVER_URL: an agent alone needs it");
+  if (!roles.includes("server") && !serverUrl)
+    problems.push("MAGS_SERVER_URL: an agent or gateway without a server in its process needs it");
   if (roles.includes("server") && serverUrl) problems.push("MAGS_SERVER_URL: this process is the server itself");
   return problems;
 }

@@ -1,6 +1,7 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { type Agent, startAgent } from "@mags/agent";
+import { ensureHostKey, startGateway } from "@mags/gateway";
 import { Cleanup, createLogger } from "@mags/kit";
 import { startServer } from "@mags/server";
 import { openObjectStore } from "@mags/storage";
@@ -40,6 +41,7 @@ async function start(config: ReturnType<typeof readConfig>, cleanup: Cleanup): P
   const { dataDir, roles } = config;
   const logger = createLogger(config.logLevel);
   const [adminToken, nodeToken] = await Promise.all([ensureToken(dataDir, "admin"), ensureToken(dataDir, "node")]);
+  const hostKey = await ensureHostKey(dataDir);
   let serverUrl = config.serverUrl ?? "";
   const objects = await openObjectStore(config.store);
   cleanup.add("object store", () => objects.close());
@@ -50,6 +52,8 @@ async function start(config: ReturnType<typeof readConfig>, cleanup: Cleanup): P
       quotaBytes: config.uploadQuotaMb * 1024 ** 2,
       keepSeconds: config.uploadKeepHours * 3600,
     };
+    const urls = { appsUrl: config.appsUrl, privateUrls: config.appsPrivate };
+    const ssh = { ...config.sshAddress, hostKey: hostKey.publicKey };
     const server = await startServer({
       ...config,
       adminToken,
@@ -58,11 +62,17 @@ async function start(config: ReturnType<typeof readConfig>, cleanup: Cleanup): P
       objects,
       files,
       cron: { minSeconds: config.cronMinSeconds },
+      urls,
+      ssh,
       logger,
       version: VERSION,
     });
     cleanup.add("server", () => server.close());
     serverUrl = server.url;
+  }
+  if (roles.includes("gateway")) {
+    const gateway = await startGateway({ ...config, serverUrl, nodeToken, logger });
+    cleanup.add("gateway", () => gateway.close());
   }
   let agent: Agent | undefined;
   if (roles.includes("agent")) {
@@ -70,10 +80,9 @@ async function start(config: ReturnType<typeof readConfig>, cleanup: Cleanup): P
     agent = await startAgent({ ...config, serverUrl, nodeToken, pool, objects, logger });
     cleanup.add("agent", () => agent?.close());
   }
-  if (roles.length === 1) {
-    process.stdout.write(
-      `Mags ${roles[0]} is running; ${roles[0] === "server" ? "API" : "its server"}: ${serverUrl}\n`,
-    );
+  if (!roles.includes("server") || !roles.includes("agent")) {
+    const what = roles.includes("server") ? "API" : "its server";
+    process.stdout.write(`Mags ${roles.join(" and ")} is running; ${what}: ${serverUrl}\n`);
     return agent;
   }
   await waitUntilReady(serverUrl, READY_SECONDS);

@@ -15,6 +15,7 @@ export const finalStatuses = ["completed", "error", "stopped"] as const satisfie
 export const jobVerbs = {
   stop: ["accepted", "starting", "running", "sleeping"],
   update: ["accepted", "starting", "running", "sleeping"],
+  access: ["accepted", "starting", "running", "sleeping"],
 } as const satisfies Record<string, readonly JobStatus[]>;
 
 export type JobVerb = keyof typeof jobVerbs;

@@ -7,12 +7,15 @@ import { openDatabase } from "./db/database.ts";
 import { startEmbeddedPostgres } from "./db/embedded.ts";
 import { Events } from "./db/events.ts";
 import { type FileLimits, Files } from "./files/service.ts";
+import { Doors } from "./gateway/service.ts";
 import { buildApp } from "./http/app.ts";
 import { sweepKeys } from "./http/idempotency.ts";
 import { Dispatch, Jobs } from "./jobs/service.ts";
 import { Nodes } from "./nodes/service.ts";
 import { Sessions } from "./sessions/service.ts";
+import { SshKeys, type SshOptions } from "./ssh/service.ts";
 import { Tokens } from "./tokens/service.ts";
+import { type UrlOptions, Urls } from "./urls/service.ts";
 import { Leases, Ledger } from "./workspaces/service.ts";
 
 export { type EmbeddedPostgres, type EmbeddedPostgresOptions, startEmbeddedPostgres } from "./db/embedded.ts";
@@ -39,6 +42,10 @@ export interface ServerOptions {
   cron: CronOptions;
   /** directory of the built dashboard; without one there is none */
   dashboardDir?: string | undefined;
+  /** what a gateway's URLs look like from outside */
+  urls: UrlOptions;
+  /** where a gateway answers SSH */
+  ssh: SshOptions;
   logger: Logger;
   version: string;
 }
@@ -80,9 +87,11 @@ async function start(
   const nodes = new Nodes(db, nodeToken, logger);
   const files = new Files(db, options.objects, options.files, logger);
   const leases = new Leases(db, events);
-  const jobs = new Jobs(db, events, nodes, files, leases);
-  const crons = new Crons(db, jobs, options.cron, logger);
+  const jobs = new Jobs(db, events, nodes, files, leases, options.urls.appsUrl);
   const dispatch = new Dispatch(db, events, nodes, leases, logger);
+  const crons = new Crons(db, jobs, options.cron, logger);
+  const urls = new Urls(db, jobs, options.urls);
+  const sshKeys = new SshKeys(db, jobs, options.ssh);
   dispatch.startSweeping();
   cleanup.add("sweep", () => dispatch.stopSweeping());
   for (const task of [
@@ -105,6 +114,9 @@ async function start(
     crons,
     dispatch,
     ledger: new Ledger(db, events, nodes),
+    urls,
+    sshKeys,
+    doors: new Doors({ urls, sshKeys, jobs, nodes }),
     nodeToken,
     version,
     dashboardDir: options.dashboardDir,

@@ -1,5 +1,5 @@
 import { access, mkdtemp, readdir, readFile, readlink, rm } from "node:fs/promises";
-import { createServer } from "node:net";
+import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { createLogger, type Running, run, spawn } from "@mags/kit";
@@ -13,17 +13,21 @@ const READY_MS = 60_000;
 export class Daemon {
   readonly dataDir: string;
   readonly port: number;
+  readonly appsPort: number;
+  readonly sshPort: number;
   readonly #env: Record<string, string>;
   #process: Running | undefined;
 
-  private constructor(dataDir: string, port: number, env: Record<string, string>) {
+  private constructor(dataDir: string, [port, appsPort, sshPort]: number[], env: Record<string, string>) {
     this.dataDir = dataDir;
-    this.port = port;
+    this.port = port as number;
+    this.appsPort = appsPort as number;
+    this.sshPort = sshPort as number;
     this.#env = env;
   }
 
   static async start(env: Record<string, string> = {}): Promise<Daemon> {
-    const daemon = new Daemon(await mkdtemp("/tmp/mags-test-"), await freePort(), env);
+    const daemon = new Daemon(await mkdtemp("/tmp/mags-test-"), await freePorts(3), env);
     await daemon.start();
     return daemon;
   }
@@ -36,6 +40,8 @@ export class Daemon {
     return {
       MAGS_DATA_DIR: this.dataDir,
       MAGS_LISTEN: `127.0.0.1:${this.port}`,
+      MAGS_APPS_LISTEN: `127.0.0.1:${this.appsPort}`,
+      MAGS_SSH_LISTEN: `127.0.0.1:${this.sshPort}`,
       MAGS_API_URL: this.url,
       MAGS_IMAGE_DIR: process.env.MAGS_IMAGE_DIR || "/var/cache/mags/images",
       MAGS_POOL_MIN: "1",
@@ -112,7 +118,7 @@ export class Daemon {
    */
   async removeAsLost(): Promise<void> {
     const { DATABASE_URL: _, MAGS_STORE: __, ...env } = this.#env;
-    const reaper = new Daemon(this.dataDir, await freePort(), env);
+    const reaper = new Daemon(this.dataDir, await freePorts(3), env);
     await reaper.start();
     await reaper.remove();
   }
@@ -199,11 +205,11 @@ export async function untilEmpty(check: () => Promise<string[]>, ms = 60_000): P
   }
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return address.port;
+/** Ports that are free now, all different. */
+async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer());
+  for (const server of servers) await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const ports = servers.map((server) => (server.address() as AddressInfo).port);
+  for (const server of servers) await new Promise((resolve) => server.close(resolve));
+  return ports;
 }

@@ -1,5 +1,5 @@
 /** The tables as TypeScript sees them, by hand; `migrations/` is where they are made. */
-import type { CreateCron, CreateJob, CronRun, JobStatus, RanBy } from "@mags/protocol";
+import type { CreateCron, CreateJob, CronRun, DoorGuard, JobStatus, RanBy } from "@mags/protocol";
 import type { ColumnType, Generated } from "kysely";
 
 type Json<T> = ColumnType<T, string, string>;
@@ -58,6 +58,7 @@ export interface JobsTable {
   base_version: string | null;
   base_name: string | null;
   host_job: string | null;
+  subdomain: string | null;
 }
 
 export interface CronsTable {
@@ -137,6 +138,37 @@ export interface IdempotencyKeysTable {
   created_at: Generated<Date>;
 }
 
+export interface DoorsTable {
+  org: string;
+  job: string;
+  port: number;
+  main: boolean;
+  guard: Json<DoorGuard>;
+  opened_at: Generated<Date>;
+}
+
+export interface UrlAliasesTable {
+  id: string;
+  org: string;
+  subdomain: string;
+  workspace: string;
+  port: number | null;
+  guard: Json<DoorGuard>;
+  created_at: Generated<Date>;
+}
+
+export interface SshKeysTable {
+  id: string;
+  org: string;
+  /** the one job it opens; null: all of the organisation */
+  job: string | null;
+  name: string;
+  fingerprint: string;
+  public_key: string;
+  created_at: Generated<Date>;
+  expires_at: Date | null;
+}
+
 export interface Tables {
   organisations: OrganisationsTable;
   nodes: NodesTable;
@@ -147,4 +179,7 @@ export interface Tables {
   sessions: SessionsTable;
   tokens: TokensTable;
   idempotency_keys: IdempotencyKeysTable;
+  doors: DoorsTable;
+  url_aliases: UrlAliasesTable;
+  ssh_keys: SshKeysTable;
 }

@@ -6,10 +6,13 @@ import { type FastifyInstance, fastify } from "fastify";
 import { jsonSchemaTransform, serializerCompiler } from "fastify-type-provider-zod";
 import { cronRoutes } from "../cron/routes.ts";
 import { fileRoutes } from "../files/routes.ts";
+import { gatewayRoutes } from "../gateway/routes.ts";
 import { jobRoutes } from "../jobs/routes.ts";
 import { logRoutes } from "../logs/routes.ts";
 import { nodeRoutes } from "../nodes/routes.ts";
 import { sessionRoutes } from "../sessions/routes.ts";
+import { sshRoutes } from "../ssh/routes.ts";
+import { urlRoutes } from "../urls/routes.ts";
 import { workspaceNodeRoutes } from "../workspaces/node-routes.ts";
 import { requireToken } from "./auth.ts";
 import type { App, Context } from "./context.ts";
@@ -45,6 +48,7 @@ export async function buildApp(context: Context): Promise<FastifyInstance> {
   await app.register(cookie);
   await app.register(nodeRoutes(context) as never, { prefix: "/node/v1" });
   await app.register(workspaceNodeRoutes(context) as never, { prefix: "/node/v1" });
+  await app.register(gatewayRoutes(context) as never, { prefix: "/gateway/v1" });
   await app.register(publicRoutes(context, { hide: false }), { prefix: "/api/v1" });
   await app.register(publicRoutes(context, { hide: true }), { prefix: "/api/v2" });
   await app.register(healthRoutes(context) as never);
@@ -68,6 +72,8 @@ function publicRoutes(context: Context, { hide }: { hide: boolean }) {
       });
       await guarded.register(cronRoutes(context) as never);
       await guarded.register(fileRoutes(context) as never);
+      await guarded.register(urlRoutes(context) as never);
+      await guarded.register(sshRoutes(context) as never);
     });
   };
 }

@@ -11,10 +11,13 @@ import type { ZodTypeProvider } from "fastify-type-provider-zod";
 import type { Crons } from "../cron/service.ts";
 import type { Database } from "../db/database.ts";
 import type { Files } from "../files/service.ts";
+import type { Doors } from "../gateway/service.ts";
 import type { Dispatch, Jobs } from "../jobs/service.ts";
 import type { Nodes } from "../nodes/service.ts";
 import type { Sessions } from "../sessions/service.ts";
+import type { SshKeys } from "../ssh/service.ts";
 import type { Tokens } from "../tokens/service.ts";
+import type { Urls } from "../urls/service.ts";
 import type { Ledger } from "../workspaces/service.ts";
 
 /** Everything the routes may call. */
@@ -28,6 +31,9 @@ export interface Context {
   crons: Crons;
   dispatch: Dispatch;
   ledger: Ledger;
+  urls: Urls;
+  sshKeys: SshKeys;
+  doors: Doors;
   nodeToken: string;
   version: string;
   /** directory of the built dashboard; without one there is none */

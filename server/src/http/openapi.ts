@@ -14,6 +14,7 @@ export const openapi = (version: string) => ({
     { name: "cron", description: "Jobs on a schedule" },
     { name: "files", description: "What jobs are given" },
     { name: "session", description: "Browsers that sign in" },
+    { name: "access", description: "Ways into a running machine: URLs and SSH" },
     { name: "health", description: "For load balancers and people; no token needed" },
   ],
   components: {

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { ApiError, type CreateJob, type JobAccepted, type LogEnd, type UpdateJob } from "@mags/protocol";
+import { ApiError, type CreateJob, type Job, type JobAccepted, type LogEnd, type UpdateJob } from "@mags/protocol";
 import type { z } from "zod";
 import type { Database, Queryable } from "../db/database.ts";
 import type { Events } from "../db/events.ts";
@@ -10,12 +10,15 @@ import { decideStop, decideUpdate } from "./decide.ts";
 import { generateName } from "./names.ts";
 import {
   endWaiting,
+  findBySubdomain,
   findJob,
   findLiveByName,
+  findLiveOnWorkspace,
   insertJob,
   type JobFilter,
   type JobRow,
   listJobs,
+  nameHost,
   requestStop,
   updateJob,
 } from "./store.ts";
@@ -45,8 +48,10 @@ export class Jobs {
   readonly #nodes: Nodes;
   readonly #files: Files;
   readonly #leases: Leases;
+  readonly #appsUrl: URL;
 
-  constructor(db: Database, events: Events, nodes: Nodes, files: Files, leases: Leases) {
+  constructor(db: Database, events: Events, nodes: Nodes, files: Files, leases: Leases, appsUrl: string) {
+    this.#appsUrl = new URL(appsUrl);
     this.#db = db;
     this.#events = events;
     this.#nodes = nodes;
@@ -74,7 +79,7 @@ export class Jobs {
 
   /** Ends a job, or asks its node to. Throws ApiError not_found, or conflict when it has ended already. */
   async stop(tx: Queryable, org: string, idOrName: string): Promise<Done> {
-    const row = await this.#lock(tx, org, idOrName);
+    const row = await this.lock(tx, org, idOrName);
     const { action, reason } = decideStop(row);
     if (action === "refuse") throw new ApiError("conflict", `${reason}: job ${row.id}`);
     const base = { request_id: row.id, name: row.name };
@@ -97,7 +102,7 @@ export class Jobs {
   /** Throws ApiError not_found, or conflict when the job has ended or cannot have what is asked. */
   async update(org: string, idOrName: string, change: UpdateJob) {
     const changed = await this.#db.transaction(async (tx) => {
-      const row = await this.#lock(tx, org, idOrName);
+      const row = await this.lock(tx, org, idOrName);
       const { action, reason } = decideUpdate(row, change.no_sleep === true);
       if (action === "refuse") throw new ApiError("conflict", `${reason}: job ${row.id}`);
       const command = change.startup_command === undefined ? row.startup_command : change.startup_command;
@@ -123,7 +128,7 @@ export class Jobs {
   async list(org: string, filter: JobFilter, page: number, pageSize: number) {
     const { jobs, total } = await listJobs(this.#db, org, filter, pageSize, (page - 1) * pageSize);
     const waits = await this.#leases.waits(jobs);
-    return { jobs: jobs.map((job) => toJob(job, waits.get(job.id))), total, page, page_size: pageSize };
+    return { jobs: jobs.map((job) => toJob(job, this.#appsUrl, waits.get(job.id))), total, page, page_size: pageSize };
   }
 
   /** Throws ApiError not_found. */
@@ -139,19 +144,42 @@ export class Jobs {
     await changes.next(ms, signal);
   }
 
-  async #show(row: JobRow) {
-    return toJob(row, (await this.#leases.waits([row])).get(row.id));
+  /** Throws ApiError not_found. */
+  async find(org: string, idOrName: string): Promise<JobRow> {
+    return this.#find(org, await this.#resolve(this.#db, org, idOrName));
   }
 
-  async #find(org: string, id: string): Promise<JobRow> {
-    const row = await findJob(this.#db, org, id);
+  /** The row, locked until the transaction ends. Throws ApiError not_found. */
+  async lock(tx: Queryable, org: string, idOrName: string): Promise<JobRow> {
+    const id = await this.#resolve(tx, org, idOrName);
+    const row = await findJob(tx, org, id, { lock: true });
     if (!row) throw new ApiError("not_found", `there is no job ${id}`);
     return row;
   }
 
-  async #lock(tx: Queryable, org: string, idOrName: string): Promise<JobRow> {
-    const id = await this.#resolve(tx, org, idOrName);
-    const row = await findJob(tx, org, id, { lock: true });
+  /** The job of a public host name, of whatever organisation. */
+  bySubdomain(subdomain: string): Promise<JobRow | undefined> {
+    return findBySubdomain(this.#db, subdomain);
+  }
+
+  /** The live job that has the workspace; the newest where several share its machine. */
+  onWorkspace(org: string, workspace: string): Promise<JobRow | undefined> {
+    return findLiveOnWorkspace(this.#db, org, workspace);
+  }
+
+  /** Gives a job its host name; answers the one it has where it has one. Throws ApiError not_found. */
+  async nameHost(tx: Queryable, org: string, id: string, subdomain: string): Promise<string> {
+    const given = await nameHost(tx, org, id, subdomain);
+    if (!given) throw new ApiError("not_found", `there is no job ${id}`);
+    return given;
+  }
+
+  async #show(row: JobRow): Promise<Job> {
+    return toJob(row, this.#appsUrl, (await this.#leases.waits([row])).get(row.id));
+  }
+
+  async #find(org: string, id: string): Promise<JobRow> {
+    const row = await findJob(this.#db, org, id);
     if (!row) throw new ApiError("not_found", `there is no job ${id}`);
     return row;
   }

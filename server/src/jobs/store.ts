@@ -40,6 +40,7 @@ const columns = [
   "base_version",
   "base_name",
   "host_job",
+  "subdomain",
 ] as const satisfies readonly (keyof JobRow)[];
 const COLUMNS = columns.join(", ");
 
@@ -100,6 +101,21 @@ export async function findJob(
   return (await q.query<JobRow>(options.lock ? FIND_LOCKED : FIND, [id, org])).rows[0];
 }
 
+/** A job by its public host name, of whatever organisation: a visitor belongs to none. */
+export async function findBySubdomain(q: Queryable, subdomain: string): Promise<JobRow | undefined> {
+  const text = `SELECT ${COLUMNS} FROM jobs WHERE subdomain = $1`;
+  return (await q.query<JobRow>({ name: "find_job_by_subdomain", text }, [subdomain])).rows[0];
+}
+
+/** Gives a job its host name, unless it has one; answers the one it has. */
+export async function nameHost(q: Queryable, org: string, id: string, subdomain: string): Promise<string | undefined> {
+  const { rows } = await q.query<{ subdomain: string }>(
+    "UPDATE jobs SET subdomain = coalesce(subdomain, $3) WHERE id = $2 AND org = $1 RETURNING subdomain",
+    [org, id, subdomain],
+  );
+  return rows[0]?.subdomain;
+}
+
 /** A job of any organisation, locked: nodes run all of them. */
 export async function lockJobForNode(tx: Queryable, id: string): Promise<JobRow | undefined> {
   return (await tx.query<JobRow>(FIND_FOR_NODE, [id])).rows[0];
@@ -117,6 +133,16 @@ export async function findLiveByName(q: Queryable, org: string, name: string): P
     [org, name],
   );
   return rows[0]?.id;
+}
+
+/** The organisation's live job that has the workspace; one that is in another's machine only where there is no other. */
+export async function findLiveOnWorkspace(q: Queryable, org: string, workspace: string): Promise<JobRow | undefined> {
+  const { rows } = await q.query<JobRow>(
+    `SELECT ${COLUMNS} FROM jobs WHERE org = $1 AND workspace_name = $2 AND ${LIVE}
+     ORDER BY status = 'accepted' OR host_job IS NOT NULL, seq DESC LIMIT 1`,
+    [org, workspace],
+  );
+  return rows[0];
 }
 
 export interface JobFilter {

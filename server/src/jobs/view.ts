@@ -3,15 +3,15 @@ import type { JobRow } from "./store.ts";
 
 const iso = (date: Date | null) => date?.toISOString() ?? null;
 
-/** A row as the public API shows it; `waitingFor` says what keeps it from starting. */
-export function toJob(row: JobRow, waitingFor?: string): Job {
+/** A row as the public API shows it. Its host name is below that of `appsUrl`; `waitingFor` says what keeps it from starting. */
+export function toJob(row: JobRow, { protocol, host }: URL, waitingFor?: string): Job {
   return {
     request_id: row.id,
     name: row.name,
     status: row.status,
     vm_id: row.ran_by?.machine ?? null,
-    subdomain: null,
-    url: null,
+    subdomain: row.subdomain,
+    url: row.subdomain && `${protocol}//${row.subdomain}.${host}`,
     exit_code: row.exit_code,
     signal: row.signal,
     error: row.error,

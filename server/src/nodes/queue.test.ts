@@ -9,7 +9,7 @@ beforeAll(async () => {
   world = await startWorld();
 });
 afterAll(() => world[Symbol.asyncDispose]());
-afterEach(() => world.sql.query("TRUNCATE jobs, nodes"));
+afterEach(() => world.sql.query("TRUNCATE jobs, nodes CASCADE"));
 
 const status = async (id: string, query = "") =>
   (await call(world, "GET", `/api/v1/mags-jobs/${id}/status${query}`)).body;

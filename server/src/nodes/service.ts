@@ -46,6 +46,10 @@ export class Nodes {
     return node;
   }
 
+  find(name: string): Promise<NodeRow | undefined> {
+    return findNode(this.#db, name);
+  }
+
   async ready(): Promise<NodeRow[]> {
     return listNodes(this.#db, READY_SECONDS);
   }

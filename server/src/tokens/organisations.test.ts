@@ -42,7 +42,7 @@ it("a job of another organisation looks exactly like one that does not exist", a
 });
 
 it("names are an organisation's own, and nodes are told whose a job is", async () => {
-  await world.sql.query("TRUNCATE jobs");
+  await world.sql.query("TRUNCATE jobs CASCADE");
   const theirs = await createJob(world, { name: "web" }, foreign);
   const ours = await createJob(world, { name: "web" });
   const status = (headers = {}) => call(world, "GET", "/api/v1/mags-jobs/web/status", undefined, headers);

@@ -9,7 +9,7 @@ beforeAll(async () => {
   world = await startWorld();
 });
 afterAll(() => world[Symbol.asyncDispose]());
-afterEach(() => world.sql.query("TRUNCATE jobs, nodes, workspaces, versions, manifests, chunks"));
+afterEach(() => world.sql.query("TRUNCATE jobs, nodes, workspaces, versions, manifests, chunks CASCADE"));
 
 async function registered(name: string): Promise<TestNode> {
   const node = new TestNode(world, name);

@@ -13,7 +13,7 @@ beforeAll(async () => {
 });
 afterAll(() => world[Symbol.asyncDispose]());
 beforeEach(async () => {
-  await world.sql.query("TRUNCATE jobs, nodes, workspaces, versions, manifests, chunks");
+  await world.sql.query("TRUNCATE jobs, nodes, workspaces, versions, manifests, chunks CASCADE");
   node = new TestNode(world, "a");
   await node.register();
   writer = new Writer(world, node);

@@ -14,6 +14,8 @@ const server = await startServer({
   objects,
   files: { maxBytes: 1, quotaBytes: 1, keepSeconds: 1 },
   cron: { minSeconds: 1 },
+  urls: { appsUrl: "http://apps.localhost:7071", privateUrls: false },
+  ssh: { host: "127.0.0.1", port: 7072, hostKey: "ssh-ed25519 AAAA" },
   logger,
   version: "0.0.0-test",
 });

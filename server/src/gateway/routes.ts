@@ -1,0 +1,27 @@
+import { ApiError, ResolveDoor, ResolvedDoor } from "@mags/protocol";
+import { z } from "zod";
+import { requireNodeToken } from "../http/auth.ts";
+import { type App, type Context, hangUp } from "../http/context.ts";
+
+/** What gateways call (see `protocol/src/gateway.ts`), and what a TLS proxy in front of them asks. */
+export function gatewayRoutes({ doors, urls, nodeToken, closing }: Context) {
+  return async (app: App): Promise<void> => {
+    app.post(
+      "/resolve",
+      {
+        onRequest: requireNodeToken(nodeToken),
+        schema: { hide: true, body: ResolveDoor, response: { 200: ResolvedDoor } },
+      },
+      ({ body }, reply) => doors.resolve(body, hangUp(reply, closing)),
+    );
+    // Without a token: a proxy such as Caddy sends none, and whoever calls a URL learns as much.
+    app.get(
+      "/ask",
+      { schema: { hide: true, querystring: z.object({ domain: z.string().max(253) }) } },
+      async ({ query }) => {
+        if (await urls.exists(query.domain)) return {};
+        throw new ApiError("not_found", "there is no URL of that host name");
+      },
+    );
+  };
+}

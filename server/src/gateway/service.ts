@@ -1,0 +1,55 @@
+import type { DoorGuard, ResolveDoor, ResolvedDoor } from "@mags/protocol";
+import type { Jobs } from "../jobs/service.ts";
+import type { Nodes } from "../nodes/service.ts";
+import type { SshKeys } from "../ssh/service.ts";
+import { decideVisit } from "../urls/decide.ts";
+import type { Urls } from "../urls/service.ts";
+
+/** Changes wake waiters at once; this is for the ones that got lost, `ms`. */
+const POLL_MS = 1000;
+
+/** Answers a gateway where a visitor's sandbox is. */
+export class Doors {
+  readonly #urls: Urls;
+  readonly #sshKeys: SshKeys;
+  readonly #jobs: Jobs;
+  readonly #nodes: Nodes;
+
+  constructor(needs: { urls: Urls; sshKeys: SshKeys; jobs: Jobs; nodes: Nodes }) {
+    this.#urls = needs.urls;
+    this.#sshKeys = needs.sshKeys;
+    this.#jobs = needs.jobs;
+    this.#nodes = needs.nodes;
+  }
+
+  /** Waits for the sandbox to be up, at most as long as the gateway says. */
+  async resolve(asked: ResolveDoor, signal: AbortSignal): Promise<ResolvedDoor> {
+    const door = await this.#locate(asked);
+    if ("missing" in door) return { state: "none", reason: door.missing };
+    const deadline = Date.now() + asked.wait_ms;
+    for (;;) {
+      const answer = await this.#look(door);
+      const left = deadline - Date.now();
+      if (answer.state !== "waking" || left <= 0 || signal.aborted) return answer;
+      await this.#jobs.changed(door.job, Math.min(left, POLL_MS), signal);
+    }
+  }
+
+  async #locate(
+    asked: ResolveDoor,
+  ): Promise<{ org: string; job: string; port: number | null; guard: DoorGuard } | { missing: string }> {
+    if (asked.by === "host") return this.#urls.locate(asked.host);
+    const found = await this.#sshKeys.locate(asked.fingerprint, asked.user);
+    return "missing" in found ? found : { ...found, port: null, guard: { access: "public" } };
+  }
+
+  async #look(door: { org: string; job: string; port: number | null; guard: DoorGuard }): Promise<ResolvedDoor> {
+    const { org, ...shown } = door;
+    const row = await this.#jobs.find(org, door.job);
+    const { action, reason } = decideVisit(row.status);
+    if (action === "refuse") return { state: "none", reason };
+    const node = action === "enter" && row.node ? await this.#nodes.find(row.node) : undefined;
+    if (!node) return { state: "waking", ...shown, reason: action === "enter" ? "its machine is away" : reason };
+    return { state: "ready", ...shown, node: node.name, address: node.address };
+  }
+}
