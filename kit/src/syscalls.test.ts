@@ -1,9 +1,24 @@
 /** The system calls against the real kernel; as root. */
-import { closeSync, constants, openSync, statSync, writeSync } from "node:fs";
-import { mkdir, mkdtemp, readFile, rm, statfs, writeFile } from "node:fs/promises";
+import { closeSync, constants, fstatSync, ftruncateSync, lstatSync, openSync, statSync, writeSync } from "node:fs";
+import { mkdir, mkdtemp, readFile, rm, statfs, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { makeFifo, mount, reflink, SyscallError, setPipeSize, splicePipe, unmount, unmountAside } from "./index.ts";
+import {
+  extentsOf,
+  getXattr,
+  makeFifo,
+  makeWhiteout,
+  mount,
+  punchHole,
+  reflink,
+  removeXattr,
+  SyscallError,
+  setPipeSize,
+  setXattr,
+  splicePipe,
+  unmount,
+  unmountAside,
+} from "./index.ts";
 
 let dir: string;
 beforeAll(async () => {
@@ -83,4 +98,53 @@ test("a reflink has the content of its source, or says that the file system has 
     closeSync(source);
     closeSync(target);
   }
+});
+
+test("the extents of a file are where its data is, and a punched hole is none", async () => {
+  const MiB = 1024 ** 2;
+  const file = openSync(join(dir, "extents"), "w+");
+  try {
+    ftruncateSync(file, 16 * MiB);
+    writeSync(file, Buffer.alloc(MiB, 1), 0, MiB, 4 * MiB);
+    writeSync(file, Buffer.alloc(MiB, 1), 0, MiB, 8 * MiB);
+    const pieces = () => {
+      const found: [number, number][] = [];
+      for (const { logical, length } of [...extentsOf(file)].flat()) {
+        const last = found.at(-1);
+        if (last && last[1] === logical) last[1] = logical + length;
+        else found.push([logical, logical + length]);
+      }
+      return found;
+    };
+    expect(pieces()).toEqual([
+      [4 * MiB, 5 * MiB],
+      [8 * MiB, 9 * MiB],
+    ]);
+    punchHole(file, 8 * MiB, MiB);
+    expect(pieces()).toEqual([[4 * MiB, 5 * MiB]]);
+    expect(fstatSync(file).size).toBe(16 * MiB);
+  } finally {
+    closeSync(file);
+  }
+});
+
+test("attributes of files with any name are set, read and removed; a symbolic link is not followed", async () => {
+  const path = Buffer.concat([Buffer.from(join(dir, "name-")), Buffer.from([0xff, 0x0a])]);
+  await writeFile(path, "");
+  expect(getXattr(path, "trusted.test")).toBeUndefined();
+  setXattr(path, "trusted.test", "value");
+  expect(getXattr(path, "trusted.test")).toBe("value");
+  const link = Buffer.from(join(dir, "link"));
+  await symlink(path, link);
+  expect(getXattr(link, "trusted.test")).toBeUndefined();
+  removeXattr(path, "trusted.test");
+  expect(getXattr(path, "trusted.test")).toBeUndefined();
+  expect(() => getXattr(Buffer.from(join(dir, "missing")), "trusted.test")).toThrow("ENOENT");
+});
+
+test("a whiteout is a character device 0/0", () => {
+  const path = join(dir, "whiteout");
+  makeWhiteout(Buffer.from(path));
+  expect(lstatSync(path).isCharacterDevice()).toBe(true);
+  expect(lstatSync(path).rdev).toBe(0);
 });

@@ -43,27 +43,31 @@ export class Threads<C extends Calls> {
     if (!call) return;
     thread.ref();
     const settle = (answer: Answer) => {
-      thread.off("error", fail);
+      thread.off("exit", fail);
       thread.unref();
       this.#idle.push(thread);
       if ("result" in answer) call.resolve(answer.result as never);
       else call.reject(Object.assign(new Error(answer.error.message), answer.error));
       this.#next();
     };
-    const fail = (error: Error) => {
-      thread.off("message", settle);
-      this.#started--;
-      call.reject(error);
-      this.#next();
-    };
+    const fail = (code: number) => call.reject(new Error(`the thread of ${call.name} has ended with ${code}`));
     thread.once("message", settle);
-    thread.once("error", fail);
+    thread.once("exit", fail);
     thread.postMessage({ name: call.name, args: call.args }, movable(call.args));
   }
 
   #start(): Worker {
     this.#started++;
-    return new Worker(this.#file, { execArgv: [] });
+    const thread = new Worker(this.#file, { execArgv: [] });
+    // Followed by its exit.
+    thread.on("error", () => undefined);
+    thread.once("exit", () => {
+      this.#started--;
+      const at = this.#idle.indexOf(thread);
+      if (at >= 0) this.#idle.splice(at, 1);
+      this.#next();
+    });
+    return thread;
   }
 }
 
