@@ -14,6 +14,9 @@ export const apiUrl = env.MAGS_API_URL || savedConfig().api_url || `http://${lis
 /** What NO_COLOR (any value) and TERM=dumb ask for; that the output is a terminal is for each stream to see. */
 export const coloursWanted = !env.NO_COLOR && env.TERM !== "dumb";
 
+/** What the terminal that we are in can do. */
+export const terminalType = env.TERM || "xterm";
+
 /** Raised when no token can be found. */
 export class NoToken extends Error {
   override readonly name = "NoToken";

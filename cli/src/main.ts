@@ -2,6 +2,7 @@ import { Command } from "commander";
 import { addBench } from "./commands/bench.ts";
 import { addCron } from "./commands/cron.ts";
 import { addDoctor } from "./commands/doctor.ts";
+import { addExec } from "./commands/exec.ts";
 import { addFile } from "./commands/file.ts";
 import { addList } from "./commands/list.ts";
 import { addLogs } from "./commands/logs.ts";
@@ -14,7 +15,20 @@ import { fail } from "./fail.ts";
 import { leaveWithReader } from "./render/output.ts";
 
 /** Every command, in the order of `mags --help`. */
-const commands = [addRun, addList, addStatus, addLogs, addStop, addSet, addCron, addFile, addPool, addDoctor, addBench];
+const commands = [
+  addRun,
+  addList,
+  addStatus,
+  addLogs,
+  addStop,
+  addExec,
+  addSet,
+  addCron,
+  addFile,
+  addPool,
+  addDoctor,
+  addBench,
+];
 
 /** The `mags` command. */
 function program(): Command {
@@ -25,7 +39,9 @@ function program(): Command {
     .addHelpText("after", "\nExample:\n  mags run 'echo hello'")
     .addHelpText("after", "\nSettings: MAGS_API_URL, MAGS_API_TOKEN; on the server's own machine root needs none.")
     // Commands inherit this when they are added, so it comes before them.
-    .exitOverride();
+    .exitOverride()
+    // What follows a command of `exec` is that command's own.
+    .enablePositionalOptions();
   for (const add of commands) add(mags);
   return mags;
 }

@@ -46,11 +46,14 @@ beforeAll(async () => {
 afterAll(() => server[Symbol.asyncDispose]());
 
 describe("help", () => {
-  test.for(["", "run", "list", "status", "logs", "stop", "set", "pool", "doctor", "bench"])("%s", async (command) => {
-    const text = await session([...(command ? [command] : []), "--help"]);
-    expect(text).toContain("Example:");
-    expectGolden(`help${command && `-${command}`}`, text);
-  });
+  test.for(["", "run", "list", "status", "logs", "stop", "exec", "set", "pool", "doctor", "bench"])(
+    "%s",
+    async (command) => {
+      const text = await session([...(command ? [command] : []), "--help"]);
+      expect(text).toContain("Example:");
+      expectGolden(`help${command && `-${command}`}`, text);
+    },
+  );
 });
 
 describe("output", () => {

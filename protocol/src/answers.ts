@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { CronDeleted, CronJob, CronList, CronRun, CronRunList } from "./api/cron.ts";
+import { ExecResult } from "./api/exec.ts";
 import { FileDeleted, FileList, UploadedFile } from "./api/files.ts";
 import { Job, JobAccepted, JobList, PoolStatus, RanBy } from "./api/jobs.ts";
 import { LogEnd, LogEntry, Logs } from "./api/logs.ts";
@@ -12,6 +13,7 @@ const answers = {
   CronList,
   CronRun,
   CronRunList,
+  ExecResult,
   FileDeleted,
   FileList,
   Job,

@@ -29,6 +29,7 @@ export const errors = {
   unsupported_media_type: { status: 415, hint: "Send Content-Type: application/json." },
   isolation_unavailable: { status: 422, hint: "Leave isolation out, or use a host that offers it (`mags doctor`)." },
   too_big_for_nodes: { status: 422, hint: "Ask for fewer vcpus or less memory_mb than the largest node has." },
+  not_started: { status: 422, hint: "Check the program, the directory and the user; the message says which is wrong." },
   rate_limited: { status: 429, hint: "Wait as long as Retry-After says." },
   internal: { status: 500, hint: "Try again; if it stays, report the request id." },
   port_closed: { status: 502, hint: "Start a service in the sandbox that listens on that port." },

@@ -1,4 +1,5 @@
 export * from "./api/cron.ts";
+export * from "./api/exec.ts";
 export * from "./api/files.ts";
 export * from "./api/jobs.ts";
 export * from "./api/logs.ts";

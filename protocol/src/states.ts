@@ -16,6 +16,7 @@ export const jobVerbs = {
   stop: ["accepted", "starting", "running", "sleeping"],
   update: ["accepted", "starting", "running", "sleeping"],
   access: ["accepted", "starting", "running", "sleeping"],
+  enter: ["accepted", "starting", "running"],
 } as const satisfies Record<string, readonly JobStatus[]>;
 
 export type JobVerb = keyof typeof jobVerbs;

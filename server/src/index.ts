@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { Cleanup, type Logger } from "@mags/kit";
 import type { ObjectStore } from "@mags/storage";
+import { Access } from "./access/service.ts";
 import { repeat } from "./background.ts";
 import { type CronOptions, Crons } from "./cron/service.ts";
 import { openDatabase } from "./db/database.ts";
@@ -110,6 +111,7 @@ async function start(
     sessions: new Sessions(db, tokens),
     nodes,
     jobs,
+    access: new Access(jobs, nodes),
     files,
     crons,
     dispatch,

@@ -1,10 +1,12 @@
 import { environment } from "./config.ts";
 import { CronClient } from "./cron.ts";
 import { MagsError } from "./errors.ts";
+import { base64, EXEC_SECONDS, type ExecAnswer, type ExecOptions, type ExecResult, toExecResult } from "./exec.ts";
 import { FilesClient, type Upload } from "./files.ts";
 import { entryBytes, type Followed, followLogs } from "./follow.ts";
 import { type CallOptions, type CallSettings, callJson, type HttpOptions, pause, pauseBefore } from "./http.ts";
 import { jobBody, type RunOptions } from "./job-body.ts";
+import { type OpenOptions, Session } from "./session.ts";
 import type { Job, Logs } from "./wire.ts";
 
 export interface MagsOptions {
@@ -168,6 +170,36 @@ export class Mags {
     const given = Object.entries({ ...same, page_size: pageSize }).filter(([, value]) => value !== undefined);
     const query = new URLSearchParams(given.map(([key, value]): [string, string] => [key, String(value)]));
     return this.#json("GET", `/mags-jobs?${query}`, { signal });
+  }
+
+  /**
+   * Runs a command in a live machine and answers with all of its output; a string is run by /bin/sh. A command that fails is
+   * no error. Never tried a second time: a MagsError of code `unreachable` leaves open whether it ran.
+   */
+  async exec(id: string, command: string | readonly string[], options: ExecOptions = {}): Promise<ExecResult> {
+    const { stdin, timeout, signal, ...same } = options;
+    const body = {
+      ...(typeof command === "string" ? { command } : { argv: command }),
+      ...same,
+      timeout,
+      ...(stdin === undefined ? {} : typeof stdin === "string" ? { stdin } : base64(stdin)),
+    };
+    const patience = (timeout ?? EXEC_SECONDS) + this.#http.timeout;
+    return toExecResult(
+      await this.#json<ExecAnswer>("POST", `${jobPath(id)}/exec`, { body, signal, timeout: patience, once: true }),
+    );
+  }
+
+  /** Starts a command in a live machine to talk to: input, output as it comes, a terminal. */
+  async session(id: string, options: OpenOptions): Promise<Session> {
+    try {
+      return await Session.open(this.#http, id, options);
+    } catch (error) {
+      // A WebSocket does not tell why it was refused; this call does, where it is refused for the same reason.
+      const { status } = await this.status(id);
+      if (!FINAL.includes(status)) throw error;
+      throw new MagsError(`the job has ended: it is ${status}`, { statusCode: 409, code: "conflict" });
+    }
   }
 
   /** Stops a job; one that has ended already is a MagsError with status 409. */

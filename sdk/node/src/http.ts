@@ -21,6 +21,8 @@ export interface CallOptions extends CallSettings {
   /** sent instead of a JSON body */
   form?: FormData;
   headers?: Record<string, string> | undefined;
+  /** what it does must not be done twice: it is never tried again */
+  once?: boolean;
   /** `seconds`; the client's by default */
   timeout?: number;
 }
@@ -48,7 +50,7 @@ export async function callJson<T>(
     } catch (error) {
       const failure = toError(http, error, seconds, options.signal);
       const wait = pauseBefore(failure, attempt);
-      if (wait === undefined || attempt === ATTEMPTS || Date.now() + wait >= deadline) throw failure;
+      if (wait === undefined || options.once || attempt === ATTEMPTS || Date.now() + wait >= deadline) throw failure;
       await pause(wait, options.signal);
     }
   }

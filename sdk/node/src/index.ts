@@ -8,7 +8,9 @@ export {
 } from "./client.ts";
 export type { CronOptions } from "./cron.ts";
 export { MagsError } from "./errors.ts";
+export type { ExecOptions, ExecResult } from "./exec.ts";
 export type { Upload } from "./files.ts";
 export { entryBytes, type Followed } from "./follow.ts";
 export type { CallSettings } from "./http.ts";
 export type { RunOptions } from "./job-body.ts";
+export type { OpenOptions, Session } from "./session.ts";

@@ -107,6 +107,33 @@ export interface CronRunList {
   page_size: number;
 }
 
+export interface ExecResultBytes {
+  stdout: number;
+  stderr: number;
+}
+
+export interface ExecResultDropped {
+  stdout: number;
+  stderr: number;
+}
+
+export interface ExecResult {
+  exit_code: number | null;
+  /** By the shell's convention: exit code 128+n is signal n */
+  signal: string | null;
+  timed_out: boolean;
+  duration_ms: number;
+  /** Bytes that were printed */
+  bytes: ExecResultBytes;
+  /** Bytes of them that are not in the answer, because it is limited */
+  dropped: ExecResultDropped;
+  stdout: string;
+  stderr: string;
+  /** base64 where the bytes are no UTF-8 */
+  stdout_encoding?: "base64";
+  stderr_encoding?: "base64";
+}
+
 export interface FileDeleted {
   file_id: string;
   deleted: true;

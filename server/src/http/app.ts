@@ -1,9 +1,11 @@
 import { randomUUID } from "node:crypto";
 import cookie from "@fastify/cookie";
 import swagger from "@fastify/swagger";
-import { jobLimits } from "@mags/protocol";
+import websocket from "@fastify/websocket";
+import { jobLimits, MAX_FRAME_BYTES } from "@mags/protocol";
 import { type FastifyInstance, fastify } from "fastify";
 import { jsonSchemaTransform, serializerCompiler } from "fastify-type-provider-zod";
+import { accessRoutes } from "../access/routes.ts";
 import { cronRoutes } from "../cron/routes.ts";
 import { fileRoutes } from "../files/routes.ts";
 import { gatewayRoutes } from "../gateway/routes.ts";
@@ -46,6 +48,7 @@ export async function buildApp(context: Context): Promise<FastifyInstance> {
   installErrorHandling(app, rememberRoutes(app), context.logger);
   await app.register(swagger, { openapi: openapi(context.version), transform: jsonSchemaTransform });
   await app.register(cookie);
+  await app.register(websocket, { options: { maxPayload: MAX_FRAME_BYTES, perMessageDeflate: false } });
   await app.register(nodeRoutes(context) as never, { prefix: "/node/v1" });
   await app.register(workspaceNodeRoutes(context) as never, { prefix: "/node/v1" });
   await app.register(gatewayRoutes(context) as never, { prefix: "/gateway/v1" });
@@ -69,6 +72,7 @@ function publicRoutes(context: Context, { hide }: { hide: boolean }) {
       await guarded.register(async (scope) => {
         await jobRoutes(context)(scope as unknown as App);
         await logRoutes(context)(scope as unknown as App);
+        await accessRoutes(context)(scope as unknown as App);
       });
       await guarded.register(cronRoutes(context) as never);
       await guarded.register(fileRoutes(context) as never);

@@ -16,6 +16,7 @@ export const SESSION_COOKIE = "mags_session";
 /** Guards the public API: a token, or the cookie of a browser that has signed in. Throws ApiError unauthorized before the body is read. */
 export function requireToken(tokens: Tokens, sessions: Sessions) {
   return async (request: FastifyRequest): Promise<void> => {
+    request.headers.authorization ??= offeredToken(request);
     const secret = request.headers.authorization ? undefined : request.cookies[SESSION_COOKIE];
     if (secret !== undefined) refuseForeignPage(request);
     const caller =
@@ -29,9 +30,16 @@ export function requireToken(tokens: Tokens, sessions: Sessions) {
   };
 }
 
+/** A WebSocket of a browser or of Node sets no headers, but may offer subprotocols: one of them may be `bearer.<token>`. */
+function offeredToken({ headers }: FastifyRequest): string | undefined {
+  const token = /(?:^|,) *bearer\.([^\s,]+)/.exec(headers["sec-websocket-protocol"] ?? "")?.[1];
+  return token === undefined ? undefined : `Bearer ${token}`;
+}
+
 /** A browser adds the cookie to requests that another site's page makes, too; with these it says which page that is. */
 function refuseForeignPage(request: FastifyRequest): void {
-  if (request.method === "GET" || request.method === "HEAD") return;
+  const reads = request.method === "GET" || request.method === "HEAD";
+  if (reads && request.headers.upgrade === undefined) return;
   const { origin, host } = request.headers;
   if (origin !== undefined && URL.parse(origin)?.host === host) return;
   throw new ApiError("unauthorized", "a request with a session's cookie must come from a page of this server");

@@ -8,6 +8,7 @@ import type {
   RawServerDefault,
 } from "fastify";
 import type { ZodTypeProvider } from "fastify-type-provider-zod";
+import type { Access } from "../access/service.ts";
 import type { Crons } from "../cron/service.ts";
 import type { Database } from "../db/database.ts";
 import type { Files } from "../files/service.ts";
@@ -27,6 +28,7 @@ export interface Context {
   sessions: Sessions;
   nodes: Nodes;
   jobs: Jobs;
+  access: Access;
   files: Files;
   crons: Crons;
   dispatch: Dispatch;

@@ -58,6 +58,14 @@ export function decideUpdate(
   return { action: "apply", reason: "the job is live" };
 }
 
+/** Whether somebody may go into the job's machine now. */
+export function decideEntry(row: Pick<JobFacts, "status">): Decision<"enter" | "wait" | "refuse"> {
+  if (!can("enter", row.status)) return refused("enter", row.status);
+  return row.status === "running"
+    ? { action: "enter", reason: "its machine runs" }
+    : { action: "wait", reason: `it is ${row.status}` };
+}
+
 function refused(verb: JobVerb, status: JobStatus): Decision<"refuse"> {
   return { action: "refuse", reason: `cannot ${verb} a job that is ${status}` };
 }

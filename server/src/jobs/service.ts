@@ -6,7 +6,7 @@ import type { Events } from "../db/events.ts";
 import type { Files } from "../files/service.ts";
 import type { Nodes } from "../nodes/service.ts";
 import { hasVolume, type Leases } from "../workspaces/service.ts";
-import { decideStop, decideUpdate } from "./decide.ts";
+import { decideEntry, decideStop, decideUpdate } from "./decide.ts";
 import { generateName } from "./names.ts";
 import {
   endWaiting,
@@ -29,6 +29,8 @@ export { Dispatch } from "./dispatch.ts";
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 /** Events wake waiters at once; this is for the ones that got lost, `ms`. */
 const POLL_MS = 1000;
+/** Longest wait of somebody who wants to enter a machine, `ms`. */
+const MACHINE_MS = 30_000;
 
 interface Done {
   status: number;
@@ -136,6 +138,25 @@ export class Jobs {
     const row = await this.#find(org, await this.#resolve(this.#db, org, idOrName));
     const end = scriptEnded(row) ? emptyLogEnd(row) : undefined;
     return { id: row.id, node: row.node ?? undefined, end };
+  }
+
+  /**
+   * The node that has the machine of a live job; one that is about to start is waited for. Throws ApiError not_found,
+   * conflict when there will be no machine, or unavailable when there is none in time.
+   */
+  async machine(org: string, idOrName: string, signal: AbortSignal): Promise<{ id: string; node: string }> {
+    const id = await this.#resolve(this.#db, org, idOrName);
+    const deadline = Date.now() + MACHINE_MS;
+    using changes = this.#events.subscribe(`job:${id}`);
+    for (;;) {
+      const row = await this.#find(org, id);
+      const { action, reason } = decideEntry(row);
+      if (action === "refuse") throw new ApiError("conflict", `${reason}: job ${id}`);
+      if (action === "enter" && row.node) return { id, node: row.node };
+      const left = deadline - Date.now();
+      if (left <= 0 || signal.aborted) throw new ApiError("unavailable", `job ${id} has no machine yet: ${reason}`);
+      await changes.next(Math.min(left, POLL_MS), signal);
+    }
   }
 
   /** Waits for any change of the job, at most `ms`. */

@@ -1,3 +1,4 @@
+import { AgentClient } from "@mags/agent-client";
 import type { Logger } from "@mags/kit";
 import { ApiError, type CreateJob, PoolStatus, type RegisterNode } from "@mags/protocol";
 import type { z } from "zod";
@@ -63,12 +64,21 @@ export class Nodes {
     if (refusal) throw new ApiError(refusal.code, refusal.message, refusal.field);
   }
 
+  /** The ways into a node's sandboxes. Throws ApiError unavailable when the node is unknown. */
+  async agent(nodeName: string): Promise<AgentClient> {
+    return new AgentClient(await this.#address(nodeName), this.#token);
+  }
+
   /** Calls a node's agent. Throws ApiError unavailable when the node is unknown, TypeError when it cannot be reached. */
   async agentFetch(nodeName: string, path: string, init: RequestInit = {}): Promise<Response> {
+    const headers = { ...init.headers, authorization: `Bearer ${this.#token}` };
+    return fetch(new URL(path, await this.#address(nodeName)), { ...init, headers });
+  }
+
+  async #address(nodeName: string): Promise<string> {
     const node = await findNode(this.#db, nodeName);
     if (!node) throw new ApiError("unavailable", `node ${nodeName} is not registered`);
-    const headers = { ...init.headers, authorization: `Bearer ${this.#token}` };
-    return fetch(new URL(path, node.address), { ...init, headers });
+    return node.address;
   }
 
   /** Tells the agent at once what the next renewal would tell it within a second; a failure only costs that second. */

@@ -8,7 +8,7 @@ from ._client import Blocking
 from ._files import Progress, Upload
 from ._jobs import ExecResult, Machine, RunResult
 from ._transport import complete, iterate
-from .types import FileDeleted, FileList, Job, JobAccepted, JobList, Logs, PoolStatus, Usage
+from .types import ExecResult, FileDeleted, FileList, Job, JobAccepted, JobList, Logs, PoolStatus, Usage
 
 
 class Mags(Blocking):

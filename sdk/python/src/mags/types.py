@@ -115,6 +115,36 @@ class CronRunList(TypedDict):
     page_size: int
 
 
+class ExecResultBytes(TypedDict):
+    stdout: int
+    stderr: int
+
+
+class ExecResultDropped(TypedDict):
+    stdout: int
+    stderr: int
+
+
+class _ExecResult(TypedDict):
+    exit_code: Optional[int]
+    #: By the shell's convention: exit code 128+n is signal n
+    signal: Optional[str]
+    timed_out: bool
+    duration_ms: float
+    #: Bytes that were printed
+    bytes: ExecResultBytes
+    #: Bytes of them that are not in the answer, because it is limited
+    dropped: ExecResultDropped
+    stdout: str
+    stderr: str
+
+
+class ExecResult(_ExecResult, total=False):
+    #: base64 where the bytes are no UTF-8
+    stdout_encoding: Literal["base64"]
+    stderr_encoding: Literal["base64"]
+
+
 class FileDeleted(TypedDict):
     file_id: str
     deleted: Literal[True]
