@@ -4,6 +4,7 @@ import type { ObjectStoreOptions } from "@mags/storage";
 import { z } from "zod";
 import { GatewaySettings, gatewayOptions, Listen, settleGateway } from "./gateway-config.ts";
 import { readStore, StoreSettings, storeOptions } from "./store-config.ts";
+import { WorkspaceSettings, workspaceOptions } from "./workspace-config.ts";
 
 interface Option {
   name: string;
@@ -75,6 +76,7 @@ export const options = [
     unit: "hours",
     help: "How long an uploaded file is kept after its upload and after each use",
   },
+  ...workspaceOptions,
   {
     name: "cronMinSeconds",
     env: "MAGS_CRON_MIN_SECONDS",
@@ -156,6 +158,7 @@ const Raw = z.object({
   uploadQuotaMb: count(20_480),
   uploadKeepHours: z.coerce.number().positive().default(168),
   cronMinSeconds: z.coerce.number().min(1).default(60),
+  ...WorkspaceSettings.shape,
   egressAllow: z.string().default(""),
   poolMin: count(2),
   poolMax: count(8),

@@ -11,6 +11,7 @@ import { lockDataDir } from "./lock.ts";
 import { enterMountNamespace } from "./mount-namespace.ts";
 import { stopSignal, within } from "./signals.ts";
 import { ensureToken } from "./tokens.ts";
+import { workspaceLimits } from "./workspace-config.ts";
 
 const VERSION = "0.1.0";
 /** Built by the setup. */
@@ -64,6 +65,7 @@ async function start(config: ReturnType<typeof readConfig>, cleanup: Cleanup): P
       cron: { minSeconds: config.cronMinSeconds },
       urls,
       ssh,
+      workspaces: workspaceLimits(config),
       logger,
       version: VERSION,
     });

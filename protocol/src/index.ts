@@ -7,6 +7,7 @@ export * from "./api/session.ts";
 export * from "./api/urls.ts";
 export * from "./api/usage.ts";
 export * from "./api/workspace-names.ts";
+export * from "./api/workspaces.ts";
 export * from "./errors.ts";
 export * from "./gateway.ts";
 export * from "./node.ts";

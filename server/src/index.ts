@@ -17,7 +17,16 @@ import { Sessions } from "./sessions/service.ts";
 import { SshKeys, type SshOptions } from "./ssh/service.ts";
 import { Tokens } from "./tokens/service.ts";
 import { type UrlOptions, Urls } from "./urls/service.ts";
-import { Leases, Ledger } from "./workspaces/service.ts";
+import {
+  Collector,
+  type CollectorOptions,
+  Leases,
+  Ledger,
+  LiveWorkspaces,
+  Quota,
+  type QuotaLimits,
+  Workspaces,
+} from "./workspaces/service.ts";
 
 export { type EmbeddedPostgres, type EmbeddedPostgresOptions, startEmbeddedPostgres } from "./db/embedded.ts";
 export { openApiDocument } from "./http/document.ts";
@@ -41,6 +50,7 @@ export interface ServerOptions {
   objects: ObjectStore;
   files: FileLimits;
   cron: CronOptions;
+  workspaces: WorkspaceOptions;
   /** directory of the built dashboard; without one there is none */
   dashboardDir?: string | undefined;
   /** what a gateway's URLs look like from outside */
@@ -49,6 +59,12 @@ export interface ServerOptions {
   ssh: SshOptions;
   logger: Logger;
   version: string;
+}
+
+export interface WorkspaceOptions extends CollectorOptions {
+  quota: QuotaLimits;
+  /** pause between two collections, `ms` */
+  collectMs: number;
 }
 
 export interface Server {
@@ -87,7 +103,8 @@ async function start(
   await tokens.setAdmin(adminToken);
   const nodes = new Nodes(db, nodeToken, logger);
   const files = new Files(db, options.objects, options.files, logger);
-  const leases = new Leases(db, events);
+  const quota = new Quota(options.workspaces.quota);
+  const leases = new Leases(db, events, quota);
   const jobs = new Jobs(db, events, nodes, files, leases, options.urls.appsUrl);
   const dispatch = new Dispatch(db, events, nodes, leases, logger);
   const crons = new Crons(db, jobs, options.cron, logger);
@@ -95,7 +112,9 @@ async function start(
   const sshKeys = new SshKeys(db, jobs, options.ssh);
   dispatch.startSweeping();
   cleanup.add("sweep", () => dispatch.stopSweeping());
+  const collector = new Collector(db, options.objects, options.workspaces, logger);
   for (const task of [
+    repeat("collecting unused chunks", options.workspaces.collectMs, logger, (signal) => collector.round(signal)),
     repeat("removing old idempotency keys", KEY_SWEEP_MS, logger, () => sweepKeys(db)),
     repeat("removing expired files", FILE_SWEEP_MS, logger, (signal) => files.sweep(signal)),
     repeat("firing schedules", CRON_FIRE_MS, logger, (signal) => crons.firing.fireDue(signal)),
@@ -115,10 +134,13 @@ async function start(
     files,
     crons,
     dispatch,
-    ledger: new Ledger(db, events, nodes),
     urls,
     sshKeys,
     doors: new Doors({ urls, sshKeys, jobs, nodes }),
+    ledger: new Ledger(db, events, nodes, quota),
+    workspaces: new Workspaces(db, quota),
+    live: new LiveWorkspaces(db, nodes),
+    collector,
     nodeToken,
     version,
     dashboardDir: options.dashboardDir,

@@ -16,6 +16,13 @@ export const logger = createLogger("silent");
 /** A zone with an odd offset brings to light where local time is taken for UTC. */
 export const settings = { TimeZone: "America/St_Johns" };
 
+export const workspaces = {
+  retention: { keepLast: 20, keepDays: 7 },
+  graceMs: 3600_000,
+  collectMs: 3600_000,
+  quota: { workspaces: 1000, storedBytes: 2 ** 40 },
+};
+
 export interface World extends AsyncDisposable {
   dir: string;
   postgres: EmbeddedPostgres;
@@ -44,6 +51,7 @@ export async function startWorld(options: Partial<ServerOptions> = {}): Promise<
       cron: { minSeconds: 60 },
       urls: { appsUrl: "http://apps.localhost:7071", privateUrls: false },
       ssh: { host: "127.0.0.1", port: 7072, hostKey: "ssh-ed25519 AAAA" },
+      workspaces,
       logger,
       version: "0.0.0-test",
       ...options,

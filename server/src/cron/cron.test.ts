@@ -11,7 +11,7 @@ beforeAll(async () => {
 });
 afterAll(() => world[Symbol.asyncDispose]());
 beforeEach(async () => {
-  await world.sql.query("TRUNCATE crons, cron_runs, jobs");
+  await world.sql.query("TRUNCATE crons, cron_runs, jobs CASCADE");
   await node.register();
 });
 

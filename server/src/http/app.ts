@@ -16,6 +16,7 @@ import { sessionRoutes } from "../sessions/routes.ts";
 import { sshRoutes } from "../ssh/routes.ts";
 import { urlRoutes } from "../urls/routes.ts";
 import { workspaceNodeRoutes } from "../workspaces/node-routes.ts";
+import { workspaceRoutes } from "../workspaces/routes.ts";
 import { requireToken } from "./auth.ts";
 import type { App, Context } from "./context.ts";
 import { dashboardRoutes } from "./dashboard.ts";
@@ -73,6 +74,7 @@ function publicRoutes(context: Context, { hide }: { hide: boolean }) {
         await jobRoutes(context)(scope as unknown as App);
         await logRoutes(context)(scope as unknown as App);
         await accessRoutes(context)(scope as unknown as App);
+        await workspaceRoutes(context)(scope as unknown as App);
       });
       await guarded.register(cronRoutes(context) as never);
       await guarded.register(fileRoutes(context) as never);

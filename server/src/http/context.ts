@@ -19,7 +19,7 @@ import type { Sessions } from "../sessions/service.ts";
 import type { SshKeys } from "../ssh/service.ts";
 import type { Tokens } from "../tokens/service.ts";
 import type { Urls } from "../urls/service.ts";
-import type { Ledger } from "../workspaces/service.ts";
+import type { Collector, Ledger, LiveWorkspaces, Workspaces } from "../workspaces/service.ts";
 
 /** Everything the routes may call. */
 export interface Context {
@@ -36,6 +36,9 @@ export interface Context {
   urls: Urls;
   sshKeys: SshKeys;
   doors: Doors;
+  workspaces: Workspaces;
+  live: LiveWorkspaces;
+  collector: Collector;
   nodeToken: string;
   version: string;
   /** directory of the built dashboard; without one there is none */

@@ -12,6 +12,7 @@ export const openapi = (version: string) => ({
   tags: [
     { name: "jobs", description: "Scripts, and the machines they run in" },
     { name: "cron", description: "Jobs on a schedule" },
+    { name: "workspaces", description: "Disks that are kept, with their versions" },
     { name: "files", description: "What jobs are given" },
     { name: "session", description: "Browsers that sign in" },
     { name: "access", description: "Ways into a running machine: URLs and SSH" },

@@ -52,13 +52,13 @@ const CLAIM = {
     WHERE j.status = 'accepted' AND j.workspace IS NOT NULL AND ${REGISTERED}
       AND (h.id IS NOT NULL OR (${FITS}
         AND NOT EXISTS (SELECT 1 FROM jobs e WHERE e.workspace = j.workspace AND e.seq < j.seq AND e.status = 'accepted')
-        AND (w.holder_job IS NULL OR w.hold_until < now()) AND (
+        AND w.holder_job IS NULL AND (
         w.node IS NULL OR w.node = $1 OR n.seen_at IS NULL OR n.seen_at < now() - interval '30 seconds'
         OR (NOT w.dirty AND greatest(w.used_at, j.created_at) < now() - interval '2 seconds'))))
     ORDER BY j.seq LIMIT $5 FOR UPDATE OF j SKIP LOCKED
   ), leases AS (
     SELECT id, fence, name, latest, disk_gb, used_at, dirty AND node = $1 AS dirty FROM workspaces
-    WHERE id IN (SELECT workspace FROM keeping WHERE host IS NULL) AND (holder_job IS NULL OR hold_until < now())
+    WHERE id IN (SELECT workspace FROM keeping WHERE host IS NULL) AND holder_job IS NULL
     FOR NO KEY UPDATE SKIP LOCKED
   ), hosts AS (
     SELECT id FROM jobs WHERE id IN (SELECT host FROM keeping) AND status = 'running' FOR SHARE SKIP LOCKED
@@ -77,7 +77,7 @@ const CLAIM = {
     FROM sums WHERE jobs.id = sums.id AND sums.vcpus <= $3 + 1e-9 AND sums.memory_mb <= $4
     RETURNING jobs.id, jobs.seq, jobs.org, jobs.attempt, jobs.name, jobs.spec, jobs.workspace, jobs.base_version, jobs.host_job, jobs.created_at
   ), held AS (
-    UPDATE workspaces w SET holder_job = j.id, hold_until = NULL, fence = w.fence + 1, node = $1, used_at = clock_timestamp(),
+    UPDATE workspaces w SET holder_job = j.id, fence = w.fence + 1, node = $1, used_at = clock_timestamp(),
       disk_gb = greatest(w.disk_gb, (j.spec ->> 'disk_gb')::float8)
     FROM taken j WHERE w.id = j.workspace AND j.host_job IS NULL
   ) SELECT j.id, j.org, j.attempt, j.name, j.spec, j.host_job,

@@ -11,19 +11,17 @@ import {
   Usage,
   UsageQuery,
 } from "@mags/protocol";
-import { z } from "zod";
 import { orgOf } from "../http/auth.ts";
 import type { App, Context } from "../http/context.ts";
 import { hangUp } from "../http/context.ts";
 import { answerOnce, PostHeaders } from "../http/idempotency.ts";
 import { refuseUnstorableText } from "../http/validation.ts";
 import { modernise } from "./legacy.ts";
+import { JobParams } from "./params.ts";
 import { readUsage } from "./usage.ts";
 
 const tags = ["jobs"];
 const failures = { "4xx": ErrorBody, "5xx": ErrorBody };
-
-export const JobParams = z.object({ id: z.string().describe("Id of a job, or the name or workspace of a live one") });
 
 export function jobRoutes(context: Context) {
   return async (app: App): Promise<void> => {

@@ -101,6 +101,30 @@ export class Jobs {
     return { status: 202, body: { ...base, status: row.status, message: "Job is being stopped" }, afterCommit: push };
   }
 
+  /** For others who end jobs in a transaction of theirs; one that has ended meanwhile is let be. */
+  stopping(org: string): { stop(tx: Queryable, id: string): Promise<void>; afterCommit(): void } {
+    const done: Done[] = [];
+    return {
+      stop: async (tx, id) => {
+        try {
+          done.push(await this.stop(tx, org, id));
+        } catch (error) {
+          if (!(error instanceof ApiError && error.code === "conflict")) throw error;
+        }
+      },
+      afterCommit: () => {
+        for (const { afterCommit } of done) afterCommit();
+      },
+    };
+  }
+
+  /** The workspace that a job writes to, its own or that of the job whose machine it shares. Throws ApiError not_found, conflict. */
+  async workspaceOf(org: string, idOrName: string): Promise<string> {
+    const row = await this.#find(org, await this.#resolve(this.#db, org, idOrName));
+    if (row.workspace) return row.workspace;
+    throw new ApiError("conflict", `job ${row.id} has no workspace: nothing that it writes is kept`);
+  }
+
   /** Throws ApiError not_found, or conflict when the job has ended or cannot have what is asked. */
   async update(org: string, idOrName: string, change: UpdateJob) {
     const changed = await this.#db.transaction(async (tx) => {

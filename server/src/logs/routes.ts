@@ -3,9 +3,9 @@ import { z } from "zod";
 import { orgOf } from "../http/auth.ts";
 import type { App, Context } from "../http/context.ts";
 import { hangUp } from "../http/context.ts";
+import { JobParams } from "../jobs/params.ts";
 import { followLog, readLog } from "./service.ts";
 
-const Params = z.object({ id: z.string().describe("Id of a job, or the name or workspace of a live one") });
 const Headers = z.looseObject({
   "last-event-id": LogCursor.optional().describe("Continues a stream after this event"),
 });
@@ -21,7 +21,7 @@ export function logRoutes(context: Context) {
           summary: "Read or follow the log of a job",
           description:
             "One entry a line, in order. With follow=1 a stream of Server-Sent Events: `entry` for each line and, last, `end`; the id of an event continues the log after it.",
-          params: Params,
+          params: JobParams,
           querystring: LogsQuery,
           headers: Headers,
           response: { 200: Logs, "4xx": ErrorBody, "5xx": ErrorBody },

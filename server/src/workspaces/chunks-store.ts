@@ -23,10 +23,7 @@ export async function claimChunks(
   const { rows } = await tx.query<{ hash: string; epoch: number; missing: boolean }>(
     `INSERT INTO chunks AS c (org, hash, epoch, bytes, state, claimed_at)
      SELECT DISTINCT ON (hash) $1, hash, $2::integer, bytes, 'claimed', clock_timestamp() FROM unnest($3::text[], $4::bigint[]) AS t (hash, bytes) ORDER BY hash
-     ON CONFLICT (org, hash) DO UPDATE SET claimed_at = clock_timestamp(),
-       epoch = CASE c.state WHEN 'deleting' THEN $2 ELSE c.epoch END,
-       stored_bytes = CASE c.state WHEN 'deleting' THEN NULL ELSE c.stored_bytes END,
-       state = CASE c.state WHEN 'deleting' THEN 'claimed' ELSE c.state END
+     ON CONFLICT (org, hash) DO UPDATE SET claimed_at = clock_timestamp()
      RETURNING hash, epoch, state <> 'stored' AS missing`,
     [org, collection, chunks.map(({ hash }) => hash), chunks.map(({ bytes }) => bytes)],
   );
@@ -34,7 +31,7 @@ export async function claimChunks(
   return chunks.map(({ hash }) => byHash.get(hash) as (typeof rows)[number]);
 }
 
-/** Locks the rows of these chunks, in the order of their hashes, and answers those that are of that epoch and not on their way out. */
+/** Locks the rows of these chunks, in the order of their hashes, and answers those that are of that epoch. */
 export async function lockChunks(
   tx: Queryable,
   org: string,
@@ -42,8 +39,7 @@ export async function lockChunks(
 ): Promise<{ hash: string; stored: boolean }[]> {
   const { rows } = await tx.query<{ hash: string; stored: boolean }>(
     `SELECT c.hash, c.state = 'stored' AS stored FROM chunks c
-     WHERE c.org = $1 AND c.state <> 'deleting'
-       AND (c.hash, c.epoch) IN (SELECT * FROM unnest($2::text[], $3::integer[]))
+     WHERE c.org = $1 AND (c.hash, c.epoch) IN (SELECT * FROM unnest($2::text[], $3::integer[]))
      ORDER BY c.hash FOR NO KEY UPDATE`,
     [org, chunks.map(({ hash }) => hash), chunks.map(({ epoch }) => epoch)],
   );
@@ -68,4 +64,13 @@ export async function markStored(
 /** A version that is being committed refers to these: a collection that has begun before must see that. */
 export async function touchChunks(tx: Queryable, org: string, hashes: string[]): Promise<void> {
   await tx.query("UPDATE chunks SET claimed_at = clock_timestamp() WHERE org = $1 AND hash = ANY($2)", [org, hashes]);
+}
+
+/** What the organisation has in the object store, each chunk counted once. */
+export async function storedBytes(q: Queryable, org: string): Promise<number> {
+  const { rows } = await q.query<{ bytes: number }>(
+    "SELECT coalesce(sum(stored_bytes), 0)::float8 AS bytes FROM chunks WHERE org = $1 AND state = 'stored'",
+    [org],
+  );
+  return rows[0]?.bytes ?? 0;
 }

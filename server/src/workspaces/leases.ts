@@ -3,6 +3,7 @@ import { ApiError, type CreateJob, parseBase } from "@mags/protocol";
 import type { Database, Queryable } from "../db/database.ts";
 import type { Events } from "../db/events.ts";
 import { waitReason } from "./decide.ts";
+import type { Quota } from "./quota.ts";
 import { findVersion, findVersionByNumber, type VersionRow } from "./versions-store.ts";
 import {
   blockers,
@@ -40,15 +41,18 @@ interface Holder {
 export class Leases {
   readonly #db: Database;
   readonly #events: Events;
+  readonly #quota: Quota;
 
-  constructor(db: Database, events: Events) {
+  constructor(db: Database, events: Events, quota: Quota) {
     this.#db = db;
     this.#events = events;
+    this.#quota = quota;
   }
 
   /**
    * Finds what the request names, and makes the workspace where it is new. The base is settled now: versions that come later
-   * are not seen. Throws ApiError invalid_request for what does not exist, workspace_in_use for `on_busy: "fail"`.
+   * are not seen. Throws ApiError invalid_request for what does not exist, workspace_in_use for
+   * `on_busy: "fail"`, quota_exceeded.
    */
   async prepare(tx: Queryable, org: string, jobId: string, job: CreateJob): Promise<JobDisk> {
     const base = job.base_workspace_id === undefined ? undefined : await this.#base(tx, org, job.base_workspace_id);
@@ -123,11 +127,13 @@ export class Leases {
     const lock = job.on_busy === "fail" ? "write" : "use";
     let found = await findWorkspace(tx, org, name, lock);
     if (!found) {
+      await this.#quota.refuseWorkspace(tx, org);
       await insertWorkspace(tx, { id: randomUUID(), org, name, anonymous: false, image: rootfs_type, disk_gb });
       found = await findWorkspace(tx, org, name, lock);
     }
     if (!found) throw new ApiError("unavailable", `workspace ${name} is being deleted: try again`);
     if (job.on_busy === "fail") await refuseBusy(tx, found);
+    await this.#quota.refuseBytes(tx, org, 0);
     return found;
   }
 

@@ -13,7 +13,9 @@ import type { Database, Queryable } from "../db/database.ts";
 import type { Events } from "../db/events.ts";
 import type { Nodes } from "../nodes/service.ts";
 import { claimChunks, holdCollection, lockChunks, markStored, touchChunks } from "./chunks-store.ts";
-import { readManifestFile } from "./manifest.ts";
+import { condemnStrays } from "./collection-store.ts";
+import { type ManifestFacts, readManifestFile } from "./manifest.ts";
+import type { Quota } from "./quota.ts";
 import { findVersion, insertManifest, insertVersion, readManifest, type VersionRow } from "./versions-store.ts";
 import { findWorkspaceById, noteCommit, noteProgress, type WorkspaceRow } from "./workspaces-store.ts";
 
@@ -25,11 +27,13 @@ export class Ledger {
   readonly #db: Database;
   readonly #events: Events;
   readonly #nodes: Nodes;
+  readonly #quota: Quota;
 
-  constructor(db: Database, events: Events, nodes: Nodes) {
+  constructor(db: Database, events: Events, nodes: Nodes, quota: Quota) {
     this.#db = db;
     this.#events = events;
     this.#nodes = nodes;
+    this.#quota = quota;
   }
 
   /** Throws ApiError conflict when the node must register again. */
@@ -42,22 +46,19 @@ export class Ledger {
 
   /**
    * Makes an uploaded version the latest. Throws ApiError conflict for a writer that has lost the workspace or does not know
-   * its latest version, chunks_gone when something it refers to is not in the store.
+   * its latest version, chunks_gone when something it refers to is not in the store, quota_exceeded.
    */
   async commit(request: CommitVersion): Promise<z.infer<typeof VersionCommitted>> {
     await this.#nodes.alive(request.node, request.boot_id);
     const file = Buffer.from(request.manifest, "base64");
     const manifest = readManifestFile(file, request.manifest_name);
-    const done = await this.#db.transaction(async (tx) => {
-      // Before any row: a collection that waits for us must not hold what we need.
-      await holdCollection(tx, request.org);
-      const workspace = await this.#fenced(tx, request);
-      const latest = workspace.latest ? await findVersion(tx, request.org, workspace.latest) : undefined;
-      if (latest && latest.manifest === request.manifest_name && latest.parent === request.parent)
-        return { version: latest, durableAt: workspace.durable_at ?? latest.created_at };
-      await this.#takeChunks(tx, request, manifest.chunks, latest);
-      return this.#append(tx, request, { file, volumeBytes: manifest.volumeBytes, latest });
-    });
+    const done = await this.#db
+      .transaction((tx) => this.#commit(tx, request, file, manifest))
+      .catch(async (error) => {
+        if (error instanceof ApiError && error.code === "chunks_gone")
+          await this.#db.transaction((tx) => condemnStrays(tx, request.org, request.stored));
+        throw error;
+      });
     this.#events.emit("work");
     return { version: toRef(done.version), durable_at: done.durableAt.toISOString() };
   }
@@ -69,6 +70,17 @@ export class Ledger {
     const { lost, freed } = await noteProgress(this.#db, this.#events.payload("work"), node, workspaces);
     if (freed) this.#events.emit("work");
     return { lost };
+  }
+
+  async #commit(tx: Queryable, request: CommitVersion, file: Buffer, { volumeBytes, chunks }: ManifestFacts) {
+    // Before any row: a collection that waits for us must not hold what we need.
+    await holdCollection(tx, request.org);
+    const workspace = await this.#fenced(tx, request);
+    const latest = workspace.latest ? await findVersion(tx, request.org, workspace.latest) : undefined;
+    if (latest && latest.manifest === request.manifest_name && latest.parent === request.parent)
+      return { version: latest, durableAt: workspace.durable_at ?? latest.created_at };
+    await this.#takeChunks(tx, request, chunks, latest);
+    return this.#append(tx, request, { file, volumeBytes, latest });
   }
 
   async #fenced(tx: Queryable, { org, workspace: id, fence, node }: CommitVersion): Promise<WorkspaceRow> {
@@ -129,6 +141,8 @@ export class Ledger {
     { file, volumeBytes, latest }: { file: Buffer; volumeBytes: number; latest: VersionRow | undefined },
   ): Promise<{ version: VersionRow; durableAt: Date }> {
     const { org, workspace, parent, reason, job, manifest_name: manifest, content_bytes, stored, sync_ms } = request;
+    const new_bytes = stored.reduce((sum, chunk) => sum + chunk.stored_bytes, 0);
+    await this.#quota.refuseBytes(tx, org, new_bytes);
     await insertManifest(tx, org, manifest, file);
     const version = {
       id: randomUUID(),
@@ -138,7 +152,7 @@ export class Ledger {
       manifest,
       volume_bytes: volumeBytes,
       content_bytes,
-      new_bytes: stored.reduce((sum, chunk) => sum + chunk.stored_bytes, 0),
+      new_bytes,
       reason,
       job,
     };

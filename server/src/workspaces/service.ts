@@ -1,2 +1,6 @@
-export { hasVolume, type JobDisk, Leases } from "./leases.ts";
+export { Collector, type CollectorOptions } from "./collector.ts";
+export { hasVolume, Leases } from "./leases.ts";
 export { Ledger } from "./ledger.ts";
+export { LiveWorkspaces } from "./live.ts";
+export { Quota, type QuotaLimits } from "./quota.ts";
+export { Workspaces } from "./workspaces.ts";

@@ -76,3 +76,30 @@ export async function readManifest(q: Queryable, org: string, name: string): Pro
   ]);
   return rows[0]?.body;
 }
+
+/** Newest first. */
+export async function listVersions(q: Queryable, org: string, workspace: string): Promise<VersionRow[]> {
+  const { rows } = await q.query<VersionRow>(
+    `SELECT ${COLUMNS} FROM versions WHERE org = $1 AND workspace = $2 ORDER BY number DESC`,
+    [org, workspace],
+  );
+  return rows;
+}
+
+/** Whether a job is about to start from it. */
+export async function isWanted(q: Queryable, id: string): Promise<boolean> {
+  const { rowCount } = await q.query(
+    "SELECT 1 FROM jobs WHERE base_version = $1 AND status IN ('accepted', 'starting') LIMIT 1",
+    [id],
+  );
+  return rowCount === 1;
+}
+
+/** Locks a version against everything; of no use to others from then on. */
+export async function lockVersion(tx: Queryable, id: string): Promise<void> {
+  await tx.query("SELECT 1 FROM versions WHERE id = $1 FOR UPDATE", [id]);
+}
+
+export async function deleteVersion(tx: Queryable, org: string, id: string): Promise<void> {
+  await tx.query("DELETE FROM versions WHERE org = $1 AND id = $2", [org, id]);
+}

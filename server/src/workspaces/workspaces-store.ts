@@ -1,3 +1,4 @@
+import type { JobStatus } from "@mags/protocol";
 import type { Queryable } from "../db/database.ts";
 
 export interface WorkspaceRow {
@@ -20,10 +21,7 @@ export interface WorkspaceRow {
   used_at: Date;
 }
 
-// A holder that is an operation of the API counts until its time is over: nobody is left to let go when its server died.
-const COLUMNS = `id, org, name, anonymous, image, disk_gb, latest,
-  CASE WHEN hold_until IS NULL OR hold_until > now() THEN holder_job END AS holder_job,
-  fence, node, dirty, durable_at, pending_bytes::float8 AS pending_bytes, last_sync_ms, last_error, created_at, used_at`;
+const COLUMNS = `id, org, name, anonymous, image, disk_gb, latest, holder_job, fence, node, dirty, durable_at, pending_bytes::float8 AS pending_bytes, last_sync_ms, last_error, created_at, used_at`;
 
 /** How much a reader of a row keeps others from doing with it: `use` from deleting it, `write` from everything. */
 type Lock = "none" | "use" | "write" | "delete";
@@ -85,7 +83,7 @@ export async function letGo(tx: Queryable, payload: string, id: string, job: str
   await tx.query(
     `WITH gone AS (DELETE FROM workspaces WHERE id = $2 AND anonymous AND $4::boolean RETURNING id),
      freed AS (
-       UPDATE workspaces SET holder_job = NULL, hold_until = NULL, used_at = clock_timestamp()
+       UPDATE workspaces SET holder_job = NULL, used_at = clock_timestamp()
        WHERE id = $2 AND holder_job = $3 AND NOT (anonymous AND $4::boolean) RETURNING id)
      SELECT pg_notify('mags_events', $1) FROM freed`,
     [payload, id, job, ended],
@@ -98,17 +96,87 @@ export async function blockers(q: Queryable, ids: string[]): Promise<Map<string,
   return new Map(rows.map((row) => [row.id, row]));
 }
 
-/** Live jobs that name the workspace as theirs, oldest first. */
-export async function usersOf(
-  q: Queryable,
-  id: string,
-): Promise<{ id: string; name: string; status: string; persistent: boolean; stopping: boolean }[]> {
-  const { rows } = await q.query<{ id: string; name: string; status: string; persistent: boolean; stopping: boolean }>(
+export interface User {
+  id: string;
+  name: string;
+  status: JobStatus;
+  persistent: boolean;
+  stopping: boolean;
+}
+
+const LIVE = "status IN ('accepted', 'starting', 'running', 'sleeping')";
+
+/** Live jobs that write to the workspace or wait for it, and those that are to start from a version of it; oldest first. */
+export async function usersOf(q: Queryable, id: string): Promise<User[]> {
+  const { rows } = await q.query<User>(
     `SELECT id, name, status, persistent, stop_requested_at IS NOT NULL AS stopping FROM jobs
-     WHERE workspace = $1 AND status IN ('accepted', 'starting', 'running', 'sleeping') ORDER BY seq`,
+     WHERE (workspace = $1 AND ${LIVE})
+       OR (base_version IN (SELECT id FROM versions WHERE workspace = $1) AND status IN ('accepted', 'starting'))
+     ORDER BY seq`,
     [id],
   );
   return rows;
+}
+
+export interface WorkspaceSummary extends WorkspaceRow {
+  versions: number;
+  job_count: number;
+  stored_bytes: number;
+  latest_number: number | null;
+  content_bytes: number | null;
+  synced_at: Date | null;
+  users: { request_id: string; name: string; status: JobStatus }[];
+}
+
+/** The named workspaces of an organisation with what belongs to them, by name; or the one called `name`. */
+export async function summarise(
+  q: Queryable,
+  org: string,
+  options: { name?: string; limit?: number; offset?: number } = {},
+): Promise<WorkspaceSummary[]> {
+  const { rows } = await q.query<WorkspaceSummary>(
+    `SELECT w.*, v.number AS latest_number, v.content_bytes::float8 AS content_bytes, v.created_at AS synced_at,
+       history.versions, history.stored_bytes, (SELECT count(*) FROM jobs j WHERE j.workspace = w.id)::int AS job_count,
+       coalesce((SELECT jsonb_agg(jsonb_build_object('request_id', j.id, 'name', j.name, 'status', j.status) ORDER BY j.seq)
+         FROM jobs j WHERE j.workspace = w.id AND ${LIVE}), '[]') AS users
+     FROM (SELECT ${COLUMNS} FROM workspaces WHERE org = $1 AND NOT anonymous AND ($2::text IS NULL OR name = $2)
+       ORDER BY name LIMIT $3 OFFSET $4) AS w
+     LEFT JOIN versions v ON v.id = w.latest
+     CROSS JOIN LATERAL (SELECT count(*)::int AS versions, coalesce(sum(new_bytes), 0)::float8 AS stored_bytes
+       FROM versions WHERE workspace = w.id) AS history
+     ORDER BY w.name`,
+    [org, options.name ?? null, options.limit ?? null, options.offset ?? 0],
+  );
+  return rows;
+}
+
+export async function countWorkspaces(q: Queryable, org: string): Promise<number> {
+  const { rows } = await q.query<{ total: number }>(
+    "SELECT count(*)::int AS total FROM workspaces WHERE org = $1 AND NOT anonymous",
+    [org],
+  );
+  return rows[0]?.total ?? 0;
+}
+
+export async function deleteWorkspace(tx: Queryable, org: string, id: string): Promise<void> {
+  await tx.query("DELETE FROM workspaces WHERE org = $1 AND id = $2", [org, id]);
+}
+
+/** What the writer has not made durable is given up: from now on it is refused. */
+export async function fenceOff(tx: Queryable, id: string): Promise<void> {
+  await tx.query(
+    "UPDATE workspaces SET fence = fence + 1, dirty = false, pending_bytes = 0, last_error = NULL WHERE id = $1",
+    [id],
+  );
+}
+
+export async function setDisk(q: Queryable, org: string, id: string, diskGb: number): Promise<void> {
+  await q.query("UPDATE workspaces SET disk_gb = greatest(disk_gb, $3) WHERE org = $1 AND id = $2", [org, id, diskGb]);
+}
+
+/** A fork is durable from its first moment. */
+export async function setDurable(q: Queryable, id: string): Promise<void> {
+  await q.query("UPDATE workspaces SET durable_at = clock_timestamp() WHERE id = $1", [id]);
 }
 
 /** What the agents say of their copies. Answers the ids that are no longer the node's. */

@@ -1,7 +1,7 @@
 /** A server in a process of its own, to be killed: `<database URL> <data directory>`. Prints its URL when it listens. */
 import { openObjectStore } from "@mags/storage";
 import { startServer } from "../../index.ts";
-import { ADMIN, logger, NODE_TOKEN } from "../../testing.ts";
+import { ADMIN, logger, NODE_TOKEN, workspaces } from "../../testing.ts";
 
 const [, , databaseUrl, dataDir = ""] = process.argv;
 const objects = await openObjectStore({ kind: "directory", path: `${dataDir}/objects` });
@@ -13,6 +13,7 @@ const server = await startServer({
   nodeToken: NODE_TOKEN,
   objects,
   files: { maxBytes: 1, quotaBytes: 1, keepSeconds: 1 },
+  workspaces,
   cron: { minSeconds: 1 },
   urls: { appsUrl: "http://apps.localhost:7071", privateUrls: false },
   ssh: { host: "127.0.0.1", port: 7072, hostKey: "ssh-ed25519 AAAA" },

@@ -1,0 +1,68 @@
+import { ApiError } from "@mags/protocol";
+import type { Queryable } from "../db/database.ts";
+import { storedBytes } from "./chunks-store.ts";
+import { countWorkspaces } from "./workspaces-store.ts";
+
+/** What an organisation may have unless its row says otherwise. */
+export interface QuotaLimits {
+  workspaces: number;
+  /** in the object store, each chunk counted once, `bytes` */
+  storedBytes: number;
+}
+
+/** How long a sum of what is stored is believed: it reads all chunks of an organisation, `ms`. */
+const BELIEVED_MS = 5000;
+
+/** Keeps organisations within their limits. */
+export class Quota {
+  readonly #defaults: QuotaLimits;
+  readonly #sums = new Map<string, { bytes: number; until: number }>();
+
+  constructor(defaults: QuotaLimits) {
+    this.#defaults = defaults;
+  }
+
+  /** Throws ApiError quota_exceeded when one more workspace would be too many. */
+  async refuseWorkspace(q: Queryable, org: string): Promise<void> {
+    const { workspaces } = await this.#limits(q, org);
+    const there = await countWorkspaces(q, org);
+    if (there >= workspaces)
+      throw new ApiError(
+        "quota_exceeded",
+        `the organisation has ${there} workspaces and may have ${workspaces}`,
+        "workspace_id",
+      );
+  }
+
+  /** Throws ApiError quota_exceeded when so much more would be too much. */
+  async refuseBytes(q: Queryable, org: string, more: number): Promise<void> {
+    const { storedBytes: most } = await this.#limits(q, org);
+    const there = await this.#stored(q, org);
+    if (there + more > most)
+      throw new ApiError(
+        "quota_exceeded",
+        `the organisation has ${there} bytes of workspaces in the object store and may have ${most}: delete workspaces or old versions`,
+      );
+    const known = this.#sums.get(org);
+    if (known) known.bytes += more;
+  }
+
+  async #stored(q: Queryable, org: string): Promise<number> {
+    const known = this.#sums.get(org);
+    if (known && known.until > Date.now()) return known.bytes;
+    const bytes = await storedBytes(q, org);
+    this.#sums.set(org, { bytes, until: Date.now() + BELIEVED_MS });
+    return bytes;
+  }
+
+  async #limits(q: Queryable, org: string): Promise<QuotaLimits> {
+    const { rows } = await q.query<{ workspaces: number | null; bytes: number | null }>(
+      "SELECT max_workspaces AS workspaces, max_stored_bytes::float8 AS bytes FROM organisations WHERE id = $1",
+      [org],
+    );
+    return {
+      workspaces: rows[0]?.workspaces ?? this.#defaults.workspaces,
+      storedBytes: rows[0]?.bytes ?? this.#defaults.storedBytes,
+    };
+  }
+}
