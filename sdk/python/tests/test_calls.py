@@ -59,6 +59,54 @@ def test_a_command_is_sent_once_even_when_its_answer_is_cut(connect: Connect) ->
         assert wire.lines() == ["POST /api/v1/mags-jobs/job/exec"]
 
 
+def test_a_command_is_a_text_or_a_list_and_its_bytes_come_back(connect: Connect) -> None:
+    answer = {
+        "exit_code": 0, "signal": None, "timed_out": False, "duration_ms": 3, "stdout": "/w==", "stdout_encoding": "base64",
+        "stderr": "é", "dropped": {"stdout": 0, "stderr": 0},
+    }
+    with Wire(lambda request: request.json(200, answer)) as wire:
+        mags = connect(wire.url)
+        done = mags.exec("box", "cat", stdin=b"\xff", timeout=5)
+        assert (done["stdout"], done["stdout_bytes"], done["output"]) == ("\ufffd", b"\xff", "\ufffd")
+        assert (done["stderr"], done["stderr_bytes"]) == ("é", "é".encode())
+        mags.exec("box", ["ls", "-l"], cwd="/", env={"A": "b"}, user="nobody", stdin="x")
+        assert [json.loads(request.body) for request in wire.seen] == [
+            {"timeout": 5, "command": "cat", "stdin": "/w==", "stdin_encoding": "base64"},
+            {"timeout": 30.0, "env": {"A": "b"}, "cwd": "/", "user": "nobody", "argv": ["ls", "-l"], "stdin": "x"},
+        ]
+
+
+def test_a_sync_is_asked_for_until_it_is_done(connect: Connect) -> None:
+    with Wire(lambda request: request.json(200, {"synced": "never" not in request.path and len(wire.seen) > 2})) as wire:
+        assert connect(wire.url).sync("job")["synced"] is True
+        assert wire.lines() == ["POST /api/v1/mags-jobs/job/sync"] * 3
+        with pytest.raises(MagsError, match="not durable within 0.1 s"):
+            connect(wire.url).sync_workspace("never", timeout=0.1)
+
+
+def test_a_download_comes_as_it_is_sent_and_a_cut_one_is_an_error(connect: Connect) -> None:
+    def answer(request: Request) -> None:
+        if "unknown" in request.path:
+            return request.refuse(404, "not_found")
+        request.send_response(200)
+        request.send_header("Content-Length", "200000")
+        request.end_headers()
+        request.write("x" * 100_000)
+        if "cut" in request.path:
+            return request.cut()
+        request.write("y" * 100_000)
+
+    with Wire(answer) as wire:
+        mags = connect(wire.url)
+        whole = b"".join(mags.export_workspace("ws", format="ext4", version=3))
+        assert whole == b"x" * 100_000 + b"y" * 100_000
+        assert wire.lines() == ["GET /api/v1/mags-workspaces/ws/export?format=ext4&version=3"]
+        for workspace, code in (("cut", "unreachable"), ("unknown", "not_found")):
+            with pytest.raises(MagsError) as caught:
+                list(mags.export_workspace(workspace))
+            assert caught.value.code == code
+
+
 def test_retry_after_is_waited_for_but_not_where_it_is_longer_than_the_call_may_take(connect: Connect) -> None:
     def answer(request: Request) -> None:
         if len(wire.seen) == 1 or seconds == "60":

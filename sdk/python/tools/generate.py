@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Iterator, List, Optional
 
 PACKAGE = Path(__file__).resolve().parent.parent / "src" / "mags"
-SOURCES = ("_jobs.py", "_resources.py")
+SOURCES = ("_jobs.py", "_access.py", "_workspaces.py", "_resources.py")
 TARGET = PACKAGE / "_sync.py"
 WIDTH = 120
 
@@ -18,11 +18,11 @@ HEADER = '''"""Written by tools/generate.py from the asynchronous client: change
 
 from __future__ import annotations
 
-from typing import Any, Dict, Generator, Iterable, List, Mapping, Optional, Sequence
+from typing import Any, Dict, Generator, Iterable, List, Mapping, Optional, Sequence, Union
 
 from ._client import Blocking
 from ._files import Progress, Upload
-from ._jobs import ExecResult, Machine, RunResult
+from ._results import ExecResult, Machine, RunResult
 from ._transport import complete, iterate
 from .types import {types}
 
@@ -55,7 +55,7 @@ def functions() -> Iterator[ast.AsyncFunctionDef]:
     for source in SOURCES:
         for node in ast.parse((PACKAGE / source).read_text()).body:
             if isinstance(node, ast.ClassDef):
-                yield from (item for item in node.body if isinstance(item, ast.AsyncFunctionDef))
+                yield from (item for item in node.body if isinstance(item, ast.AsyncFunctionDef) and item.name[0] != "_")
 
 
 def types_in(text: str) -> List[str]:

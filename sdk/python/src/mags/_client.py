@@ -3,14 +3,16 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Optional, Type
 
+from ._access import AccessCalls
 from ._config import settings
 from ._http import Http
 from ._jobs import JobCalls
 from ._resources import ResourceCalls
 from ._transport import AsyncTransport, BlockingTransport, Transport, complete
+from ._workspaces import WorkspaceCalls
 
 
-class Calls(JobCalls, ResourceCalls):
+class Calls(JobCalls, AccessCalls, WorkspaceCalls, ResourceCalls):
     """Every call of the API as a coroutine, over either transport."""
 
     def __init__(

@@ -5,10 +5,9 @@ import json
 import time
 from dataclasses import dataclass
 from typing import Any, AsyncGenerator, Dict, Iterable, Mapping, Optional
-from urllib.parse import quote
 
 from ._errors import MagsError
-from ._http import FIRST_PAUSE, Http, pause_before
+from ._http import FIRST_PAUSE, Http, path_of, pause_before
 from ._sse import Event, EventParser
 from ._transport import closing
 
@@ -60,7 +59,7 @@ async def connection(http: Http, job: str, state: State, silence: float) -> Asyn
     """The items of one connection, until the server closes it."""
     headers = {"Last-Event-ID": state.cursor} if state.cursor else {}
     parser = EventParser()
-    path = f"/mags-jobs/{quote(job, safe='')}/logs?follow=1"
+    path = path_of("jobs", job, "/logs?follow=1")
     async with closing(http.stream(path, headers, silence)) as chunks:
         async for chunk in chunks:
             state.alive_at = time.monotonic()

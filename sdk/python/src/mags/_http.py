@@ -9,6 +9,7 @@ import time
 import uuid
 from email.utils import parsedate_to_datetime
 from typing import Any, AsyncGenerator, Callable, Dict, Mapping, Optional, Tuple
+from urllib.parse import quote
 
 import httpx
 
@@ -28,6 +29,11 @@ BROKEN = (httpx.HTTPError, httpx.InvalidURL, OSError)
 
 #: makes the parts of a multipart body, anew for each attempt
 Parts = Callable[[], Dict[str, Tuple[str, Any, str]]]
+
+
+def path_of(kind: str, name: str, then: str = "") -> str:
+    """``/mags-<kind>/<name><then>``, with a name that may hold anything."""
+    return f"/mags-{kind}/{quote(name, safe='')}{then}"
 
 
 class Http:

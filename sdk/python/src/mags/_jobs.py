@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import time
-from typing import Any, AsyncGenerator, Dict, List, Mapping, Optional, Sequence, TypedDict, cast
-from urllib.parse import quote
+from typing import Any, AsyncGenerator, Dict, List, Mapping, Optional, Sequence, cast
 
 from ._errors import MagsError
 from ._follow import follow, text_of
-from ._http import Http, pause_before
+from ._http import Http, path_of, pause_before
+from ._results import Machine, RunResult
 from ._transport import closing
 from .types import Job, JobAccepted, JobList, LogEntry, Logs, PoolStatus, Usage
 
@@ -16,41 +16,6 @@ HELD = 25.0
 GIVE_UP = 60.0
 LONGEST_PAUSE = 2.0
 FINAL = ("completed", "error", "stopped")
-
-
-class RunResult(TypedDict):
-    request_id: str
-    name: str
-    status: str
-    #: 128+n when signal n ended the script; None when it did not end by itself
-    exit_code: Optional[int]
-    #: how long the script ran
-    duration_ms: Optional[float]
-    logs: List[LogEntry]
-    stdout: str
-    stderr: str
-    signal: Optional[str]
-    #: why the status is ``error``, in a sentence and in a word
-    error: Optional[str]
-    reason: Optional[str]
-
-
-class Machine(TypedDict):
-    request_id: str
-    status: str
-    vm_id: Optional[str]
-
-
-class ExecResult(TypedDict):
-    exit_code: Optional[int]
-    stdout: str
-    stderr: str
-    #: the same as ``stdout``
-    output: str
-
-
-def job_path(request_id: str) -> str:
-    return f"/mags-jobs/{quote(request_id, safe='')}"
 
 
 class JobCalls:
@@ -192,22 +157,11 @@ class JobCalls:
             raise MagsError(f"the machine did not start: {why}", code="not_started", job_id=started["request_id"])
         return {"request_id": started["request_id"], "status": job["status"], "vm_id": job.get("vm_id")}
 
-    async def exec(self, name_or_id: str, command: str, *, timeout: float = 30.0) -> ExecResult:
-        """Runs a command in a machine that is up; one that sleeps is woken.
-
-        Returns ``exit_code``, ``stdout`` (also as ``output``) and ``stderr``. ``timeout`` limits the command, in seconds.
-        """
-        body = {"command": command, "timeout": timeout}
-        path = f"{job_path(name_or_id)}/exec"
-        # Not tried again once the server may have it: the command would run twice.
-        answer = await self._http.call("POST", path, body=body, timeout=timeout + 30, repeatable=False)
-        return cast(ExecResult, {**answer, "output": answer.get("stdout", "")})
-
     async def status(self, request_id: str, *, wait: Optional[float] = None) -> Job:
         """A job as it is now; with ``wait`` (seconds, at most 60) held until its script has ended."""
         timeout = self._http.settings.timeout + (wait or 0)
         query = {"wait": None if wait is None else f"{wait:.3f}"}
-        path = f"{job_path(request_id)}/status"
+        path = path_of("jobs", request_id, "/status")
         return await self._http.call("GET", path, query=query, timeout=timeout)
 
     async def logs(self, request_id: str, *, after: Optional[str] = None) -> Logs:
@@ -217,7 +171,7 @@ class JobCalls:
         """
         entries: List[LogEntry] = []
         while True:
-            page = await self._http.call("GET", f"{job_path(request_id)}/logs", query={"after": after})
+            page = await self._http.call("GET", path_of("jobs", request_id, "/logs"), query={"after": after})
             entries += page["logs"]
             after = page.get("next")
             if after is None:
@@ -262,28 +216,14 @@ class JobCalls:
 
     async def stop(self, name_or_id: str) -> JobAccepted:
         """Stops a job; one that has ended already is a MagsError with status 409."""
-        return await self._http.call("POST", f"{job_path(name_or_id)}/stop")
+        return await self._http.call("POST", path_of("jobs", name_or_id, "/stop"))
 
     async def update_job(
         self, request_id: str, *, startup_command: Optional[str] = None, no_sleep: Optional[bool] = None
     ) -> Job:
         """Changes a live job and returns it; what is not named stays as it is."""
         body = {"startup_command": startup_command, "no_sleep": no_sleep}
-        return await self._http.call("PATCH", job_path(request_id), body=body)
-
-    async def sync(self, request_id: str, *, timeout: float = 300.0) -> Dict[str, Any]:
-        """Makes the workspace of a running job durable now; returns when it is."""
-        path = f"{job_path(request_id)}/sync"
-        return await self._http.call("POST", path, timeout=timeout)
-
-    async def enable_access(self, request_id: str, *, port: int = 8080) -> Dict[str, Any]:
-        """Opens a port of a persistent job: 22 answers ``ssh_host``, ``ssh_port``, ``ssh_private_key``, others a ``url``."""
-        path = f"{job_path(request_id)}/access"
-        return await self._http.call("POST", path, body={"port": port})
-
-    async def url(self, name_or_id: str, *, port: int = 8080) -> Dict[str, Any]:
-        """The public ``url`` of a port of a persistent job."""
-        return await self.enable_access(name_or_id, port=port)
+        return await self._http.call("PATCH", path_of("jobs", request_id), body=body)
 
     async def pool_status(self) -> PoolStatus:
         """Machines ready and busy, over all nodes."""

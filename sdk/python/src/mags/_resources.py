@@ -1,30 +1,17 @@
 from __future__ import annotations
 
 from typing import Any, Dict, Iterable, List, Mapping, Optional
-from urllib.parse import quote
 
 from ._errors import MagsError
 from ._files import Progress, Upload, open_source
-from ._http import Http
+from ._http import Http, path_of
 from .types import FileDeleted, FileList
 
 
-def path_of(kind: str, name: str) -> str:
-    return f"/mags-{kind}/{quote(name, safe='')}"
-
-
 class ResourceCalls:
-    """What outlives a job: workspaces, files, schedules, names of URLs."""
+    """Uploaded files and schedules."""
 
     _http: Http
-
-    async def list_workspaces(self) -> Dict[str, Any]:
-        """``workspaces``, each with ``workspace_id`` and what is known of it, and ``total``."""
-        return await self._http.call("GET", "/mags-workspaces")
-
-    async def delete_workspace(self, workspace_id: str) -> Dict[str, Any]:
-        """Deletes a workspace with all its versions; one that a live job uses is a MagsError with status 409."""
-        return await self._http.call("DELETE", path_of("workspaces", workspace_id))
 
     async def upload_file(
         self,
@@ -110,17 +97,3 @@ class ResourceCalls:
 
     async def cron_delete(self, cron_id: str) -> Dict[str, Any]:
         return await self._http.call("DELETE", path_of("cron", cron_id))
-
-    async def url_alias_create(
-        self, subdomain: str, workspace_id: str, domain: Optional[str] = None
-    ) -> Dict[str, Any]:
-        """A stable name that follows the workspace to whichever machine holds it; returns it with its ``url``."""
-        body = {"subdomain": subdomain, "workspace_id": workspace_id, "domain": domain}
-        return await self._http.call("POST", "/mags-url-aliases", body=body)
-
-    async def url_alias_list(self) -> Dict[str, Any]:
-        """``aliases`` and ``total``."""
-        return await self._http.call("GET", "/mags-url-aliases")
-
-    async def url_alias_delete(self, subdomain: str) -> Dict[str, Any]:
-        return await self._http.call("DELETE", path_of("url-aliases", subdomain))

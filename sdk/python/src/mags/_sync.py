@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Generator, Iterable, List, Mapping, Optional, Sequence
+from typing import Any, Dict, Generator, Iterable, List, Mapping, Optional, Sequence, Union
 
 from ._client import Blocking
 from ._files import Progress, Upload
-from ._jobs import ExecResult, Machine, RunResult
+from ._results import ExecResult, Machine, RunResult
 from ._transport import complete, iterate
 from .types import ExecResult, FileDeleted, FileList, Job, JobAccepted, JobList, Logs, PoolStatus, Usage
 
@@ -78,13 +78,6 @@ class Mags(Blocking):
             name, persistent=persistent, timeout=timeout, poll_interval=poll_interval, **options,
         ))
 
-    def exec(self, name_or_id: str, command: str, *, timeout: float = 30.0) -> ExecResult:
-        """Runs a command in a machine that is up; one that sleeps is woken.
-
-        Returns ``exit_code``, ``stdout`` (also as ``output``) and ``stderr``. ``timeout`` limits the command, in seconds.
-        """
-        return complete(self._calls.exec(name_or_id, command, timeout=timeout))
-
     def status(self, request_id: str, *, wait: Optional[float] = None) -> Job:
         """A job as it is now; with ``wait`` (seconds, at most 60) held until its script has ended."""
         return complete(self._calls.status(request_id, wait=wait))
@@ -126,18 +119,6 @@ class Mags(Blocking):
         """Changes a live job and returns it; what is not named stays as it is."""
         return complete(self._calls.update_job(request_id, startup_command=startup_command, no_sleep=no_sleep))
 
-    def sync(self, request_id: str, *, timeout: float = 300.0) -> Dict[str, Any]:
-        """Makes the workspace of a running job durable now; returns when it is."""
-        return complete(self._calls.sync(request_id, timeout=timeout))
-
-    def enable_access(self, request_id: str, *, port: int = 8080) -> Dict[str, Any]:
-        """Opens a port of a persistent job: 22 answers ``ssh_host``, ``ssh_port``, ``ssh_private_key``, others a ``url``."""
-        return complete(self._calls.enable_access(request_id, port=port))
-
-    def url(self, name_or_id: str, *, port: int = 8080) -> Dict[str, Any]:
-        """The public ``url`` of a port of a persistent job."""
-        return complete(self._calls.url(name_or_id, port=port))
-
     def pool_status(self) -> PoolStatus:
         """Machines ready and busy, over all nodes."""
         return complete(self._calls.pool_status())
@@ -146,13 +127,102 @@ class Mags(Blocking):
         """What was used in the last days: ``total_jobs``, ``vm_seconds`` and more."""
         return complete(self._calls.usage(window_days=window_days))
 
+    def exec(
+        self, name_or_id: str, command: Union[str, Sequence[str]], *, timeout: float = 30.0,
+        stdin: Union[str, bytes, None] = None, env: Optional[Mapping[str, str]] = None, cwd: Optional[str] = None,
+        user: Optional[str] = None,
+    ) -> ExecResult:
+        """Runs a command in a machine: a text by its shell, a list as program and arguments.
+
+        ``timeout`` limits it, in seconds. A command that fails is no error: look at ``exit_code``.
+        """
+        return complete(self._calls.exec(
+            name_or_id, command, timeout=timeout, stdin=stdin, env=env, cwd=cwd, user=user,
+        ))
+
+    def enable_access(self, request_id: str, *, port: int = 8080, **options: Any) -> Dict[str, Any]:
+        """Opens a port of a persistent job: 22 answers ``ssh_host``, ``ssh_port``, ``ssh_private_key``, others a ``url``.
+
+        ``options`` are further fields of the API, such as ``access="token"``.
+        """
+        return complete(self._calls.enable_access(request_id, port=port, **options))
+
+    def url(self, name_or_id: str, *, port: int = 8080, **options: Any) -> Dict[str, Any]:
+        """The public ``url`` of a port of a persistent job."""
+        return complete(self._calls.url(name_or_id, port=port, **options))
+
+    def url_alias_create(
+        self, subdomain: str, workspace_id: str, domain: Optional[str] = None, **options: Any,
+    ) -> Dict[str, Any]:
+        """A stable name that follows the workspace to whichever machine holds it; returns it with its ``url``."""
+        return complete(self._calls.url_alias_create(subdomain, workspace_id, domain, **options))
+
+    def url_alias_list(self) -> Dict[str, Any]:
+        """``aliases`` and ``total``."""
+        return complete(self._calls.url_alias_list())
+
+    def url_alias_delete(self, subdomain: str) -> Dict[str, Any]:
+        return complete(self._calls.url_alias_delete(subdomain))
+
     def list_workspaces(self) -> Dict[str, Any]:
         """``workspaces``, each with ``workspace_id`` and what is known of it, and ``total``."""
         return complete(self._calls.list_workspaces())
 
-    def delete_workspace(self, workspace_id: str) -> Dict[str, Any]:
-        """Deletes a workspace with all its versions; one that a live job uses is a MagsError with status 409."""
-        return complete(self._calls.delete_workspace(workspace_id))
+    def get_workspace(self, workspace_id: str) -> Dict[str, Any]:
+        """One of them; ``recovery_point`` tells how much would be there if its node were lost now."""
+        return complete(self._calls.get_workspace(workspace_id))
+
+    def delete_workspace(self, workspace_id: str, *, force: bool = False) -> Dict[str, Any]:
+        """Deletes a workspace with all its versions.
+
+        One that a live job uses is a MagsError with status 409, unless ``force``: then such jobs are stopped.
+        """
+        return complete(self._calls.delete_workspace(workspace_id, force=force))
+
+    def fork_workspace(self, workspace_id: str, new_id: str, *, version: Optional[int] = None) -> Dict[str, Any]:
+        """Makes ``new_id`` from a version of a workspace, the latest by default, in no time at any size."""
+        return complete(self._calls.fork_workspace(workspace_id, new_id, version=version))
+
+    def resize(
+        self, workspace: str, disk_gb: float, *, timeout: float = 90.0, poll_interval: Optional[float] = None,
+    ) -> Dict[str, Any]:
+        """Grows the disk of a workspace, also while its machine is up; ``poll_interval`` is accepted and not needed."""
+        return complete(self._calls.resize(workspace, disk_gb, timeout=timeout, poll_interval=poll_interval))
+
+    def sync(self, request_id: str, *, timeout: float = 300.0) -> Dict[str, Any]:
+        """Makes what a job has written to its workspace durable; returns when it is."""
+        return complete(self._calls.sync(request_id, timeout=timeout))
+
+    def sync_workspace(self, workspace_id: str, *, timeout: float = 300.0) -> Dict[str, Any]:
+        """Makes everything written to a workspace durable; returns when it is."""
+        return complete(self._calls.sync_workspace(workspace_id, timeout=timeout))
+
+    def list_versions(self, workspace_id: str) -> Dict[str, Any]:
+        """Its ``versions``, newest first."""
+        return complete(self._calls.list_versions(workspace_id))
+
+    def delete_version(self, workspace_id: str, version: int) -> Dict[str, Any]:
+        """Deletes a version; the latest, and one that a job is about to start from, is a MagsError with status 409."""
+        return complete(self._calls.delete_version(workspace_id, version))
+
+    def roll_back_workspace(self, workspace_id: str, version: int, *, force: bool = False) -> Dict[str, Any]:
+        """Makes the content of ``version`` the latest again, as a new version."""
+        return complete(self._calls.roll_back_workspace(workspace_id, version, force=force))
+
+    def verify_workspace(
+        self, workspace_id: str, *, version: Optional[int] = None, timeout: float = 3600.0,
+    ) -> Dict[str, Any]:
+        """Restores a version into a scratch disk and checks every byte and the file system."""
+        return complete(self._calls.verify_workspace(workspace_id, version=version, timeout=timeout))
+
+    def export_workspace(
+        self, workspace_id: str, *, format: str = 'tar', version: Optional[int] = None,
+    ) -> Generator[bytes, None, None]:
+        """Yields a version as it is downloaded: its files as ``tar``, the raw disk as ``ext4``, with its image as ``oci``.
+
+        Raises MagsError when the download is cut.
+        """
+        return iterate(self._calls.export_workspace(workspace_id, format=format, version=version))
 
     def upload_file(
         self, file: Upload, *, name: Optional[str] = None, progress: Optional[Progress] = None,
@@ -203,14 +273,3 @@ class Mags(Blocking):
 
     def cron_delete(self, cron_id: str) -> Dict[str, Any]:
         return complete(self._calls.cron_delete(cron_id))
-
-    def url_alias_create(self, subdomain: str, workspace_id: str, domain: Optional[str] = None) -> Dict[str, Any]:
-        """A stable name that follows the workspace to whichever machine holds it; returns it with its ``url``."""
-        return complete(self._calls.url_alias_create(subdomain, workspace_id, domain))
-
-    def url_alias_list(self) -> Dict[str, Any]:
-        """``aliases`` and ``total``."""
-        return complete(self._calls.url_alias_list())
-
-    def url_alias_delete(self, subdomain: str) -> Dict[str, Any]:
-        return complete(self._calls.url_alias_delete(subdomain))

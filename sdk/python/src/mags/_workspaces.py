@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import time
+from typing import Any, AsyncGenerator, Dict, Optional
+
+from ._errors import MagsError
+from ._http import Http, path_of
+from ._transport import closing
+
+
+class WorkspaceCalls:
+    """Workspaces: files that outlive the jobs that wrote them, in versions."""
+
+    _http: Http
+
+    async def list_workspaces(self) -> Dict[str, Any]:
+        """``workspaces``, each with ``workspace_id`` and what is known of it, and ``total``."""
+        return await self._http.call("GET", "/mags-workspaces")
+
+    async def get_workspace(self, workspace_id: str) -> Dict[str, Any]:
+        """One of them; ``recovery_point`` tells how much would be there if its node were lost now."""
+        return await self._http.call("GET", path_of("workspaces", workspace_id))
+
+    async def delete_workspace(self, workspace_id: str, *, force: bool = False) -> Dict[str, Any]:
+        """Deletes a workspace with all its versions.
+
+        One that a live job uses is a MagsError with status 409, unless ``force``: then such jobs are stopped.
+        """
+        query = {"force": "1" if force else None}
+        return await self._http.call("DELETE", path_of("workspaces", workspace_id), query=query)
+
+    async def fork_workspace(self, workspace_id: str, new_id: str, *, version: Optional[int] = None) -> Dict[str, Any]:
+        """Makes ``new_id`` from a version of a workspace, the latest by default, in no time at any size."""
+        body = {"workspace_id": new_id, "version": version}
+        return await self._http.call("POST", path_of("workspaces", workspace_id, "/fork"), body=body)
+
+    async def resize(
+        self, workspace: str, disk_gb: float, *, timeout: float = 90.0, poll_interval: Optional[float] = None
+    ) -> Dict[str, Any]:
+        """Grows the disk of a workspace, also while its machine is up; ``poll_interval`` is accepted and not needed."""
+        path = path_of("workspaces", workspace, "/resize")
+        return await self._http.call("POST", path, body={"disk_gb": disk_gb}, timeout=timeout)
+
+    async def sync(self, request_id: str, *, timeout: float = 300.0) -> Dict[str, Any]:
+        """Makes what a job has written to its workspace durable; returns when it is."""
+        return await self._synced(path_of("jobs", request_id, "/sync"), timeout)
+
+    async def sync_workspace(self, workspace_id: str, *, timeout: float = 300.0) -> Dict[str, Any]:
+        """Makes everything written to a workspace durable; returns when it is."""
+        return await self._synced(path_of("workspaces", workspace_id, "/sync"), timeout)
+
+    async def list_versions(self, workspace_id: str) -> Dict[str, Any]:
+        """Its ``versions``, newest first."""
+        return await self._http.call("GET", path_of("workspaces", workspace_id, "/versions"))
+
+    async def delete_version(self, workspace_id: str, version: int) -> Dict[str, Any]:
+        """Deletes a version; the latest, and one that a job is about to start from, is a MagsError with status 409."""
+        return await self._http.call("DELETE", path_of("workspaces", workspace_id, f"/versions/{version}"))
+
+    async def roll_back_workspace(self, workspace_id: str, version: int, *, force: bool = False) -> Dict[str, Any]:
+        """Makes the content of ``version`` the latest again, as a new version."""
+        path = path_of("workspaces", workspace_id, "/rollback")
+        return await self._http.call("POST", path, body={"version": version, "force": force})
+
+    async def verify_workspace(
+        self, workspace_id: str, *, version: Optional[int] = None, timeout: float = 3600.0
+    ) -> Dict[str, Any]:
+        """Restores a version into a scratch disk and checks every byte and the file system."""
+        path = path_of("workspaces", workspace_id, "/verify")
+        return await self._http.call("POST", path, body={"version": version}, timeout=timeout, repeatable=False)
+
+    async def export_workspace(
+        self, workspace_id: str, *, format: str = "tar", version: Optional[int] = None
+    ) -> AsyncGenerator[bytes, None]:
+        """Yields a version as it is downloaded: its files as ``tar``, the raw disk as ``ext4``, with its image as ``oci``.
+
+        Raises MagsError when the download is cut.
+        """
+        query = f"/export?format={format}" + ("" if version is None else f"&version={version}")
+        path = path_of("workspaces", workspace_id, query)
+        async with closing(self._http.stream(path, {"Accept": "*/*"}, silence=600.0)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def _synced(self, path: str, timeout: float) -> Dict[str, Any]:
+        """The server holds a sync for a while and then says that it goes on."""
+        deadline = time.monotonic() + timeout
+        while True:
+            answer = await self._http.call("POST", path, timeout=max(0.1, deadline - time.monotonic()))
+            if answer.get("synced") is not False:
+                return answer
+            if time.monotonic() >= deadline:
+                hint = "It goes on; ask again, or look at the recovery point of the workspace."
+                raise MagsError(f"not durable within {timeout:g} s", code="timeout", hint=hint)
