@@ -208,3 +208,24 @@ def test_new_makes_a_machine_that_stays_on_its_workspace(live: Any) -> None:
         assert live.status(beside["request_id"])["host_job"] == box["request_id"]
     finally:
         live.stop(name)
+
+
+def test_a_schedule_is_made_changed_run_and_deleted(live: Any) -> None:
+    name = label("nightly")
+    cron = live.cron_create(
+        name=name, cron_expression="0 3 * * *", script="echo $A", environment={"A": "b"}, time_zone="Europe/Berlin",
+        memory_mb=256,
+    )
+    assert (cron["name"], cron["enabled"], cron["time_zone"]) == (name, True, "Europe/Berlin")
+    assert cron["id"] in [entry["id"] for entry in live.cron_list()["cron_jobs"]]
+    assert live.cron_update(cron["id"], enabled=False)["enabled"] is False
+    assert live.cron_get(name)["enabled"] is False
+    started = live.cron_run(cron["id"])
+    assert live.wait(started["request_id"], timeout=60)["exit_code"] == 0
+    assert live.cron_runs(cron["id"])["runs"][0]["request_id"] == started["request_id"]
+    live.cron_delete(cron["id"])
+    with pytest.raises(MagsError) as caught:
+        live.cron_get(cron["id"])
+    assert caught.value.status_code == 404
+    with pytest.raises(MagsError, match="cron_expression"):
+        live.cron_create(name=name, cron_expression="at noon", script="true")

@@ -22,7 +22,7 @@ from typing import Any, Dict, Generator, Iterable, List, Mapping, Optional, Sequ
 
 from ._client import Blocking
 from ._files import Progress, Upload
-from ._results import ExecResult, Machine, RunResult
+from ._results import CommandResult, Machine, RunResult
 from ._transport import complete, iterate
 from .types import {types}
 

@@ -4,7 +4,7 @@ import base64
 from typing import Any, Dict, Mapping, Optional, Sequence, Union
 
 from ._http import Http, path_of
-from ._results import ExecResult, exec_result
+from ._results import CommandResult, command_result
 
 
 class AccessCalls:
@@ -22,7 +22,7 @@ class AccessCalls:
         env: Optional[Mapping[str, str]] = None,
         cwd: Optional[str] = None,
         user: Optional[str] = None,
-    ) -> ExecResult:
+    ) -> CommandResult:
         """Runs a command in a machine: a text by its shell, a list as program and arguments.
 
         ``timeout`` limits it, in seconds. A command that fails is no error: look at ``exit_code``.
@@ -39,7 +39,7 @@ class AccessCalls:
         path = path_of("jobs", name_or_id, "/exec")
         patience = timeout + self._http.settings.timeout
         # Not tried again once the server may have it: the command would run twice.
-        return exec_result(await self._http.call("POST", path, body=body, timeout=patience, repeatable=False))
+        return command_result(await self._http.call("POST", path, body=body, timeout=patience, repeatable=False))
 
     async def enable_access(self, request_id: str, *, port: int = 8080, **options: Any) -> Dict[str, Any]:
         """Opens a port of a persistent job: 22 answers ``ssh_host``, ``ssh_port``, ``ssh_private_key``, others a ``url``.

@@ -5,7 +5,7 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional
 from ._errors import MagsError
 from ._files import Progress, Upload, open_source
 from ._http import Http, path_of
-from .types import FileDeleted, FileList
+from .types import CronDeleted, CronJob, CronList, CronRunList, FileDeleted, FileList, JobAccepted
 
 
 class ResourceCalls:
@@ -70,8 +70,11 @@ class ResourceCalls:
         persistent: Optional[bool] = None,
         enabled: Optional[bool] = None,
         **options: Any,
-    ) -> Dict[str, Any]:
-        """Runs a script on a schedule; returns it with its ``id``. ``options`` are further fields of the API."""
+    ) -> CronJob:
+        """Runs a script on a schedule; returns it with its ``id``.
+
+        ``options`` are further fields of the API: those of a job, ``time_zone``, ``overlap``, ``retries`` and others.
+        """
         body = {
             **options,
             "name": name,
@@ -84,16 +87,26 @@ class ResourceCalls:
         }
         return await self._http.call("POST", "/mags-cron", body=body)
 
-    async def cron_list(self) -> Dict[str, Any]:
+    async def cron_list(self) -> CronList:
         """``cron_jobs``, each with ``id``, ``name``, ``cron_expression``, ``enabled``, ``last_run_at``, ``next_run_at``."""
         return await self._http.call("GET", "/mags-cron")
 
-    async def cron_get(self, cron_id: str) -> Dict[str, Any]:
+    async def cron_get(self, cron_id: str) -> CronJob:
+        """``cron_id`` may be the name of a schedule where only one has it."""
         return await self._http.call("GET", path_of("cron", cron_id))
 
-    async def cron_update(self, cron_id: str, **updates: Any) -> Dict[str, Any]:
+    async def cron_update(self, cron_id: str, **updates: Any) -> CronJob:
         """Sets the given fields, such as ``enabled=False``, and returns the schedule."""
         return await self._http.call("PATCH", path_of("cron", cron_id), body=updates)
 
-    async def cron_delete(self, cron_id: str) -> Dict[str, Any]:
+    async def cron_run(self, cron_id: str) -> JobAccepted:
+        """Starts its job now."""
+        return await self._http.call("POST", path_of("cron", cron_id, "/run"))
+
+    async def cron_runs(self, cron_id: str, *, page: int = 1, page_size: int = 20) -> CronRunList:
+        """Its ``runs``, newest first."""
+        query = {"page": page, "page_size": page_size}
+        return await self._http.call("GET", path_of("cron", cron_id, "/runs"), query=query)
+
+    async def cron_delete(self, cron_id: str) -> CronDeleted:
         return await self._http.call("DELETE", path_of("cron", cron_id))

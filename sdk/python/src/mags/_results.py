@@ -31,7 +31,7 @@ class Machine(TypedDict):
     vm_id: Optional[str]
 
 
-class ExecResult(TypedDict):
+class CommandResult(TypedDict):
     #: None when a signal ended the command
     exit_code: Optional[int]
     signal: Optional[str]
@@ -48,7 +48,7 @@ class ExecResult(TypedDict):
     dropped: Dict[str, int]
 
 
-def exec_result(answer: Dict[str, Any]) -> ExecResult:
+def command_result(answer: Dict[str, Any]) -> CommandResult:
     stdout, stderr = (printed(answer, source) for source in ("stdout", "stderr"))
     return {
         "exit_code": answer["exit_code"],

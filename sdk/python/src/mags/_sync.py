@@ -6,9 +6,9 @@ from typing import Any, Dict, Generator, Iterable, List, Mapping, Optional, Sequ
 
 from ._client import Blocking
 from ._files import Progress, Upload
-from ._results import ExecResult, Machine, RunResult
+from ._results import CommandResult, Machine, RunResult
 from ._transport import complete, iterate
-from .types import ExecResult, FileDeleted, FileList, Job, JobAccepted, JobList, Logs, PoolStatus, Usage
+from .types import CronDeleted, CronJob, CronList, CronRunList, FileDeleted, FileList, Job, JobAccepted, JobList, Logs, PoolStatus, Usage
 
 
 class Mags(Blocking):
@@ -131,7 +131,7 @@ class Mags(Blocking):
         self, name_or_id: str, command: Union[str, Sequence[str]], *, timeout: float = 30.0,
         stdin: Union[str, bytes, None] = None, env: Optional[Mapping[str, str]] = None, cwd: Optional[str] = None,
         user: Optional[str] = None,
-    ) -> ExecResult:
+    ) -> CommandResult:
         """Runs a command in a machine: a text by its shell, a list as program and arguments.
 
         ``timeout`` limits it, in seconds. A command that fails is no error: look at ``exit_code``.
@@ -253,23 +253,35 @@ class Mags(Blocking):
         self, *, name: str, cron_expression: str, script: str, workspace_id: Optional[str] = None,
         environment: Optional[Mapping[str, str]] = None, persistent: Optional[bool] = None,
         enabled: Optional[bool] = None, **options: Any,
-    ) -> Dict[str, Any]:
-        """Runs a script on a schedule; returns it with its ``id``. ``options`` are further fields of the API."""
+    ) -> CronJob:
+        """Runs a script on a schedule; returns it with its ``id``.
+
+        ``options`` are further fields of the API: those of a job, ``time_zone``, ``overlap``, ``retries`` and others.
+        """
         return complete(self._calls.cron_create(
             name=name, cron_expression=cron_expression, script=script, workspace_id=workspace_id,
             environment=environment, persistent=persistent, enabled=enabled, **options,
         ))
 
-    def cron_list(self) -> Dict[str, Any]:
+    def cron_list(self) -> CronList:
         """``cron_jobs``, each with ``id``, ``name``, ``cron_expression``, ``enabled``, ``last_run_at``, ``next_run_at``."""
         return complete(self._calls.cron_list())
 
-    def cron_get(self, cron_id: str) -> Dict[str, Any]:
+    def cron_get(self, cron_id: str) -> CronJob:
+        """``cron_id`` may be the name of a schedule where only one has it."""
         return complete(self._calls.cron_get(cron_id))
 
-    def cron_update(self, cron_id: str, **updates: Any) -> Dict[str, Any]:
+    def cron_update(self, cron_id: str, **updates: Any) -> CronJob:
         """Sets the given fields, such as ``enabled=False``, and returns the schedule."""
         return complete(self._calls.cron_update(cron_id, **updates))
 
-    def cron_delete(self, cron_id: str) -> Dict[str, Any]:
+    def cron_run(self, cron_id: str) -> JobAccepted:
+        """Starts its job now."""
+        return complete(self._calls.cron_run(cron_id))
+
+    def cron_runs(self, cron_id: str, *, page: int = 1, page_size: int = 20) -> CronRunList:
+        """Its ``runs``, newest first."""
+        return complete(self._calls.cron_runs(cron_id, page=page, page_size=page_size))
+
+    def cron_delete(self, cron_id: str) -> CronDeleted:
         return complete(self._calls.cron_delete(cron_id))

@@ -86,7 +86,8 @@ class WorkspaceCalls:
         """The server holds a sync for a while and then says that it goes on."""
         deadline = time.monotonic() + timeout
         while True:
-            answer = await self._http.call("POST", path, timeout=max(0.1, deadline - time.monotonic()))
+            left = max(0.0, deadline - time.monotonic())
+            answer = await self._http.call("POST", path, timeout=left + self._http.settings.timeout)
             if answer.get("synced") is not False:
                 return answer
             if time.monotonic() >= deadline:
