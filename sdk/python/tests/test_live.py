@@ -6,8 +6,9 @@ import threading
 import time
 import uuid
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Iterator
 
+import httpx
 import pytest
 
 from mags import AsyncMags, MagsError
@@ -229,3 +230,46 @@ def test_a_schedule_is_made_changed_run_and_deleted(live: Any) -> None:
     assert caught.value.status_code == 404
     with pytest.raises(MagsError, match="cron_expression"):
         live.cron_create(name=name, cron_expression="at noon", script="true")
+
+
+@pytest.fixture()
+def box(live: Any) -> Iterator[str]:
+    """The name of a machine that is up, and of its workspace."""
+    name = label("box")
+    live.new(name, timeout=60, memory_mb=256)
+    yield name
+    live.stop(name)
+
+
+def test_commands_run_in_a_machine_that_is_up(live: Any, box: str) -> None:
+    done = live.exec(box, "cat; echo $A >&2; pwd; exit 4", stdin="in\n", env={"A": "b"}, cwd="/tmp")
+    assert (done["exit_code"], done["stdout"], done["stderr"], done["output"]) == (4, "in\n/tmp\n", "b\n", done["stdout"])
+    assert live.exec(box, ["printf", "%s|", "a b", "c"])["stdout"] == "a b|c|"
+    assert live.exec(box, ["cat"], stdin=b"\xff\0")["stdout_bytes"] == b"\xff\0"
+    late = live.exec(box, "sleep 60", timeout=1)
+    assert late["timed_out"] is True
+    with pytest.raises(MagsError) as caught:
+        live.exec(label("nobody"), "true")
+    assert caught.value.status_code == 404
+
+
+def test_a_port_has_a_url_and_a_key_opens_ssh(live: Any, box: str) -> None:
+    live.exec(box, "mkdir -p /srv/www && echo hello > /srv/www/index.html")
+    live.exec(box, "cd /srv/www && nohup python3 -m http.server 8080 >/dev/null 2>&1 &")
+    opened = live.url(box)
+    assert live.status(box)["url"] == opened["url"]
+    address = httpx.URL(opened["url"])
+    page = httpx.get(address.copy_with(host="127.0.0.1"), headers={"Host": address.netloc.decode()}, timeout=30)
+    assert (page.status_code, page.text) == (200, "hello\n")
+    ssh = live.enable_access(box, port=22)
+    assert ssh["success"] is True and ssh["ssh_host"] and ssh["ssh_port"] > 0
+    assert ssh["ssh_private_key"].startswith("-----BEGIN OPENSSH PRIVATE KEY-----")
+
+
+def test_an_alias_names_a_workspace(live: Any, box: str) -> None:
+    subdomain = label("alias")
+    alias = live.url_alias_create(subdomain, box, port=8080)
+    assert alias["subdomain"] == subdomain and subdomain in alias["url"]
+    assert subdomain in [entry["subdomain"] for entry in live.url_alias_list()["aliases"]]
+    live.url_alias_delete(subdomain)
+    assert subdomain not in [entry["subdomain"] for entry in live.url_alias_list()["aliases"]]
