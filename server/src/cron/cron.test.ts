@@ -226,6 +226,21 @@ describe("a firing", () => {
     expect(await runs(id)).toMatchObject([{ kind: "manual", state: "started", request_id: first.body.request_id }]);
   });
 
+  it("is not settled while somebody has its schedule, who would wait for the run in turn", async () => {
+    const { id } = (await make()).body;
+    await call(world, "POST", `${url}/${id}/run`);
+    const other = await world.sql.connect();
+    await other.query("BEGIN");
+    await other.query("SELECT 1 FROM crons WHERE id = $1 FOR UPDATE", [id]);
+    await world.sql.query("UPDATE jobs SET status = 'completed', exit_code = 0, completed_at = now()");
+    await delay(2500);
+    // As a deletion does it; it must not have to wait for whoever settles.
+    await other.query("DELETE FROM crons WHERE id = $1", [id]);
+    await other.query("COMMIT");
+    other.release();
+    expect((await call(world, "GET", `${url}/${id}`)).status).toBe(404);
+  });
+
   it("survives a restart of the server", async () => {
     const { id } = (await make()).body;
     await world.server.close();

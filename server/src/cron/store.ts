@@ -199,13 +199,16 @@ export type EndedRun = RunRow & {
   job_duration_ms: number | null;
 };
 
-/** Runs of any organisation whose script has ended (or whose job is gone), locked. */
+/**
+ * Runs of any organisation whose script has ended (or whose job is gone), locked with their schedules: whoever deletes or
+ * changes a schedule has its row first and then its runs, and would wait for us in a circle. Theirs are left for later.
+ */
 export async function lockEnded(tx: Queryable, limit: number): Promise<EndedRun[]> {
   const { rows } = await tx.query<EndedRun>(
     `SELECT r.*, j.status AS job_status, j.exit_code AS job_exit_code, j.error AS job_error, j.script_duration_ms AS job_duration_ms
-     FROM cron_runs r LEFT JOIN jobs j ON j.id = r.job AND j.org = r.org
+     FROM cron_runs r JOIN crons c ON c.id = r.cron LEFT JOIN jobs j ON j.id = r.job AND j.org = r.org
      WHERE r.state = 'started' AND (j.id IS NULL OR j.completed_at IS NOT NULL OR j.script_ended_at IS NOT NULL)
-     LIMIT $1 FOR UPDATE OF r SKIP LOCKED`,
+     LIMIT $1 FOR UPDATE OF c, r SKIP LOCKED`,
     [limit],
   );
   return rows;
