@@ -47,7 +47,7 @@ export interface Agent {
 /** Starts a node: it takes up what an earlier process left, then claims work. Throws when no sandbox can be made here. */
 export async function startAgent(options: AgentOptions): Promise<Agent> {
   const cleanup = new Cleanup();
-  const { dataDir, logger } = options;
+  const { dataDir, objects, logger } = options;
   const instance = createHash("sha256").update(dataDir).digest("hex").slice(0, 8);
   const agentDir = join(dataDir, "agent");
   await mkdir(agentDir, { recursive: true, mode: 0o700 });
@@ -101,7 +101,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   cleanup.add("pool", () => pool?.close());
   cleanup.add("node", () => started.close());
   const { nodeName, logLimitBytes } = options;
-  await node.start({ node: nodeName, driver, pool, workspaces, records, logLimitBytes, logger });
+  await node.start({ node: nodeName, driver, pool, workspaces, objects, records, logLimitBytes, logger });
   return { running: () => started.running, close: () => cleanup.run() };
 }
 

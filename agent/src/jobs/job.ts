@@ -1,6 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { type RanBy, type ScriptEnd, type Synced, scriptSeconds, type VersionReason } from "@mags/protocol";
+import type { ObjectStore } from "@mags/storage";
 import { Activity } from "../access/activity.ts";
+import { placeFiles } from "../files/place.ts";
 import { LogCapture } from "../logs/index.ts";
 import type { CommandEnd, Driver, RunningCommand, Sandbox } from "../sandbox/driver.ts";
 import { adoptWrapped, preventStart } from "../sandbox/wrapper.ts";
@@ -14,6 +16,7 @@ export interface JobContext extends MachineContext {
   node: string;
   driver: Driver;
   records: JobRecords;
+  objects: ObjectStore;
   logLimitBytes: number;
   /** the agent closes: what runs is left to the next one */
   closing: AbortSignal;
@@ -201,7 +204,11 @@ export class Job implements Owner, Guest {
   }
 
   async #runInMachine(): Promise<void> {
-    this.#command = await this.#start(this.sandbox as Sandbox);
+    const sandbox = this.sandbox as Sandbox;
+    const { org, id, spec } = this.assignment;
+    const { objects } = this.#context;
+    await placeFiles({ sandbox, objects, org, job: id, ids: spec.file_ids, signal: this.#giveUp.signal });
+    this.#command = await this.#start(sandbox);
     await this.#finish(await this.#untilEnd(this.#command.end));
   }
 

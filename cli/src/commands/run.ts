@@ -3,12 +3,12 @@ import { type Mags, MagsError, type RunOptions } from "@mags/sdk";
 import { type Command, Option } from "commander";
 import { client } from "../config.ts";
 import { exitCodes } from "../exit-codes.ts";
-import { count, keyValue, positive } from "../flags/values.ts";
+import { count, keyValue, list, positive } from "../flags/values.ts";
 import { err } from "../render/colours.ts";
 import { beforeLeaving, printJson, writeEntry } from "../render/output.ts";
 
 interface Flags {
-  file?: string;
+  file?: string[];
   name?: string;
   env?: Record<string, string>;
   persistent?: boolean;
@@ -30,7 +30,7 @@ export function addRun(program: Command): void {
     .command("run")
     .description("run a script in a sandbox; streams its output and exits with its exit code")
     .argument("[script...]", "the script; - reads it from standard input")
-    .option("-f, --file <path>", "read the script from a file")
+    .option("-f, --file <path>", "upload a file to /root (repeatable); without a script it is the script", list)
     .option("-n, --name <name>", "label of the job")
     .option("-e, --env <KEY=VALUE>", "environment variable (repeatable)", keyValue)
     .option("-p, --persistent", "keep the machine after the script")
@@ -54,16 +54,17 @@ export function addRun(program: Command): void {
 
 async function run(words: string[], flags: Flags): Promise<void> {
   const mags = client();
-  const script = readScript(words, flags.file);
+  const { script, uploads } = readScript(words, flags.file ?? []);
+  const options = { ...toOptions(flags), fileIds: uploads.length > 0 ? await mags.uploadFiles(uploads) : undefined };
   if (flags.detach) {
-    const { requestId, name } = await mags.run(script, toOptions(flags));
+    const { requestId, name } = await mags.run(script, options);
     if (flags.json) return printJson({ request_id: requestId, name });
     process.stdout.write(`${requestId}\n`);
     return;
   }
   // Before the request, or a Ctrl-C in that moment would leave a job behind that nobody knows of.
   const started = stopOnInterrupt(mags);
-  const { requestId } = await mags.run(script, toOptions(flags));
+  const { requestId } = await mags.run(script, options);
   started(requestId);
   await (flags.persistent ? streamUntilScriptEnds : stream)(mags, requestId, flags);
   const final = await mags.wait(requestId);
@@ -126,11 +127,15 @@ function stopOnInterrupt(mags: Mags): (id: string) => void {
   };
 }
 
-function readScript(words: string[], file: string | undefined): string {
-  if (file !== undefined && file !== "-") return readFileSync(file, "utf8");
-  if (file === undefined && words.length > 0 && !(words.length === 1 && words[0] === "-")) return words.join(" ");
+/** Files go with a script that is given in words; one file alone is the script. */
+function readScript(words: string[], files: string[]): { script: string; uploads: string[] } {
+  const given = words.length > 0 && !(words.length === 1 && words[0] === "-");
+  if (given) return { script: words.join(" "), uploads: files };
+  const [file] = files;
+  if (files.length === 1 && words.length === 0 && file !== "-")
+    return { script: readFileSync(file as string, "utf8"), uploads: [] };
   if (process.stdin.isTTY) process.stderr.write(`${err.dim("reading the script; Ctrl-D ends it")}\n`);
-  return readFileSync(0, "utf8");
+  return { script: readFileSync(0, "utf8"), uploads: files.filter((path) => path !== "-") };
 }
 
 function toOptions(flags: Flags): RunOptions {

@@ -21,3 +21,6 @@ export function keyValue(text: string, all: Record<string, string> = {}): Record
   if (equals < 1) throw new InvalidArgumentError("It must look like KEY=VALUE.");
   return { ...all, [text.slice(0, equals)]: text.slice(equals + 1) };
 }
+
+/** Collects a repeated flag. */
+export const list = (text: string, all: string[] = []): string[] => [...all, text];

@@ -9,6 +9,8 @@ export interface RunOptions extends CallSettings {
   noSleep?: boolean;
   startupCommand?: string;
   environment?: Record<string, string>;
+  /** uploaded files, placed in /root before the script starts */
+  fileIds?: string[];
   /** time the script may run, `seconds`; 300 by default */
   timeout?: number;
   vcpus?: number;
@@ -27,6 +29,7 @@ export const jobBody = (options: RunOptions) => ({
   no_sleep: options.noSleep,
   startup_command: options.startupCommand,
   environment: options.environment,
+  file_ids: options.fileIds,
   timeout: options.timeout,
   vcpus: options.vcpus,
   memory_mb: options.memoryMb,

@@ -3,7 +3,7 @@ import { connect } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileKey } from "@mags/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { ADMIN, type Answer, call, startWorld, type World } from "../testing.ts";
+import { ADMIN, type Answer, call, createJob, startWorld, TestNode, type World } from "../testing.ts";
 import { PART_BYTES } from "./receive.ts";
 
 const MIB = 1024 * 1024;
@@ -11,6 +11,7 @@ const url = "/api/v1/mags-files";
 let world: World;
 beforeAll(async () => {
   world = await startWorld({ files: { maxBytes: 20 * MIB, quotaBytes: 60 * MIB, keepSeconds: 3600 } });
+  await new TestNode(world, "n1").register();
 });
 afterAll(() => world[Symbol.asyncDispose]());
 
@@ -104,22 +105,61 @@ describe("an upload", () => {
   });
 });
 
-it("what has expired is removed, half an upload too", async () => {
-  const [old, fresh] = await Promise.all(["old", "fresh"].map((name) => upload(name, name)));
-  const id = (answer: Answer | undefined) => answer?.body.file_id as string;
-  await expire(id(old));
-  const half = "11111111-1111-4111-8111-111111111111";
-  await world.sql.query(
-    "INSERT INTO files (id, org, name, expires_at) VALUES ($1, 'default', 'half', now() - interval '1 s')",
-    [half],
-  );
-  await world.objects.put(`${fileKey("default", half)}/0`, Buffer.from("half"));
-  await world.restartServer();
-  const deadline = Date.now() + 30_000;
-  while ((await keys(id(old))).length + (await keys(half)).length > 0 && Date.now() < deadline) await delay(50);
-  expect([await keys(id(old)), await keys(half)]).toEqual([[], []]);
-  expect((await call(world, "GET", `${url}/${id(old)}`)).status).toBe(404);
-  expect((await call(world, "GET", `${url}/${id(fresh)}`)).status).toBe(200);
+describe("a job", () => {
+  it("keeps its files until it has started", async () => {
+    const file = (await upload("input.csv", "a,b\n")).body;
+    const job = await createJob(world, { file_ids: [file.file_id.toUpperCase()] });
+    expect(job.status).toBe(202);
+    const refused = await call(world, "DELETE", `${url}/${file.file_id}`);
+    expect([refused.status, refused.body.error.code]).toEqual([409, "conflict"]);
+    expect((await call(world, "GET", `${url}/${file.file_id}`)).body.used_at).not.toBeNull();
+    await call(world, "POST", `/api/v1/mags-jobs/${job.body.request_id}/stop`);
+    expect((await call(world, "DELETE", `${url}/${file.file_id}`)).status).toBe(200);
+    expect((await call(world, "GET", `${url}/${file.file_id}`)).status).toBe(404);
+  });
+
+  it("is refused files that it cannot have, and is not made", async () => {
+    const [one, two] = [(await upload("same", "1")).body.file_id, (await upload("same", "2")).body.file_id];
+    const gone = (await upload("gone", "3")).body.file_id;
+    await call(world, "DELETE", `${url}/${gone}`);
+    const { total } = (await call(world, "GET", "/api/v1/mags-jobs")).body;
+    for (const [file_ids, says] of [
+      [[one, two], "both called"],
+      [[one, one], "twice"],
+      [[gone], "expired"],
+      [["00000000-0000-4000-8000-000000000000"], "no such file"],
+      [["not-an-id"], "file_ids"],
+      ["text", "file_ids"],
+    ] as const) {
+      const answer = await createJob(world, { file_ids }, { "idempotency-key": "of a refused job" });
+      expect([answer.status, answer.body.error.code]).toEqual([400, "invalid_request"]);
+      expect(answer.body.message).toContain(says);
+      expect(answer.body.error.field).toMatch(/^file_ids/);
+    }
+    expect((await call(world, "GET", "/api/v1/mags-jobs")).body.total).toBe(total);
+  });
+});
+
+describe("the sweep", () => {
+  it("removes what has expired and half an upload, and leaves what a job waits for", async () => {
+    const [old, wanted, fresh] = await Promise.all(["old", "wanted", "fresh"].map((name) => upload(name, name)));
+    const id = (answer: Answer | undefined) => answer?.body.file_id as string;
+    const job = await createJob(world, { file_ids: [id(wanted)] });
+    for (const file of [old, wanted]) await expire(id(file));
+    const half = "11111111-1111-4111-8111-111111111111";
+    await world.sql.query(
+      "INSERT INTO files (id, org, name, expires_at) VALUES ($1, 'default', 'half', now() - interval '1 s')",
+      [half],
+    );
+    await world.objects.put(`${fileKey("default", half)}/0`, Buffer.from("half"));
+    await world.restartServer();
+    const deadline = Date.now() + 30_000;
+    while ((await keys(id(old))).length + (await keys(half)).length > 0 && Date.now() < deadline) await delay(50);
+    expect([await keys(id(old)), await keys(half)]).toEqual([[], []]);
+    expect((await call(world, "GET", `${url}/${id(old)}`)).status).toBe(404);
+    for (const file of [wanted, fresh]) expect((await call(world, "GET", `${url}/${id(file)}`)).status).toBe(200);
+    await call(world, "POST", `/api/v1/mags-jobs/${job.body.request_id}/stop`);
+  });
 });
 
 const withField = () => {

@@ -2,10 +2,8 @@ import { ApiError } from "@mags/protocol";
 
 type Body = Record<string, unknown>;
 
-/** Fields of the hosted service that this server does not have yet; to ignore them would lose data silently. */
-const unsupported = ["file_ids"];
 /** Clients send these empty where they mean to leave them out. */
-const optional = ["workspace_id", "base_workspace_id", "rootfs_type", "disk_gb"];
+const optional = ["workspace_id", "base_workspace_id", "file_ids", "rootfs_type", "disk_gb"];
 
 /**
  * Turns the body of a job request as older clients send it into the one of today, before it is validated: the
@@ -42,18 +40,6 @@ function takeSettings(job: Body): void {
 }
 
 function refuseUnsupported(job: Body): void {
-  for (const field of unsupported) {
-    const value = job[field];
-    if (value === undefined || value === null || value === "" || (Array.isArray(value) && value.length === 0)) {
-      delete job[field];
-      continue;
-    }
-    throw new ApiError(
-      "invalid_request",
-      `${field} is not supported by this version of the server: leave it out`,
-      field,
-    );
-  }
   if (job.type === "url") {
     throw new ApiError(
       "invalid_request",
