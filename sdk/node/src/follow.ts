@@ -77,6 +77,8 @@ async function* connection(
       signal: signal ? AbortSignal.any([signal, silence.signal]) : silence.signal,
     });
     for await (const { event, id: cursor, data } of parseEvents(tap(body, heard))) {
+      // What came in the same piece as the last item was not asked for any more.
+      if (signal?.aborted) return;
       if (event !== "entry" && event !== "end") continue;
       state.failures = 0;
       // The consumer may take its time with an item; only waiting for the server counts as silence.

@@ -6,7 +6,8 @@ import { entryBytes, type Followed, followLogs } from "../src/follow.ts";
 import { Mags, MagsError } from "../src/index.ts";
 import { collect, endEvent, entryEvent, json, refusal, serve } from "./wire.ts";
 
-const times = { longestPauseMs: 20, giveUpMs: 300, silenceMs: 150 };
+/** For tests that are not about time: a busy machine is no dead server. */
+const patient = { longestPauseMs: 20, giveUpMs: 60_000, silenceMs: 60_000 };
 const http = (apiUrl: string) => ({ apiUrl, apiToken: "secret", timeout: 5 });
 
 /** First entry that a request has not got yet. */
@@ -32,7 +33,7 @@ test("connections that are cut at any byte lose no entry and give none twice", a
         if (cutAt === undefined || cutAt >= rest.length) response.end(rest);
         else response.write(rest.slice(0, cutAt), () => response.destroy());
       });
-      const items = await collect(followLogs(http(server.url), "job", {}, times));
+      const items = await collect(followLogs(http(server.url), "job", {}, patient));
       expect(offsets(items)).toEqual([0, 10, 20, 30, 40, 50, 60, 70]);
       expect(items.at(-1)).toMatchObject({ type: "end", status: "completed" });
     }),
@@ -51,7 +52,7 @@ test("a server that is away for a while and comes back on its port is taken up w
     port = server.port;
     const seen = Promise.withResolvers<void>();
     const following = (async () => {
-      for await (const item of followLogs(http(server.url), "job", {}, { ...times, giveUpMs: 5000, silenceMs: 5000 })) {
+      for await (const item of followLogs(http(server.url), "job", {}, patient)) {
         items.push(item);
         if (items.length === 2) seen.resolve();
       }
@@ -80,22 +81,23 @@ test("a connection that falls silent is left, one with heartbeats is kept", asyn
     setTimeout(() => {
       clearInterval(beat);
       response.end(entryEvent(1) + endEvent);
-    }, 400);
+    }, 1500);
   });
-  const items = await collect(followLogs(http(server.url), "job", {}, times));
+  const items = await collect(followLogs(http(server.url), "job", {}, { ...patient, silenceMs: 1000 }));
   expect(offsets(items)).toEqual([0, 10]);
   expect(server.seen).toHaveLength(2);
 });
 
 test("a slow reader is no dead server", async () => {
+  const silenceMs = 300;
   await using server = await serve((_, response) => {
     open(response);
     response.end(entryEvent(0) + entryEvent(1) + endEvent);
   });
   const items: Followed[] = [];
-  for await (const item of followLogs(http(server.url), "job", {}, times)) {
+  for await (const item of followLogs(http(server.url), "job", {}, { ...patient, silenceMs })) {
     items.push(item);
-    await delay(times.silenceMs * 2);
+    await delay(silenceMs * 2);
   }
   expect(items).toHaveLength(3);
   expect(server.seen).toHaveLength(1);
@@ -111,17 +113,31 @@ test("refusals that last are raised at once, passing ones are waited for", async
     open(response);
     response.end(endEvent);
   });
-  const unknown = collect(followLogs(http(server.url), "unknown", {}, times));
+  const unknown = collect(followLogs(http(server.url), "unknown", {}, patient));
   await expect(unknown).rejects.toMatchObject({ statusCode: 404, code: "not_found" });
-  expect(await collect(followLogs(http(server.url), "job", {}, times))).toMatchObject([{ type: "end" }]);
+  expect(await collect(followLogs(http(server.url), "job", {}, patient))).toMatchObject([{ type: "end" }]);
 });
 
 test("a server that stays away is given up with a MagsError", async () => {
   const gone = await serve(() => undefined);
   await gone[Symbol.asyncDispose]();
-  const following = collect(followLogs(http(gone.url), "job", {}, times));
+  const following = collect(followLogs(http(gone.url), "job", {}, { ...patient, giveUpMs: 300 }));
   await expect(following).rejects.toMatchObject({ code: "unreachable", message: expect.stringContaining(gone.url) });
   await expect(following).rejects.toBeInstanceOf(MagsError);
+});
+
+test("a signal aborted in the middle of what has come lets nothing more through", async () => {
+  await using server = await serve((_, response) => {
+    open(response);
+    response.end(entryEvent(0) + entryEvent(1) + endEvent);
+  });
+  const leave = new AbortController();
+  const items: Followed[] = [];
+  for await (const item of followLogs(http(server.url), "job", { signal: leave.signal }, patient)) {
+    items.push(item);
+    leave.abort();
+  }
+  expect(offsets(items)).toEqual([0]);
 });
 
 test("an aborted signal ends the iteration, and leaving early closes the connection", async () => {
