@@ -55,12 +55,12 @@ export class Machine {
     const started = performance.now();
     const { org, volume, spec } = owner.assignment;
     await context.workspaces.room();
-    const log = (line: string) => owner.log(line);
-    const attached = volume?.workspace ? await context.workspaces.attach(org, volume, log, signal) : undefined;
+    const attaching = volume && { org, volume, signal, log: (line: string) => owner.log(line) };
+    const attached = attaching?.volume.workspace ? await context.workspaces.attach(attaching) : undefined;
     const workspace = attached?.workspace;
     let disk: Disk | undefined;
     if (attached) disk = { kept: attached.live };
-    else if (volume?.version) disk = context.workspaces.discarded(org, volume, log, signal);
+    else if (attaching?.volume.version) disk = context.workspaces.discarded(attaching);
     try {
       const size = { vcpus: spec.vcpus, memoryMb: spec.memory_mb, diskGb: spec.disk_gb };
       const sandbox = await context.pool.take(size, disk);

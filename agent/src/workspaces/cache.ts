@@ -106,6 +106,11 @@ export class VersionCache {
     };
   }
 
+  /** Does not keep a version any longer, unless somebody uses it. */
+  async drop({ manifest }: VersionRef): Promise<void> {
+    if (!this.#held.has(manifest) && !this.#fetching.has(manifest)) await this.#forget(manifest);
+  }
+
   /** Makes sure that `bytes` can be written, at the cost of versions that nobody uses now. Throws StoreFull. */
   async room(bytes: number): Promise<void> {
     const enough = async () => (await this.#store.space()).free >= bytes;

@@ -4,8 +4,9 @@ import { loopOf, mountImage, unmount } from "@mags/kit";
 import { CHUNKS_PER_CALL, type VersionReason, type VersionRef } from "@mags/protocol";
 import { type ChunkIndex, hasChanged, type KnownVersion, snapshot, type Upload, upload } from "@mags/storage";
 import { Fenced } from "../control-plane.ts";
+import type { LiveVolume } from "./live.ts";
 import type { Occupant, Shared } from "./shared.ts";
-import type { PendingCommit, WorkspaceFiles, WorkspaceState } from "./state.ts";
+import type { PendingCommit } from "./state.ts";
 import { bytesWritten } from "./written.ts";
 
 const COMMIT_TRIES = 3;
@@ -24,22 +25,20 @@ export interface SyncSteps {
  */
 export class Sync {
   readonly #shared: Shared;
-  readonly #files: WorkspaceFiles;
+  readonly #live: LiveVolume;
   readonly #occupant: Occupant | undefined;
   readonly #reason: VersionReason;
   readonly #signal: AbortSignal;
-  #state: WorkspaceState;
 
   constructor(
     shared: Shared,
-    files: WorkspaceFiles,
-    state: WorkspaceState,
+    live: LiveVolume,
     occupant: Occupant | undefined,
     reason: VersionReason,
     signal: AbortSignal,
   ) {
-    [this.#shared, this.#files, this.#state] = [shared, files, state];
-    [this.#occupant, this.#reason, this.#signal] = [occupant, reason, signal];
+    [this.#shared, this.#live, this.#occupant] = [shared, live, occupant];
+    [this.#reason, this.#signal] = [reason, signal];
   }
 
   /** Answers what was made, or undefined when there was nothing new. */
@@ -48,13 +47,13 @@ export class Sync {
     const parent = await this.#parent();
     if (await this.#unchanged(parent)) return undefined;
     const started = performance.now();
-    await rm(this.#files.taken, { force: true });
+    await rm(this.#live.files.taken, { force: true });
     steps.taken(await this.#take());
     for (let tries = 1; ; tries++) {
       // Chunks that were collected meanwhile may be the parent's, too: then nothing is taken from it.
       const made = await this.#upload(tries === 1 ? parent : undefined);
       if (!made) {
-        await rm(this.#files.taken, { force: true });
+        await rm(this.#live.files.taken, { force: true });
         return undefined;
       }
       try {
@@ -62,38 +61,38 @@ export class Sync {
         return made;
       } catch (error) {
         if (!isGone(error) || tries === COMMIT_TRIES) throw error;
-        this.#files.writeCommit(undefined);
+        this.#live.files.writeCommit(undefined);
       }
     }
   }
 
   async #repeatCommit(steps: SyncSteps): Promise<void> {
-    const commit = this.#files.commit();
+    const commit = this.#live.files.commit();
     if (!commit) return;
     try {
       await this.#commit(commit, steps);
     } catch (error) {
       if (!isGone(error)) throw error;
       // Then it never became a version.
-      this.#files.writeCommit(undefined);
+      this.#live.files.writeCommit(undefined);
     }
   }
 
   async #parent(): Promise<KnownVersion | undefined> {
-    const { org, version } = this.#state;
+    const { org, version } = this.#live.state;
     return version ? this.#shared.cache.known(org, version, this.#signal) : undefined;
   }
 
   async #unchanged(parent: KnownVersion | undefined): Promise<boolean> {
     const mountedAt = this.#occupant?.mountedAt;
     if (mountedAt === undefined || parent?.path === undefined) return false;
-    return !(await hasChanged(this.#files.live, mountedAt, parent.path));
+    return !(await hasChanged(this.#live.files.live, mountedAt, parent.path));
   }
 
   /** Takes the snapshot; answers how much had been written by then. */
   async #take(): Promise<number> {
     const { store } = this.#shared;
-    const { live, taken, scratch } = this.#files;
+    const { live, taken, scratch } = this.#live.files;
     const mountedAt = this.#occupant?.mountedAt;
     if (mountedAt !== undefined) {
       await snapshot(store, live, mountedAt, taken);
@@ -115,8 +114,8 @@ export class Sync {
 
   async #upload(parent: KnownVersion | undefined): Promise<Upload | undefined> {
     const { objects } = this.#shared;
-    const context = { objects, org: this.#state.org, signal: this.#signal };
-    return upload(this.#files.taken, parent, this.#index(), context);
+    const context = { objects, org: this.#live.state.org, signal: this.#signal };
+    return upload(this.#live.files.taken, parent, this.#index(), context);
   }
 
   #index(): ChunkIndex {
@@ -126,7 +125,7 @@ export class Sync {
         const claimed: Awaited<ReturnType<ChunkIndex["claim"]>> = [];
         for (let at = 0; at < chunks.length; at += CHUNKS_PER_CALL) {
           const some = chunks.slice(at, at + CHUNKS_PER_CALL);
-          claimed.push(...(await controlPlane.claimChunks(this.#state.org, some, this.#signal)).chunks);
+          claimed.push(...(await controlPlane.claimChunks(this.#live.state.org, some, this.#signal)).chunks);
         }
         return claimed;
       },
@@ -134,7 +133,7 @@ export class Sync {
   }
 
   #describe(made: Upload, sync_ms: number): PendingCommit {
-    const { org, id, fence, version } = this.#state;
+    const { org, id, fence, version } = this.#live.state;
     return {
       org,
       workspace: id,
@@ -151,19 +150,18 @@ export class Sync {
   }
 
   async #commit(commit: PendingCommit, steps: SyncSteps): Promise<void> {
-    this.#files.writeCommit(commit);
+    this.#live.files.writeCommit(commit);
     const { version } = await this.#shared.controlPlane.commitVersion(commit, this.#signal);
-    await this.#keep(commit, version);
+    await this.#keep(commit);
     steps.committed(version);
-    this.#files.writeCommit(undefined);
+    this.#live.files.writeCommit(undefined);
   }
 
-  async #keep(commit: PendingCommit, version: VersionRef): Promise<void> {
+  async #keep(commit: PendingCommit): Promise<void> {
     const { manifest, manifest_name: name } = commit;
     // Not there when an earlier process came as far as this.
-    if (existsSync(this.#files.taken))
-      await this.#shared.cache.add(this.#files.taken, { file: Buffer.from(manifest, "base64"), name });
-    this.#state = { ...this.#state, version };
+    if (existsSync(this.#live.files.taken))
+      await this.#shared.cache.add(this.#live.files.taken, { file: Buffer.from(manifest, "base64"), name });
   }
 }
 

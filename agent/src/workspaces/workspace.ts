@@ -1,10 +1,9 @@
-import { existsSync } from "node:fs";
-import { rename, rm, stat } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
-import type { JobVolume, ReportWorkspaces, Synced, VersionReason } from "@mags/protocol";
+import type { ReportWorkspaces, Synced, VersionReason } from "@mags/protocol";
 import { resize } from "@mags/storage";
 import { Fenced } from "../control-plane.ts";
 import { megabytes, NotDurable, WorkspaceLost } from "./errors.ts";
+import { type Attaching, LiveVolume } from "./live.ts";
 import type { Occupant, Shared } from "./shared.ts";
 import type { WorkspaceFiles, WorkspaceState } from "./state.ts";
 import { Sync } from "./sync.ts";
@@ -30,88 +29,69 @@ export type Progress = ReportWorkspaces["workspaces"][number];
  */
 export class Workspace {
   readonly #shared: Shared;
-  readonly #files: WorkspaceFiles;
-  #state: WorkspaceState;
+  readonly #live: LiveVolume;
   #occupant: Occupant | undefined;
   #interval: NodeJS.Timeout | undefined;
   #running: Promise<Synced> | undefined;
   #queued: Promise<Synced> | undefined;
   /** gives up the sync that runs */
   #abort = new AbortController();
+  #givingUp = false;
   #retrying: Promise<void> | undefined;
   /** nothing was written since the last sync, and nobody is there to do it */
   #settled = false;
-  #givingUp = false;
   /** the live volume is a copy that no machine has had yet */
   #untouched = false;
   #lost: string | undefined;
   #error: string | undefined;
   #writtenBefore = 0;
   #pendingBytes = 0;
-  #release: () => void = () => undefined;
 
   constructor(shared: Shared, files: WorkspaceFiles, state: WorkspaceState) {
     this.#shared = shared;
-    this.#files = files;
-    this.#state = state;
-    this.#hold();
+    this.#live = new LiveVolume(shared, files, state);
   }
 
   get id() {
-    return this.#state.id;
+    return this.#live.state.id;
   }
   get name() {
-    return this.#state.name;
+    return this.#live.state.name;
   }
   get occupied() {
     return this.#occupant !== undefined;
   }
   /** something of it may be on this node alone */
   get dirty() {
-    return existsSync(this.#files.live) && !this.#settled;
+    return this.#live.there && !this.#settled;
   }
 
   /**
-   * Makes the live volume for a job: the one that is here when it goes on from the same version, else a copy of that
-   * version. Answers its path, or undefined when all that was here of it has just been forgotten. Throws VersionError,
-   * ObjectError or StoreFull; then nothing has changed.
+   * Makes the live volume ready for a machine, see `LiveVolume.attach`. Answers its path, or undefined when all that was
+   * here of the workspace has just been forgotten.
    */
-  async attach(
-    org: string,
-    volume: JobVolume,
-    log: (line: string) => void,
-    signal: AbortSignal,
-  ): Promise<string | undefined> {
-    const { workspace, version, disk_gb } = volume;
-    if (!workspace) throw new Error("a volume without a workspace is not attached");
+  async attach(attaching: Attaching): Promise<string | undefined> {
     // The machine of the job before is being removed.
-    while (this.#occupant) await delay(5, undefined, { signal });
+    while (this.#occupant) await delay(5, undefined, { signal: attaching.signal });
     await this.#giveUpSync();
     if (this.#lost) return undefined;
-    this.#resolveCommit(volume);
-    const before = this.#state;
-    const state = { ...before, org, name: workspace.name, fence: workspace.fence };
-    if (existsSync(this.#files.live) && before.version?.id === version?.id) {
-      if (this.dirty) log(`workspace ${workspace.name}: goes on with what this node had not made durable yet`);
-      this.#write(state);
-      this.#untouched = false;
-    } else {
-      await rm(this.#files.making, { force: true });
-      await this.#make(org, volume, before, log, signal);
-      // In this order: a live volume and a state that do not belong together must never be found.
-      await rm(this.#files.live, { force: true });
-      this.#write({ ...state, version, durable_at: version ? state.durable_at : null });
-      await rename(this.#files.making, this.#files.live);
-      this.#untouched = true;
+    const wasDirty = this.dirty;
+    try {
+      const how = await this.#live.attach(attaching);
+      if (wasDirty && how === "kept")
+        attaching.log(`workspace ${this.name}: goes on with what this node had not made durable yet`);
+      this.#untouched = how === "made";
+      this.#settled = false;
+      return this.#live.files.live;
+    } catch (error) {
+      this.keepTrying();
+      throw error;
     }
-    this.#settled = false;
-    await this.#grow(disk_gb);
-    return this.#files.live;
   }
 
   /** Nothing came of the machine that it was attached for. */
   async detach(): Promise<void> {
-    if (this.#untouched) await rm(this.#files.live, { force: true });
+    if (this.#untouched) await this.#live.remove();
     else this.keepTrying();
   }
 
@@ -119,6 +99,7 @@ export class Workspace {
   occupy(occupant: Occupant): void {
     this.#occupant = occupant;
     this.#settled = false;
+    this.#untouched = false;
     this.#writtenBefore = 0;
     if (!occupant.persistent) return;
     this.#interval = setInterval(() => void this.sync("interval").catch(() => undefined), INTERVAL_MS);
@@ -156,8 +137,8 @@ export class Workspace {
   /** The machine is gone. What is not durable stays and is tried again. */
   async vacate(): Promise<void> {
     clearInterval(this.#interval);
-    if (this.#lost) await this.#forget();
-    else if (this.#settled) await rm(this.#files.live, { force: true });
+    if (this.#lost) await this.#live.forget();
+    else if (this.#settled) await this.#live.remove();
     // Last: from here on another job may have it.
     this.#occupant = undefined;
     this.keepTrying();
@@ -173,24 +154,22 @@ export class Workspace {
   /** The server has given the workspace to another, or it was deleted. */
   async drop(reason: string): Promise<void> {
     if (this.#lost) return;
-    this.#lost = reason;
-    this.#shared.logger.warn({ workspace: this.id, reason }, "a workspace is no longer this node's");
-    this.#abort.abort();
-    this.#occupant?.lost(reason);
-    if (!this.#occupant) await this.#forget();
+    this.#lose(reason);
+    await this.#giveUpSync();
+    if (!this.#occupant) await this.#live.forget();
   }
 
   /** Gives the disk of the machine that is up more space. Throws VersionError `invalid` for less. */
   async resize(diskGb: number): Promise<void> {
-    await resize(this.#shared.store, this.#files.live, diskGb, this.#occupant?.mountedAt);
+    await resize(this.#shared.store, this.#live.files.live, diskGb, this.#occupant?.mountedAt);
   }
 
   progress(): Progress {
-    const { id, fence, durable_at, last_sync_ms } = this.#state;
+    const { id, fence, durable_at, last_sync_ms } = this.#live.state;
     const mountedAt = this.#occupant?.mountedAt;
     if (mountedAt !== undefined) this.#pendingBytes = Math.max(0, bytesWritten(mountedAt) - this.#writtenBefore);
-    const pending_bytes = this.dirty ? this.#pendingBytes : 0;
-    const dirty = this.dirty && (!this.#occupant || pending_bytes > 0);
+    const { dirty } = this;
+    const pending_bytes = dirty ? this.#pendingBytes : 0;
     return { id, fence, pending_bytes, dirty, durable_at, last_sync_ms, error: this.#error ?? null };
   }
 
@@ -209,30 +188,30 @@ export class Workspace {
   }
 
   async #syncOnce(reason: VersionReason): Promise<Synced> {
-    const { name, fence } = this.#state;
+    const { name, fence } = this.#live.state;
     const signal = AbortSignal.any([this.#abort.signal, this.#shared.closing]);
     const [at, started] = [new Date().toISOString(), performance.now()];
     try {
       if (this.#lost) throw new WorkspaceLost(`workspace ${name}: ${this.#lost}`);
       signal.throwIfAborted();
-      const sync = new Sync(this.#shared, this.#files, this.#state, this.#occupant, reason, signal);
+      const sync = new Sync(this.#shared, this.#live, this.#occupant, reason, signal);
       const made = await sync.run({
         taken: (written) => {
           this.#writtenBefore = written;
         },
-        committed: (version) => this.#write({ ...this.#state, version }),
+        committed: (version) => this.#live.committed(version),
       });
       const sync_ms = performance.now() - started;
-      Object.assign(this.#state, { durable_at: at, ...(made && { last_sync_ms: sync_ms }) });
+      this.#live.note({ durable_at: at, ...(made && { last_sync_ms: sync_ms }) });
       this.#succeeded(made && { ...made, sync_ms });
-      return { version: this.#state.version, durable_at: at, sync_ms, new_bytes: made?.newBytes ?? 0 };
+      return { version: this.#live.state.version, durable_at: at, sync_ms, new_bytes: made?.newBytes ?? 0 };
     } catch (error) {
       throw await this.#failed(error as Error, fence);
     }
   }
 
   #succeeded(made: { newBytes: number; sync_ms: number } | undefined): void {
-    const { name, version } = this.#state;
+    const { name, version } = this.#live.state;
     const again = this.#error === undefined ? "" : ", after failures";
     this.#error = undefined;
     this.#pendingBytes = 0;
@@ -242,11 +221,12 @@ export class Workspace {
   }
 
   async #failed(error: Error, fence: number): Promise<Error> {
-    const { name, durable_at } = this.#state;
+    const { name, durable_at } = this.#live.state;
     if (error instanceof WorkspaceLost) return error;
-    const current = fence === this.#state.fence;
+    const current = fence === this.#live.state.fence;
     if (error instanceof Fenced && TAKEN_AWAY.includes(error.field ?? "") && current) {
-      await this.drop(`it was given to another or deleted (${error.message})`);
+      this.#lose(`it was given to another or deleted (${error.message})`);
+      if (!this.#occupant) await this.#live.forget();
       return new WorkspaceLost(`workspace ${name}: ${this.#lost}`);
     }
     const since =
@@ -260,14 +240,20 @@ export class Workspace {
     return new NotDurable(message, { cause: error });
   }
 
+  #lose(reason: string): void {
+    if (this.#lost !== undefined) return;
+    this.#lost = reason;
+    this.#shared.logger.warn({ workspace: this.id, reason }, "a workspace is no longer this node's");
+    this.#occupant?.lost(reason);
+  }
+
   async #retry(): Promise<void> {
     for (let pause = FIRST_PAUSE_MS; this.#tries(); pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
       try {
         await this.sync("completion");
         if (!this.#tries()) return;
         this.#settled = true;
-        await rm(this.#files.live, { force: true });
-        return;
+        return await this.#live.remove();
       } catch {
         if (this.#tries()) await this.#pause(pause);
       }
@@ -287,62 +273,6 @@ export class Workspace {
     await this.#retrying;
     this.#abort = new AbortController();
     this.#givingUp = false;
-  }
-
-  /** What became of a commit whose answer never came, as the server's word now shows. */
-  #resolveCommit({ version }: JobVolume): void {
-    const commit = this.#files.commit();
-    if (!commit) return;
-    if (version && version.manifest === commit.manifest_name && version.id !== this.#state.version?.id)
-      this.#write({ ...this.#state, version });
-    this.#files.writeCommit(undefined);
-  }
-
-  async #make(
-    org: string,
-    { version, disk_gb, workspace }: JobVolume,
-    before: WorkspaceState,
-    log: (line: string) => void,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const { cache, store, templates } = this.#shared;
-    if (!version) return templates.create(this.#files.making, disk_gb, "journaled");
-    let told = false;
-    const started = performance.now();
-    const onProgress = ({ total }: { total: number }) => {
-      if (!told) log(`workspace ${workspace?.name}: fetching version ${version.number}, ${megabytes(total)}`);
-      told = true;
-    };
-    const image = await cache.image({ org, version, near: before.version, signal, onProgress });
-    const took = Math.round(performance.now() - started);
-    if (told) log(`workspace ${workspace?.name}: version ${version.number} is here, in ${took} ms`);
-    store.clone(image.path, this.#files.making);
-  }
-
-  async #grow(diskGb: number): Promise<void> {
-    const { size } = await stat(this.#files.live);
-    if (diskGb * 1024 ** 3 > size) await resize(this.#shared.store, this.#files.live, diskGb, undefined);
-  }
-
-  async #forget(): Promise<void> {
-    await this.#running?.catch(() => undefined);
-    this.#release();
-    await this.#files.remove();
-    this.#shared.forgotten(this.id);
-  }
-
-  #write(state: WorkspaceState): void {
-    this.#state = state;
-    this.#files.writeState(state);
-    this.#hold();
-  }
-
-  /** The version that the next sync compares with is not evicted. */
-  #hold(): void {
-    const release = this.#release;
-    const { version } = this.#state;
-    this.#release = version ? this.#shared.cache.hold(version) : () => undefined;
-    release();
   }
 
   async #within<T>(promise: Promise<T>, deadline: number): Promise<T> {

@@ -8,6 +8,7 @@ import { PARTIAL, resize, thawLeftoverImage } from "@mags/storage";
 import type { Disk } from "../sandbox/driver.ts";
 import { VersionCache } from "./cache.ts";
 import { megabytes } from "./errors.ts";
+import type { Attaching } from "./live.ts";
 import { Operations } from "./operations.ts";
 import type { Shared } from "./shared.ts";
 import { WorkspaceFiles } from "./state.ts";
@@ -16,6 +17,7 @@ import { Workspace } from "./workspace.ts";
 /** What must be free on the node's disk for a new machine, `bytes` */
 const ROOM_BYTES = 256 * 1024 ** 2;
 const REPORT_MS = 1000;
+const WHOLE_REPORT_MS = 300_000;
 
 export interface WorkspacesOptions extends Omit<Shared, "cache" | "closing" | "forgotten"> {
   /** directory of the image that workspaces lie over */
@@ -35,6 +37,7 @@ export class Workspaces {
   readonly #known = new Map<string, Workspace>();
   /** what the server was told last */
   readonly #reported = new Map<string, string>();
+  #lastWhole = performance.now();
   #reporting: Promise<void> = Promise.resolve();
 
   private constructor(options: WorkspacesOptions) {
@@ -65,17 +68,15 @@ export class Workspaces {
   }
 
   /** Attaches the workspace of a volume for a job, see `Workspace.attach`; answers it and the path of its live volume. */
-  async attach(
-    org: string,
-    volume: JobVolume,
-    log: (line: string) => void,
-    signal: AbortSignal,
-  ): Promise<{ workspace: Workspace; live: string }> {
+  async attach(attaching: Attaching): Promise<{ workspace: Workspace; live: string }> {
+    const { org, volume } = attaching;
     if (!volume.workspace) throw new Error("a volume without a workspace is not attached");
     for (;;) {
       const workspace = this.#known.get(volume.workspace.id) ?? (await this.#begin(org, volume.workspace));
-      const live = await workspace.attach(org, volume, log, signal);
+      const live = await workspace.attach(attaching);
       if (live !== undefined) return { workspace, live };
+      // Its files are being removed.
+      await delay(5, undefined, { signal: attaching.signal });
     }
   }
 
@@ -94,7 +95,7 @@ export class Workspaces {
   }
 
   /** A disk that starts from a version and keeps nothing. */
-  discarded(org: string, volume: JobVolume, log: (line: string) => void, signal: AbortSignal): Disk {
+  discarded({ org, volume, log, signal }: Attaching): Disk {
     const { cache, store } = this.#shared;
     const { version, disk_gb } = volume;
     if (!version) throw new Error("a disk that keeps nothing needs a version to start from");
@@ -118,6 +119,11 @@ export class Workspaces {
 
   /** Tells the server now what it does not know yet. Throws what the call throws. */
   async report(): Promise<void> {
+    // All of them from time to time: so copies of what was deleted, or went on elsewhere, are not kept.
+    if (performance.now() - this.#lastWhole > WHOLE_REPORT_MS) {
+      this.#reported.clear();
+      this.#lastWhole = performance.now();
+    }
     const changed = [...this.#known.values()]
       .map((workspace) => workspace.progress())
       .filter((progress) => this.#reported.get(progress.id) !== JSON.stringify(progress));
