@@ -54,9 +54,10 @@ describe("source", () => {
     expect(offenders(/from "koffi"/, /^kit\/src\/syscalls\//)).toEqual([]);
   });
 
-  test("no file is longer than 400 lines", () => {
+  test("no file is longer than 400 lines, but for what a program writes", () => {
+    const written = /^.*written by scripts\//;
     const long = [...sources, ...shells, ...find("**/*.py")].filter(
-      (path) => read(path).split("\n").length > MAX_LINES + 1,
+      (path) => read(path).split("\n").length > MAX_LINES + 1 && !written.test(read(path)),
     );
     expect(long).toEqual([]);
   });

@@ -4,7 +4,19 @@ import { ExecResult } from "./api/exec.ts";
 import { FileDeleted, FileList, UploadedFile } from "./api/files.ts";
 import { Job, JobAccepted, JobList, PoolStatus, RanBy } from "./api/jobs.ts";
 import { LogEnd, LogEntry, Logs } from "./api/logs.ts";
+import { SshKey, SshKeyList, SshOpened, UrlAlias, UrlAliasList, UrlOpened } from "./api/urls.ts";
 import { Usage } from "./api/usage.ts";
+import {
+  RecoveryPoint,
+  SyncResult,
+  VersionDeleted,
+  VersionList,
+  Workspace,
+  WorkspaceDeleted,
+  WorkspaceList,
+  WorkspaceVersion,
+} from "./api/workspaces.ts";
+import { VersionVerified } from "./node-operations.ts";
 
 /** What the public API answers with. The clients' types are generated from these; a new answer starts here. */
 const answers = {
@@ -24,8 +36,23 @@ const answers = {
   Logs,
   PoolStatus,
   RanBy,
+  RecoveryPoint,
+  SshKey,
+  SshKeyList,
+  SshOpened,
+  SyncResult,
   UploadedFile,
+  UrlAlias,
+  UrlAliasList,
+  UrlOpened,
   Usage,
+  VersionDeleted,
+  VersionList,
+  VersionVerified,
+  Workspace,
+  WorkspaceDeleted,
+  WorkspaceList,
+  WorkspaceVersion,
 };
 
 /** Their JSON schemas by name; where one holds another it has a `$ref` of that name. */

@@ -293,6 +293,91 @@ export interface PoolStatus {
   max_pool_size: number;
 }
 
+export interface RecoveryPoint {
+  /** Everything up to this time is in the object store; null: nothing yet */
+  durable_at: string | null;
+  /** Written since, as far as it is known */
+  pending_bytes: number;
+  /** There may be changes that only the node has */
+  dirty: boolean;
+  last_sync_ms: number | null;
+  /** Why the last sync failed; null when it did not */
+  last_error: string | null;
+}
+
+export interface SshKey {
+  id: string;
+  name: string;
+  /** SHA256:…, as ssh-keygen -l shows it */
+  fingerprint: string;
+  public_key: string;
+  created_at: string;
+}
+
+export interface SshKeyList {
+  keys: SshKey[];
+  total: number;
+}
+
+export interface SshOpened {
+  success: true;
+  port: 22;
+  ssh_host: string;
+  ssh_port: number;
+  ssh_user: string;
+  /** Shown once: only its public half is kept */
+  ssh_private_key: string;
+  /** Public key of the gateway, as known_hosts has it */
+  ssh_host_key: string;
+  expires_at: string;
+}
+
+export interface SyncResult {
+  /** null for the disk of a persistent job without one */
+  workspace_id: string | null;
+  /** Everything written before the request is in the object store */
+  synced: boolean;
+  version: number | null;
+  durable_at: string | null;
+  sync_ms: number;
+  new_bytes: number;
+  message: string;
+}
+
+export interface UrlAlias {
+  id: string;
+  subdomain: string;
+  url: string;
+  workspace_id: string;
+  port: number | null;
+  created_at: string;
+  access: "public" | "token" | "password";
+  /** Shown once. Send it as X-Mags-Token, or open the URL with ?mags_token=… once: a cookie then holds it */
+  token?: string;
+  username?: string;
+  /** Shown once, where it was generated */
+  password?: string;
+}
+
+export interface UrlAliasList {
+  aliases: UrlAlias[];
+  total: number;
+}
+
+export interface UrlOpened {
+  success: true;
+  port: number;
+  url: string;
+  /** Host name of the URL below the domain of all apps */
+  subdomain: string;
+  access: "public" | "token" | "password";
+  /** Shown once. Send it as X-Mags-Token, or open the URL with ?mags_token=… once: a cookie then holds it */
+  token?: string;
+  username?: string;
+  /** Shown once, where it was generated */
+  password?: string;
+}
+
 export interface Usage {
   window_days: number;
   since: string;
@@ -306,4 +391,103 @@ export interface Usage {
   vcpu_seconds: number;
   /** The same, times the GiB of memory that each might use */
   memory_gb_seconds: number;
+}
+
+export interface VersionDeleted {
+  workspace_id: string;
+  version: number;
+  deleted: true;
+}
+
+export interface WorkspaceVersion {
+  version: number;
+  latest: boolean;
+  /** Why it was made */
+  reason: "completion" | "interval" | "sleep" | "stop" | "request" | "import" | "files" | "fork" | "rollback";
+  /** Job that made it */
+  request_id: string | null;
+  created_at: string;
+  /** Its content */
+  size_bytes: number;
+  /** What it added to the object store */
+  new_bytes: number;
+  disk_bytes: number;
+}
+
+export interface VersionList {
+  workspace_id: string;
+  versions: WorkspaceVersion[];
+}
+
+export interface VersionVerifiedBadItem {
+  key: string;
+  reason: string;
+}
+
+export interface VersionVerifiedFsck {
+  clean: boolean;
+  output: string;
+}
+
+export interface VersionVerifiedMounted {
+  inodes: number;
+  bytes: number;
+}
+
+export interface VersionVerified {
+  ok: boolean;
+  chunks: number;
+  bytes: number;
+  bad: VersionVerifiedBadItem[];
+  fsck: VersionVerifiedFsck | null;
+  mounted: VersionVerifiedMounted | null;
+  took_ms: number;
+}
+
+export interface WorkspaceInUseByItem {
+  request_id: string;
+  name: string;
+  status: "accepted" | "starting" | "running" | "sleeping" | "completed" | "error" | "stopped";
+}
+
+export interface Workspace {
+  /** Its name */
+  workspace_id: string;
+  /** Size of its disk, in GiB */
+  disk_gb: number;
+  /** Content of the latest version */
+  size_bytes: number;
+  /** What its versions have added to the object store */
+  stored_bytes: number;
+  /** How many there are */
+  versions: number;
+  /** null until something was made durable */
+  latest_version: number | null;
+  /** Jobs that named it, ended ones included */
+  job_count: number;
+  /** Jobs that write to it or wait for it, oldest first */
+  in_use_by: WorkspaceInUseByItem[];
+  /** Node with the newest copy */
+  node: string | null;
+  /** Image that its files lie over; null: the node's own */
+  image: string | null;
+  recovery_point: RecoveryPoint;
+  /** When the latest version was made */
+  last_sync_at: string | null;
+  created_at: string;
+  used_at: string;
+}
+
+export interface WorkspaceDeleted {
+  workspace_id: string;
+  deleted: true;
+  /** Jobs that were stopped because of force */
+  stopped_jobs: string[];
+}
+
+export interface WorkspaceList {
+  workspaces: Workspace[];
+  total: number;
+  page: number;
+  page_size: number;
 }

@@ -5,6 +5,7 @@ from typing import Any, Dict, Mapping, Optional, Sequence, Union
 
 from ._http import Http, path_of
 from ._results import CommandResult, command_result
+from .types import UrlAlias, UrlAliasList
 
 
 class AccessCalls:
@@ -55,12 +56,12 @@ class AccessCalls:
 
     async def url_alias_create(
         self, subdomain: str, workspace_id: str, domain: Optional[str] = None, **options: Any
-    ) -> Dict[str, Any]:
+    ) -> UrlAlias:
         """A stable name that follows the workspace to whichever machine holds it; returns it with its ``url``."""
         body = {**options, "subdomain": subdomain, "workspace_id": workspace_id, "domain": domain}
         return await self._http.call("POST", "/mags-url-aliases", body=body)
 
-    async def url_alias_list(self) -> Dict[str, Any]:
+    async def url_alias_list(self) -> UrlAliasList:
         """``aliases`` and ``total``."""
         return await self._http.call("GET", "/mags-url-aliases")
 

@@ -8,7 +8,7 @@ from ._client import Blocking
 from ._files import Progress, Upload
 from ._results import CommandResult, Machine, RunResult
 from ._transport import complete, iterate
-from .types import CronDeleted, CronJob, CronList, CronRunList, FileDeleted, FileList, Job, JobAccepted, JobList, Logs, PoolStatus, Usage
+from .types import CronDeleted, CronJob, CronList, CronRunList, FileDeleted, FileList, Job, JobAccepted, JobList, Logs, PoolStatus, SyncResult, UrlAlias, UrlAliasList, Usage, VersionDeleted, VersionList, VersionVerified, Workspace, WorkspaceDeleted, WorkspaceList, WorkspaceVersion
 
 
 class Mags(Blocking):
@@ -153,65 +153,65 @@ class Mags(Blocking):
 
     def url_alias_create(
         self, subdomain: str, workspace_id: str, domain: Optional[str] = None, **options: Any,
-    ) -> Dict[str, Any]:
+    ) -> UrlAlias:
         """A stable name that follows the workspace to whichever machine holds it; returns it with its ``url``."""
         return complete(self._calls.url_alias_create(subdomain, workspace_id, domain, **options))
 
-    def url_alias_list(self) -> Dict[str, Any]:
+    def url_alias_list(self) -> UrlAliasList:
         """``aliases`` and ``total``."""
         return complete(self._calls.url_alias_list())
 
     def url_alias_delete(self, subdomain: str) -> Dict[str, Any]:
         return complete(self._calls.url_alias_delete(subdomain))
 
-    def list_workspaces(self) -> Dict[str, Any]:
+    def list_workspaces(self) -> WorkspaceList:
         """``workspaces``, each with ``workspace_id`` and what is known of it, and ``total``."""
         return complete(self._calls.list_workspaces())
 
-    def get_workspace(self, workspace_id: str) -> Dict[str, Any]:
+    def get_workspace(self, workspace_id: str) -> Workspace:
         """One of them; ``recovery_point`` tells how much would be there if its node were lost now."""
         return complete(self._calls.get_workspace(workspace_id))
 
-    def delete_workspace(self, workspace_id: str, *, force: bool = False) -> Dict[str, Any]:
+    def delete_workspace(self, workspace_id: str, *, force: bool = False) -> WorkspaceDeleted:
         """Deletes a workspace with all its versions.
 
         One that a live job uses is a MagsError with status 409, unless ``force``: then such jobs are stopped.
         """
         return complete(self._calls.delete_workspace(workspace_id, force=force))
 
-    def fork_workspace(self, workspace_id: str, new_id: str, *, version: Optional[int] = None) -> Dict[str, Any]:
+    def fork_workspace(self, workspace_id: str, new_id: str, *, version: Optional[int] = None) -> Workspace:
         """Makes ``new_id`` from a version of a workspace, the latest by default, in no time at any size."""
         return complete(self._calls.fork_workspace(workspace_id, new_id, version=version))
 
     def resize(
         self, workspace: str, disk_gb: float, *, timeout: float = 90.0, poll_interval: Optional[float] = None,
-    ) -> Dict[str, Any]:
+    ) -> Workspace:
         """Grows the disk of a workspace, also while its machine is up; ``poll_interval`` is accepted and not needed."""
         return complete(self._calls.resize(workspace, disk_gb, timeout=timeout, poll_interval=poll_interval))
 
-    def sync(self, request_id: str, *, timeout: float = 300.0) -> Dict[str, Any]:
+    def sync(self, request_id: str, *, timeout: float = 300.0) -> SyncResult:
         """Makes what a job has written to its workspace durable; returns when it is."""
         return complete(self._calls.sync(request_id, timeout=timeout))
 
-    def sync_workspace(self, workspace_id: str, *, timeout: float = 300.0) -> Dict[str, Any]:
+    def sync_workspace(self, workspace_id: str, *, timeout: float = 300.0) -> SyncResult:
         """Makes everything written to a workspace durable; returns when it is."""
         return complete(self._calls.sync_workspace(workspace_id, timeout=timeout))
 
-    def list_versions(self, workspace_id: str) -> Dict[str, Any]:
+    def list_versions(self, workspace_id: str) -> VersionList:
         """Its ``versions``, newest first."""
         return complete(self._calls.list_versions(workspace_id))
 
-    def delete_version(self, workspace_id: str, version: int) -> Dict[str, Any]:
+    def delete_version(self, workspace_id: str, version: int) -> VersionDeleted:
         """Deletes a version; the latest, and one that a job is about to start from, is a MagsError with status 409."""
         return complete(self._calls.delete_version(workspace_id, version))
 
-    def roll_back_workspace(self, workspace_id: str, version: int, *, force: bool = False) -> Dict[str, Any]:
+    def roll_back_workspace(self, workspace_id: str, version: int, *, force: bool = False) -> WorkspaceVersion:
         """Makes the content of ``version`` the latest again, as a new version."""
         return complete(self._calls.roll_back_workspace(workspace_id, version, force=force))
 
     def verify_workspace(
         self, workspace_id: str, *, version: Optional[int] = None, timeout: float = 3600.0,
-    ) -> Dict[str, Any]:
+    ) -> VersionVerified:
         """Restores a version into a scratch disk and checks every byte and the file system."""
         return complete(self._calls.verify_workspace(workspace_id, version=version, timeout=timeout))
 

@@ -1,11 +1,21 @@
 from __future__ import annotations
 
 import time
-from typing import Any, AsyncGenerator, Dict, Optional
+from typing import AsyncGenerator, Optional
 
 from ._errors import MagsError
 from ._http import Http, path_of
 from ._transport import closing
+from .types import (
+    SyncResult,
+    VersionDeleted,
+    VersionList,
+    VersionVerified,
+    Workspace,
+    WorkspaceDeleted,
+    WorkspaceList,
+    WorkspaceVersion,
+)
 
 
 class WorkspaceCalls:
@@ -13,15 +23,15 @@ class WorkspaceCalls:
 
     _http: Http
 
-    async def list_workspaces(self) -> Dict[str, Any]:
+    async def list_workspaces(self) -> WorkspaceList:
         """``workspaces``, each with ``workspace_id`` and what is known of it, and ``total``."""
         return await self._http.call("GET", "/mags-workspaces")
 
-    async def get_workspace(self, workspace_id: str) -> Dict[str, Any]:
+    async def get_workspace(self, workspace_id: str) -> Workspace:
         """One of them; ``recovery_point`` tells how much would be there if its node were lost now."""
         return await self._http.call("GET", path_of("workspaces", workspace_id))
 
-    async def delete_workspace(self, workspace_id: str, *, force: bool = False) -> Dict[str, Any]:
+    async def delete_workspace(self, workspace_id: str, *, force: bool = False) -> WorkspaceDeleted:
         """Deletes a workspace with all its versions.
 
         One that a live job uses is a MagsError with status 409, unless ``force``: then such jobs are stopped.
@@ -29,42 +39,42 @@ class WorkspaceCalls:
         query = {"force": "1" if force else None}
         return await self._http.call("DELETE", path_of("workspaces", workspace_id), query=query)
 
-    async def fork_workspace(self, workspace_id: str, new_id: str, *, version: Optional[int] = None) -> Dict[str, Any]:
+    async def fork_workspace(self, workspace_id: str, new_id: str, *, version: Optional[int] = None) -> Workspace:
         """Makes ``new_id`` from a version of a workspace, the latest by default, in no time at any size."""
         body = {"workspace_id": new_id, "version": version}
         return await self._http.call("POST", path_of("workspaces", workspace_id, "/fork"), body=body)
 
     async def resize(
         self, workspace: str, disk_gb: float, *, timeout: float = 90.0, poll_interval: Optional[float] = None
-    ) -> Dict[str, Any]:
+    ) -> Workspace:
         """Grows the disk of a workspace, also while its machine is up; ``poll_interval`` is accepted and not needed."""
         path = path_of("workspaces", workspace, "/resize")
         return await self._http.call("POST", path, body={"disk_gb": disk_gb}, timeout=timeout)
 
-    async def sync(self, request_id: str, *, timeout: float = 300.0) -> Dict[str, Any]:
+    async def sync(self, request_id: str, *, timeout: float = 300.0) -> SyncResult:
         """Makes what a job has written to its workspace durable; returns when it is."""
         return await self._synced(path_of("jobs", request_id, "/sync"), timeout)
 
-    async def sync_workspace(self, workspace_id: str, *, timeout: float = 300.0) -> Dict[str, Any]:
+    async def sync_workspace(self, workspace_id: str, *, timeout: float = 300.0) -> SyncResult:
         """Makes everything written to a workspace durable; returns when it is."""
         return await self._synced(path_of("workspaces", workspace_id, "/sync"), timeout)
 
-    async def list_versions(self, workspace_id: str) -> Dict[str, Any]:
+    async def list_versions(self, workspace_id: str) -> VersionList:
         """Its ``versions``, newest first."""
         return await self._http.call("GET", path_of("workspaces", workspace_id, "/versions"))
 
-    async def delete_version(self, workspace_id: str, version: int) -> Dict[str, Any]:
+    async def delete_version(self, workspace_id: str, version: int) -> VersionDeleted:
         """Deletes a version; the latest, and one that a job is about to start from, is a MagsError with status 409."""
         return await self._http.call("DELETE", path_of("workspaces", workspace_id, f"/versions/{version}"))
 
-    async def roll_back_workspace(self, workspace_id: str, version: int, *, force: bool = False) -> Dict[str, Any]:
+    async def roll_back_workspace(self, workspace_id: str, version: int, *, force: bool = False) -> WorkspaceVersion:
         """Makes the content of ``version`` the latest again, as a new version."""
         path = path_of("workspaces", workspace_id, "/rollback")
         return await self._http.call("POST", path, body={"version": version, "force": force})
 
     async def verify_workspace(
         self, workspace_id: str, *, version: Optional[int] = None, timeout: float = 3600.0
-    ) -> Dict[str, Any]:
+    ) -> VersionVerified:
         """Restores a version into a scratch disk and checks every byte and the file system."""
         path = path_of("workspaces", workspace_id, "/verify")
         return await self._http.call("POST", path, body={"version": version}, timeout=timeout, repeatable=False)
@@ -82,7 +92,7 @@ class WorkspaceCalls:
             async for chunk in chunks:
                 yield chunk
 
-    async def _synced(self, path: str, timeout: float) -> Dict[str, Any]:
+    async def _synced(self, path: str, timeout: float) -> SyncResult:
         """The server holds a sync for a while and then says that it goes on."""
         deadline = time.monotonic() + timeout
         while True:

@@ -307,6 +307,97 @@ class PoolStatus(TypedDict):
     max_pool_size: int
 
 
+class RecoveryPoint(TypedDict):
+    #: Everything up to this time is in the object store; null: nothing yet
+    durable_at: Optional[str]
+    #: Written since, as far as it is known
+    pending_bytes: int
+    #: There may be changes that only the node has
+    dirty: bool
+    last_sync_ms: Optional[float]
+    #: Why the last sync failed; null when it did not
+    last_error: Optional[str]
+
+
+class SshKey(TypedDict):
+    id: str
+    name: str
+    #: SHA256:…, as ssh-keygen -l shows it
+    fingerprint: str
+    public_key: str
+    created_at: str
+
+
+class SshKeyList(TypedDict):
+    keys: List[SshKey]
+    total: int
+
+
+class SshOpened(TypedDict):
+    success: Literal[True]
+    port: Literal["22"]
+    ssh_host: str
+    ssh_port: int
+    ssh_user: str
+    #: Shown once: only its public half is kept
+    ssh_private_key: str
+    #: Public key of the gateway, as known_hosts has it
+    ssh_host_key: str
+    expires_at: str
+
+
+class SyncResult(TypedDict):
+    #: null for the disk of a persistent job without one
+    workspace_id: Optional[str]
+    #: Everything written before the request is in the object store
+    synced: bool
+    version: Optional[int]
+    durable_at: Optional[str]
+    sync_ms: float
+    new_bytes: int
+    message: str
+
+
+class _UrlAlias(TypedDict):
+    id: str
+    subdomain: str
+    url: str
+    workspace_id: str
+    port: Optional[int]
+    created_at: str
+    access: Literal["public", "token", "password"]
+
+
+class UrlAlias(_UrlAlias, total=False):
+    #: Shown once. Send it as X-Mags-Token, or open the URL with ?mags_token=… once: a cookie then holds it
+    token: str
+    username: str
+    #: Shown once, where it was generated
+    password: str
+
+
+class UrlAliasList(TypedDict):
+    aliases: List[UrlAlias]
+    total: int
+
+
+class _UrlOpened(TypedDict):
+    success: Literal[True]
+    port: int
+    url: str
+    #: Host name of the URL below the domain of all apps
+    subdomain: str
+    access: Literal["public", "token", "password"]
+
+
+class UrlOpened(_UrlOpened, total=False):
+    #: Shown once. Send it as X-Mags-Token, or open the URL with ?mags_token=… once: a cookie then holds it
+    token: str
+    username: str
+    #: Shown once, where it was generated
+    password: str
+
+
 class Usage(TypedDict):
     window_days: int
     since: str
@@ -320,3 +411,102 @@ class Usage(TypedDict):
     vcpu_seconds: float
     #: The same, times the GiB of memory that each might use
     memory_gb_seconds: float
+
+
+class VersionDeleted(TypedDict):
+    workspace_id: str
+    version: int
+    deleted: Literal[True]
+
+
+class WorkspaceVersion(TypedDict):
+    version: int
+    latest: bool
+    #: Why it was made
+    reason: Literal["completion", "interval", "sleep", "stop", "request", "import", "files", "fork", "rollback"]
+    #: Job that made it
+    request_id: Optional[str]
+    created_at: str
+    #: Its content
+    size_bytes: int
+    #: What it added to the object store
+    new_bytes: int
+    disk_bytes: int
+
+
+class VersionList(TypedDict):
+    workspace_id: str
+    versions: List[WorkspaceVersion]
+
+
+class VersionVerifiedBadItem(TypedDict):
+    key: str
+    reason: str
+
+
+class VersionVerifiedFsck(TypedDict):
+    clean: bool
+    output: str
+
+
+class VersionVerifiedMounted(TypedDict):
+    inodes: int
+    bytes: int
+
+
+class VersionVerified(TypedDict):
+    ok: bool
+    chunks: int
+    bytes: int
+    bad: List[VersionVerifiedBadItem]
+    fsck: Optional[VersionVerifiedFsck]
+    mounted: Optional[VersionVerifiedMounted]
+    took_ms: float
+
+
+class WorkspaceInUseByItem(TypedDict):
+    request_id: str
+    name: str
+    status: Literal["accepted", "starting", "running", "sleeping", "completed", "error", "stopped"]
+
+
+class Workspace(TypedDict):
+    #: Its name
+    workspace_id: str
+    #: Size of its disk, in GiB
+    disk_gb: float
+    #: Content of the latest version
+    size_bytes: int
+    #: What its versions have added to the object store
+    stored_bytes: int
+    #: How many there are
+    versions: int
+    #: null until something was made durable
+    latest_version: Optional[int]
+    #: Jobs that named it, ended ones included
+    job_count: int
+    #: Jobs that write to it or wait for it, oldest first
+    in_use_by: List[WorkspaceInUseByItem]
+    #: Node with the newest copy
+    node: Optional[str]
+    #: Image that its files lie over; null: the node's own
+    image: Optional[str]
+    recovery_point: RecoveryPoint
+    #: When the latest version was made
+    last_sync_at: Optional[str]
+    created_at: str
+    used_at: str
+
+
+class WorkspaceDeleted(TypedDict):
+    workspace_id: str
+    deleted: Literal[True]
+    #: Jobs that were stopped because of force
+    stopped_jobs: List[str]
+
+
+class WorkspaceList(TypedDict):
+    workspaces: List[Workspace]
+    total: int
+    page: int
+    page_size: int
