@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import { addBench } from "./commands/bench.ts";
+import { addCp } from "./commands/cp.ts";
 import { addCron } from "./commands/cron.ts";
 import { addDoctor } from "./commands/doctor.ts";
 import { addExec } from "./commands/exec.ts";
@@ -22,6 +23,7 @@ const commands = [
   addLogs,
   addStop,
   addExec,
+  addCp,
   addSet,
   addCron,
   addFile,

@@ -46,7 +46,7 @@ beforeAll(async () => {
 afterAll(() => server[Symbol.asyncDispose]());
 
 describe("help", () => {
-  test.for(["", "run", "list", "status", "logs", "stop", "exec", "set", "pool", "doctor", "bench"])(
+  test.for(["", "run", "list", "status", "logs", "stop", "exec", "cp", "set", "pool", "doctor", "bench"])(
     "%s",
     async (command) => {
       const text = await session([...(command ? [command] : []), "--help"]);

@@ -4,6 +4,7 @@ import { ExecResult } from "./api/exec.ts";
 import { FileDeleted, FileList, UploadedFile } from "./api/files.ts";
 import { Job, JobAccepted, JobList, PoolStatus, RanBy } from "./api/jobs.ts";
 import { LogEnd, LogEntry, Logs } from "./api/logs.ts";
+import { DirectoryListing, FileEntry } from "./api/sandbox-files.ts";
 import { SshKey, SshKeyList, SshOpened, UrlAlias, UrlAliasList, UrlOpened } from "./api/urls.ts";
 import { Usage } from "./api/usage.ts";
 import {
@@ -25,8 +26,10 @@ const answers = {
   CronList,
   CronRun,
   CronRunList,
+  DirectoryListing,
   ExecResult,
   FileDeleted,
+  FileEntry,
   FileList,
   Job,
   JobAccepted,

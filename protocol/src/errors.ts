@@ -34,6 +34,7 @@ export const errors = {
   internal: { status: 500, hint: "Try again; if it stays, report the request id." },
   port_closed: { status: 502, hint: "Start a service in the sandbox that listens on that port." },
   unavailable: { status: 503, hint: "Try again in a moment; GET /readyz says what is missing." },
+  disk_full: { status: 507, hint: "Remove what is not needed in the machine, or give it a larger disk_gb." },
 } as const satisfies Record<string, { status: number; hint: string }>;
 
 /** Body of every error answer. */

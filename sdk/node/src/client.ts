@@ -6,6 +6,7 @@ import { FilesClient, type Upload } from "./files.ts";
 import { entryBytes, type Followed, followLogs } from "./follow.ts";
 import { type CallOptions, type CallSettings, callJson, type HttpOptions, pause, pauseBefore } from "./http.ts";
 import { jobBody, type RunOptions } from "./job-body.ts";
+import { MachineFiles } from "./machine-files.ts";
 import { type OpenOptions, Session } from "./session.ts";
 import type { Job, Logs } from "./wire.ts";
 
@@ -200,6 +201,11 @@ export class Mags {
       if (!FINAL.includes(status)) throw error;
       throw new MagsError(`the job has ended: it is ${status}`, { statusCode: 409, code: "conflict" });
     }
+  }
+
+  /** The files of a live machine. */
+  machineFiles(id: string): MachineFiles {
+    return new MachineFiles(this.#http, id);
   }
 
   /** Stops a job; one that has ended already is a MagsError with status 409. */

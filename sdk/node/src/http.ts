@@ -71,6 +71,28 @@ export async function openStream(
   }
 }
 
+/** One attempt at a call whose body or answer is streamed; answers when the headers are there. Throws MagsError. */
+export async function callRaw(
+  http: HttpOptions,
+  method: string,
+  path: string,
+  options: {
+    body?: string | Uint8Array | AsyncIterable<Uint8Array> | undefined;
+    signal?: AbortSignal | undefined;
+  } = {},
+): Promise<Response> {
+  const { body, signal } = options;
+  const streams = body !== undefined && typeof body === "object" && Symbol.asyncIterator in body;
+  // fetch asks for `duplex` where the body is a stream
+  const given = { body, signal, ...(streams ? { duplex: "half" } : {}) } as RequestInit;
+  const request = { ...toRequest(http, method, {}), ...given };
+  try {
+    return await send(http, path, request);
+  } catch (error) {
+    throw toError(http, error, http.timeout, signal);
+  }
+}
+
 /** Time before the next attempt, `ms`, with jitter; undefined where another one would not help. */
 export function pauseBefore(failure: MagsError, attempt: number, longestMs = Number.POSITIVE_INFINITY) {
   const again = failure.code === "unreachable" || RETRIED.has(failure.statusCode ?? 0);

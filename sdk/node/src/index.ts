@@ -13,4 +13,5 @@ export type { Upload } from "./files.ts";
 export { entryBytes, type Followed } from "./follow.ts";
 export type { CallSettings } from "./http.ts";
 export type { RunOptions } from "./job-body.ts";
+export type { FileChange, MachineFiles } from "./machine-files.ts";
 export type { OpenOptions, Session } from "./session.ts";

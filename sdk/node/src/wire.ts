@@ -107,6 +107,24 @@ export interface CronRunList {
   page_size: number;
 }
 
+export interface FileEntry {
+  name: string;
+  type: "file" | "directory" | "symlink" | "other";
+  size: number;
+  /** Permissions, octal */
+  mode: string;
+  modified_at: string;
+  uid: number;
+  gid: number;
+  /** Where a symlink leads */
+  target?: string;
+}
+
+export interface DirectoryListing {
+  path: string;
+  entries: FileEntry[];
+}
+
 export interface ExecResultBytes {
   stdout: number;
   stderr: number;

@@ -5,6 +5,7 @@ import websocket from "@fastify/websocket";
 import { jobLimits, MAX_FRAME_BYTES } from "@mags/protocol";
 import { type FastifyInstance, fastify } from "fastify";
 import { jsonSchemaTransform, serializerCompiler } from "fastify-type-provider-zod";
+import { sandboxFileRoutes } from "../access/files/routes.ts";
 import { accessRoutes } from "../access/routes.ts";
 import { cronRoutes } from "../cron/routes.ts";
 import { fileRoutes } from "../files/routes.ts";
@@ -76,6 +77,7 @@ function publicRoutes(context: Context, { hide }: { hide: boolean }) {
         await accessRoutes(context)(scope as unknown as App);
         await workspaceRoutes(context)(scope as unknown as App);
       });
+      await guarded.register(sandboxFileRoutes(context) as never);
       await guarded.register(cronRoutes(context) as never);
       await guarded.register(fileRoutes(context) as never);
       await guarded.register(urlRoutes(context) as never);

@@ -115,6 +115,27 @@ class CronRunList(TypedDict):
     page_size: int
 
 
+class _FileEntry(TypedDict):
+    name: str
+    type: Literal["file", "directory", "symlink", "other"]
+    size: int
+    #: Permissions, octal
+    mode: str
+    modified_at: str
+    uid: int
+    gid: int
+
+
+class FileEntry(_FileEntry, total=False):
+    #: Where a symlink leads
+    target: str
+
+
+class DirectoryListing(TypedDict):
+    path: str
+    entries: List[FileEntry]
+
+
 class ExecResultBytes(TypedDict):
     stdout: int
     stderr: int

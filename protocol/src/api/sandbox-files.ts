@@ -1,0 +1,51 @@
+import { z } from "zod";
+
+const Text = z
+  .string()
+  .min(1, "must not be empty")
+  .max(4096)
+  .refine((text) => !text.includes("\0"), "must not contain a NUL character");
+const Flag = z.enum(["0", "1", "true", "false"]).optional();
+
+/** Query of every call about a file in a live machine. */
+export const FilePath = z.object({
+  path: Text.describe("Path in the machine; relative ones begin at the user's home"),
+  user: Text.max(64).optional().describe("Whose rights count: name, or numbers as uid or uid:gid; root by default"),
+});
+export const FileWrite = FilePath.extend({
+  mode: z
+    .string()
+    .regex(/^[0-7]{3,4}$/, "must be octal, such as 644")
+    .optional()
+    .describe("644 for a new file; one that was there keeps its own"),
+  parents: Flag.describe("1: make missing directories above it"),
+});
+export const FileRemove = FilePath.extend({ recursive: Flag.describe("1: a directory with all that is in it") });
+export const FileMakeDirectory = FilePath.extend({ parents: Flag });
+export const FileWatch = FilePath.extend({
+  interval: z.coerce.number().min(0.2).max(60).default(1).describe("Time between two looks, in seconds"),
+});
+
+/** What is known of a file without opening it. */
+export const FileEntry = z.object({
+  name: z.string(),
+  type: z.enum(["file", "directory", "symlink", "other"]),
+  size: z.number().int(),
+  mode: z.string().describe("Permissions, octal"),
+  modified_at: z.string(),
+  uid: z.number().int(),
+  gid: z.number().int(),
+  target: z.string().optional().describe("Where a symlink leads"),
+});
+export type FileEntry = z.infer<typeof FileEntry>;
+
+export const DirectoryListing = z.object({ path: z.string(), entries: z.array(FileEntry) });
+export const FileDone = z.object({ path: z.string() });
+
+/** Data of a `change` event of a watch; `ready` comes first, when what is there is known. */
+export const FileChange = z.object({
+  change: z.enum(["created", "modified", "deleted"]),
+  path: z.string().describe("Below the watched directory; empty for itself"),
+  type: FileEntry.shape.type,
+});
+export type FileChange = z.infer<typeof FileChange>;
