@@ -104,5 +104,88 @@ def test_errors_have_a_status(mags):
         mags.run_and_wait("sleep 30", timeout=1, poll_interval=0.2)
 
 
+def test_uploaded_files_are_there(mags, tmp_path):
+    (tmp_path / "data.csv").write_text("a\nb\n")
+    (tmp_path / "config.json").write_text("{}")
+    ids = mags.upload_files([str(tmp_path / "data.csv"), str(tmp_path / "config.json")])
+    result = mags.run_and_wait("cat /root/config.json; echo; wc -l /uploads/data.csv", file_ids=ids, timeout=60)
+    assert result["exit_code"] == 0
+    assert {"{}", "2 /uploads/data.csv"} <= {log["message"] for log in result["logs"]}
+
+
+def test_a_workspace_keeps_its_files_from_run_to_run(mags):
+    workspace = label("ws")
+    first = mags.run_and_wait("echo kept > note; echo done", workspace_id=workspace, timeout=60)
+    assert first["exit_code"] == 0
+    second = mags.run_and_wait("cat note", workspace_id=workspace, timeout=60)
+    assert "kept" in [log["message"] for log in second["logs"]]
+    base = mags.run_and_wait("cat note; echo changed > note", base_workspace_id=workspace, timeout=60)
+    assert "kept" in [log["message"] for log in base["logs"]]
+    listed = mags.list_workspaces()
+    assert listed["total"] >= 1
+    assert workspace in [entry["workspace_id"] for entry in listed["workspaces"]]
+    mags.delete_workspace(workspace)
+    assert workspace not in [entry["workspace_id"] for entry in mags.list_workspaces()["workspaces"]]
+
+
+def test_new_exec_sync_resize_and_stop(mags):
+    workspace = label("box")
+    box = mags.new(workspace, timeout=60)
+    assert box["status"] == "running"
+    done = mags.exec(workspace, "echo from inside | tee note; echo err >&2; exit 4", timeout=20)
+    assert done == {"exit_code": 4, "output": "from inside\n", "stderr": "err\n"}
+    mags.sync(box["request_id"])
+    bigger = mags.resize(workspace, 3, timeout=60)
+    assert mags.exec(workspace, "cat note")["output"] == "from inside\n"
+    size = int(mags.exec(workspace, "df -BM --output=size / | tail -1 | tr -dc 0-9")["output"])
+    assert size > 2500
+    mags.stop(workspace)
+    ended(mags, bigger["request_id"])
+    mags.delete_workspace(workspace)
+
+
+def test_access_by_url_and_ssh(mags, machine):
+    job = machine["request_id"]
+    access = mags.enable_access(job, port=8080)
+    assert access["success"] is True
+    assert access["url"].startswith("http")
+    assert mags.status(job)["subdomain"] in mags.url(job, port=8080)["url"]
+    ssh = mags.enable_access(job, port=22)
+    assert ssh["ssh_host"] and int(ssh["ssh_port"])
+    assert "PRIVATE KEY" in ssh["ssh_private_key"]
+
+
+def test_cron(mags):
+    cron = mags.cron_create(
+        name=label("nightly"), cron_expression="0 0 * * *", script="true", workspace_id=label("cron"),
+        environment={"A": "b"},
+    )
+    assert cron["id"] in [entry["id"] for entry in mags.cron_list()["cron_jobs"]]
+    assert mags.cron_get(cron["id"])["enabled"] is True
+    mags.cron_update(cron["id"], enabled=False)
+    assert mags.cron_get(cron["id"])["enabled"] is False
+    mags.cron_delete(cron["id"])
+    assert cron["id"] not in [entry["id"] for entry in mags.cron_list()["cron_jobs"]]
+
+
+def test_url_aliases(mags):
+    workspace, subdomain = label("app"), label("alias")
+    mags.run_and_wait("true", workspace_id=workspace, timeout=60)
+    alias = mags.url_alias_create(subdomain, workspace)
+    assert (alias["subdomain"], subdomain in alias["url"]) == (subdomain, True)
+    listed = mags.url_alias_list()
+    assert subdomain in [entry["subdomain"] for entry in listed["aliases"]]
+    assert listed["total"] >= 1
+    assert mags.url_alias_create(subdomain, workspace)["url"] == alias["url"]
+    other = label("other")
+    mags.run_and_wait("true", workspace_id=other, timeout=60)
+    with pytest.raises(MagsError, match="exist|conflict|already"):
+        mags.url_alias_create(subdomain, other)
+    mags.url_alias_delete(subdomain)
+    assert subdomain not in [entry["subdomain"] for entry in mags.url_alias_list()["aliases"]]
+    mags.delete_workspace(workspace)
+    mags.delete_workspace(other)
+
+
 def test_the_environment_names_the_server():
     assert Mags().api_url == os.environ["MAGS_API_URL"]

@@ -273,3 +273,40 @@ def test_an_alias_names_a_workspace(live: Any, box: str) -> None:
     assert subdomain in [entry["subdomain"] for entry in live.url_alias_list()["aliases"]]
     live.url_alias_delete(subdomain)
     assert subdomain not in [entry["subdomain"] for entry in live.url_alias_list()["aliases"]]
+
+
+def test_a_workspace_has_versions_forks_and_a_size(live: Any) -> None:
+    name, fork = label("ws"), label("fork")
+    live.run_and_wait("echo one > note", workspace_id=name, timeout=120)
+    live.run_and_wait("echo two > note", workspace_id=name, timeout=120)
+    assert name in [entry["workspace_id"] for entry in live.list_workspaces()["workspaces"]]
+    versions = live.list_versions(name)["versions"]
+    assert [entry["version"] for entry in versions] == [2, 1]
+    assert live.fork_workspace(name, fork, version=1)["workspace_id"] == fork
+    assert live.run_and_wait("cat note", workspace_id=fork, timeout=120)["stdout"] == "one\n"
+    live.roll_back_workspace(name, 1)
+    assert live.run_and_wait("cat note", base_workspace_id=name, timeout=120)["stdout"] == "one\n"
+    assert live.resize(name, 3)["disk_gb"] == 3
+    assert live.verify_workspace(name)["ok"] is True
+    assert b"one\n" in b"".join(live.export_workspace(name))
+    for workspace in (name, fork):
+        assert live.delete_workspace(workspace)["deleted"] is True
+    with pytest.raises(MagsError) as caught:
+        live.get_workspace(name)
+    assert caught.value.status_code == 404
+
+
+def test_a_sync_makes_durable_what_a_machine_has_written(live: Any, box: str) -> None:
+    live.exec(box, "echo kept > note")
+    done = live.sync(box)
+    assert done["synced"] is True and done["durable_at"]
+    assert live.sync_workspace(box)["synced"] is True
+    assert live.run_and_wait("cat note", base_workspace_id=box, timeout=120)["stdout"] == "kept\n"
+    with pytest.raises(MagsError) as caught:
+        live.delete_workspace(box)
+    assert caught.value.status_code == 409
+
+
+def test_uploaded_files_are_in_the_home_of_a_job(live: Any) -> None:
+    ids = live.upload_files([("a.txt", b"a"), ("b.txt", b"b")])
+    assert live.run_and_wait("cat a.txt b.txt", file_ids=ids, timeout=60)["stdout"] == "ab"
