@@ -1,12 +1,14 @@
 import type { Socket } from "node:net";
-import { AgentClient } from "@mags/agent-client";
-import { ApiError } from "@mags/protocol";
+import { AgentClient, type RemoteSession } from "@mags/agent-client";
+import { ApiError, type SessionOptions } from "@mags/protocol";
 import type { Door } from "./wake.ts";
 
 /** Reaches into the sandboxes of all nodes. */
 export interface Dialer {
   /** A connection to a port of the sandbox's own loopback. Throws ApiError, port_closed where nothing listens. */
   dial(door: Door, port: number): Promise<Socket>;
+  /** Starts a command in the sandbox. Throws ApiError. */
+  session(door: Door, options: SessionOptions): Promise<RemoteSession>;
 }
 
 /** Reaches them through the agents. */
@@ -18,17 +20,17 @@ export class AgentDialer implements Dialer {
   }
 
   dial(door: Door, port: number): Promise<Socket> {
-    return this.of(door).dial(door.job, port);
+    return this.#agent(door).dial(door.job, port);
   }
 
-  of(door: Door): AgentClient {
+  session(door: Door, options: SessionOptions): Promise<RemoteSession> {
+    return this.#agent(door).open(door.job, options);
+  }
+
+  #agent(door: Door): AgentClient {
     return new AgentClient(door.address, this.#token);
   }
 }
 
 /** Nothing listens on the port (yet). */
 export const isClosed = (error: unknown): boolean => error instanceof ApiError && error.code === "port_closed";
-
-/** The sandbox is not where it was: it was put to sleep, has ended or runs elsewhere. */
-export const hasMoved = (error: unknown): boolean =>
-  error instanceof ApiError && (error.code === "not_found" || error.code === "unavailable");

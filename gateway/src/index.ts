@@ -1,6 +1,7 @@
 import { Cleanup, type Logger } from "@mags/kit";
 import { AgentDialer } from "./dial.ts";
 import { startIngress } from "./http/index.ts";
+import { startSsh } from "./ssh/index.ts";
 import { Wake } from "./wake.ts";
 
 export { ensureHostKey, type HostKey } from "./ssh/host-key.ts";
@@ -12,10 +13,14 @@ export interface GatewayOptions {
   appsListen: { host: string; port: number };
   /** proxies whose X-Forwarded-… headers are believed: addresses and networks */
   trustedProxies: readonly string[];
+  /** where SSH is answered */
+  sshListen: { host: string; port: number };
+  /** private key by which clients know the gateway again */
+  hostKey: string;
   logger: Logger;
 }
 
-/** Starts the edge: HTTP from outside into sandboxes. Throws Error, naming the setting, when an address is taken. */
+/** Starts the edge: HTTP and SSH from outside into sandboxes. Throws Error, naming the setting, when an address is taken. */
 export async function startGateway(options: GatewayOptions): Promise<{ close(): Promise<void> }> {
   const cleanup = new Cleanup();
   const wake = new Wake(options);
@@ -26,6 +31,8 @@ export async function startGateway(options: GatewayOptions): Promise<{ close(): 
       taken("MAGS_APPS_LISTEN"),
     );
     cleanup.add("HTTP", () => ingress.close());
+    const ssh = await startSsh({ ...options, listen: options.sshListen, wake, dialer }).catch(taken("MAGS_SSH_LISTEN"));
+    cleanup.add("SSH", () => ssh.close());
     return { close: () => cleanup.run() };
   } catch (error) {
     await cleanup.run();

@@ -1,8 +1,9 @@
+import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "@mags/kit";
-import { type ResolveDoor, ResolvedDoor, WAKE_LIMIT_MS } from "@mags/protocol";
+import { ApiError, type ResolveDoor, ResolvedDoor, WAKE_LIMIT_MS } from "@mags/protocol";
 
-/** What a visitor came with. */
-export type Visit = { by: "host"; host: string } | { by: "ssh_key"; user: string; fingerprint: string };
+/** Where a visitor wants to: the sandbox of a host name, or the one that his key has led to. */
+export type Visit = { by: "host"; host: string } | { by: "job"; job: string };
 
 /** A sandbox that is up, and what its visitors must show. */
 export type Door = Extract<ResolvedDoor, { state: "ready" }>;
@@ -22,6 +23,9 @@ export class NoDoor extends Error {
 const FRESH_MS = 1000;
 /** How long an old answer stands in while the server cannot be asked, `ms` */
 const STALE_MS = 300_000;
+/** How long a sandbox that is not where it was said to be is looked for, and how often, `ms` */
+const SEARCH_MS = 15_000;
+const PAUSE_MS = 250;
 const KNOWN_LIMIT = 10_000;
 /** On top of the time that the server may hold a question, `ms` */
 const ANSWER_MS = 5000;
@@ -51,8 +55,7 @@ export class Wake {
 
   /** The visitor's sandbox, as soon as it is up. Throws NoDoor. */
   async open(visit: Visit): Promise<Door> {
-    if (visit.by !== "host") return given(await this.#fetch({ ...visit, wait_ms: WAKE_LIMIT_MS }));
-    const key = visit.host;
+    const key = keyOf(visit);
     const known = this.#known.get(key);
     if (known && Date.now() - known.at < FRESH_MS) return given(known.door);
     let asking = this.#asking.get(key);
@@ -63,9 +66,28 @@ export class Wake {
     return asking;
   }
 
-  /** What was known of a door turned out wrong: the next visitor asks anew. */
-  forget(host: string): void {
-    this.#known.delete(host);
+  /**
+   * Goes into a job's sandbox. Where it turns out not to be there (it was put to sleep just now, or its node has been
+   * restarted and has not taken it up yet) it is looked for again, for a while. Throws NoDoor, and what `go` throws.
+   */
+  async reach<T>(job: string, go: (door: Door) => Promise<T>): Promise<T> {
+    const deadline = Date.now() + SEARCH_MS;
+    for (;;) {
+      try {
+        return await go(await this.open({ by: "job", job }));
+      } catch (error) {
+        if (!isAway(error) || Date.now() + PAUSE_MS > deadline) throw error;
+        this.#known.delete(job);
+        await delay(PAUSE_MS, undefined, { signal: this.#stop.signal });
+      }
+    }
+  }
+
+  /** The job that a key opens, up or not, or undefined. Throws NoDoor when the server does not answer. */
+  async jobOfKey(fingerprint: string, user: string): Promise<string | undefined> {
+    const answer = await this.#fetch({ by: "ssh_key", fingerprint, user, wait_ms: 0 });
+    if (answer instanceof NoDoor) throw answer;
+    return answer.state === "none" ? undefined : answer.job;
   }
 
   /** Ends all questions. */
@@ -73,38 +95,47 @@ export class Wake {
     this.#stop.abort();
   }
 
-  async #ask(visit: Extract<Visit, { by: "host" }>, key: string, known: Known | undefined): Promise<Door> {
-    const fresh = await this.#fetch({ ...visit, wait_ms: WAKE_LIMIT_MS });
+  async #ask(visit: Visit, key: string, known: Known | undefined): Promise<Door> {
+    const fresh = toDoor(await this.#fetch({ ...visit, wait_ms: WAKE_LIMIT_MS }));
     const outage = fresh instanceof NoDoor && fresh.kind === "unavailable";
     const usable = known && !(known.door instanceof NoDoor) && Date.now() - known.at < STALE_MS;
     const door = outage && usable ? known.door : fresh;
     if (this.#known.size >= KNOWN_LIMIT) this.#known.clear();
     // Only what the server said is remembered, and not that it takes long: an old answer keeps its age.
     if (!outage && !(door instanceof NoDoor && door.kind === "asleep")) this.#known.set(key, { door, at: Date.now() });
+    // Who was let in by a host name goes on by the job.
+    if (!outage && !(door instanceof NoDoor)) this.#known.set(door.job, { door, at: Date.now() });
     return given(door);
   }
 
-  async #fetch(question: ResolveDoor): Promise<Door | NoDoor> {
-    return this.#call(question).catch((cause: Error) => {
-      this.#logger.warn({ err: cause.message }, "the server could not be asked where a sandbox is");
+  async #fetch(question: ResolveDoor): Promise<ResolvedDoor | NoDoor> {
+    try {
+      const response = await fetch(this.#url, {
+        method: "POST",
+        headers: { authorization: `Bearer ${this.#token}`, "content-type": "application/json" },
+        body: JSON.stringify(question),
+        signal: AbortSignal.any([this.#stop.signal, AbortSignal.timeout(question.wait_ms + ANSWER_MS)]),
+      });
+      const text = await response.text();
+      if (response.ok) return ResolvedDoor.parse(JSON.parse(text));
+      throw new Error(`the server answered ${response.status}: ${text.slice(0, 300)}`);
+    } catch (cause) {
+      this.#logger.warn({ err: (cause as Error).message }, "the server could not be asked where a sandbox is");
       return new NoDoor("unavailable", "the control plane does not answer at the moment", { cause });
-    });
+    }
   }
+}
 
-  async #call(question: ResolveDoor): Promise<Door | NoDoor> {
-    const response = await fetch(this.#url, {
-      method: "POST",
-      headers: { authorization: `Bearer ${this.#token}`, "content-type": "application/json" },
-      body: JSON.stringify(question),
-      signal: AbortSignal.any([this.#stop.signal, AbortSignal.timeout(question.wait_ms + ANSWER_MS)]),
-    });
-    const text = await response.text();
-    if (!response.ok) throw new Error(`the server answered ${response.status}: ${text.slice(0, 300)}`);
-    const answer = ResolvedDoor.parse(JSON.parse(text));
-    if (answer.state === "ready") return answer;
-    if (answer.state === "none") return new NoDoor("unknown", answer.reason);
-    return new NoDoor("asleep", `${answer.reason}, and was not up after ${WAKE_LIMIT_MS / 1000} s`);
-  }
+/** The agent cannot be reached, or does not have the sandbox. */
+const isAway = (error: unknown) =>
+  error instanceof ApiError && (error.code === "not_found" || error.code === "unavailable");
+
+const keyOf = (visit: Visit) => (visit.by === "host" ? visit.host : visit.job);
+
+function toDoor(answer: ResolvedDoor | NoDoor): Door | NoDoor {
+  if (answer instanceof NoDoor || answer.state === "ready") return answer;
+  if (answer.state === "none") return new NoDoor("unknown", answer.reason);
+  return new NoDoor("asleep", `${answer.reason}, and was not up after ${WAKE_LIMIT_MS / 1000} s`);
 }
 
 function given(door: Door | NoDoor): Door {

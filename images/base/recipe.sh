@@ -1,7 +1,7 @@
 # What the base image is made of. Sourced by images/build.sh; a change here builds the image anew.
 
 # Beside Debian's essential packages.
-PACKAGES=apt,ca-certificates,curl,git,iproute2,iputils-ping,jq,less,netbase,nodejs,openssh-sftp-server,procps,python3,python3-pip,python3-venv,vim-tiny
+PACKAGES=apt,ca-certificates,curl,git,iproute2,iputils-ping,jq,less,netbase,nodejs,openssh-client,openssh-sftp-server,procps,python3,python3-pip,python3-venv,rsync,vim-tiny
 
 # npm from its own registry: Debian's package brings 350 others with it (webpack, babel, eslint, OpenSSL's headers), 160 MB.
 NPM_VERSION=10.9.4

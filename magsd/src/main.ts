@@ -73,7 +73,7 @@ async function start(config: ReturnType<typeof readConfig>, cleanup: Cleanup): P
     serverUrl = server.url;
   }
   if (roles.includes("gateway")) {
-    const gateway = await startGateway({ ...config, serverUrl, nodeToken, logger });
+    const gateway = await startGateway({ ...config, serverUrl, nodeToken, hostKey: hostKey.privateKey, logger });
     cleanup.add("gateway", () => gateway.close());
   }
   let agent: Agent | undefined;

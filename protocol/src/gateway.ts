@@ -7,7 +7,7 @@ import { z } from "zod";
 /** Longest time that a caller is held while its sandbox comes up, `ms`. */
 export const WAKE_LIMIT_MS = 30_000;
 
-/** What a visitor came with: a host name, or an SSH key and the user name it was shown under. */
+/** What a visitor came with: a host name, an SSH key and the user name it was shown under, or the job that a key led to. */
 export const ResolveDoor = z.intersection(
   z.object({
     wait_ms: z.number().int().min(0).max(WAKE_LIMIT_MS).default(0).describe("Hold the answer until the sandbox is up"),
@@ -19,6 +19,7 @@ export const ResolveDoor = z.intersection(
       user: z.string().max(256),
       fingerprint: z.string().max(128).describe("SHA256:…"),
     }),
+    z.object({ by: z.literal("job"), job: z.uuid() }),
   ]),
 );
 export type ResolveDoor = z.infer<typeof ResolveDoor>;

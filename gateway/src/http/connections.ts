@@ -2,7 +2,7 @@ import { Agent, type AgentOptions } from "node:http";
 import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { type Dialer, isClosed } from "../dial.ts";
-import type { Door } from "../wake.ts";
+import type { Door, Wake } from "../wake.ts";
 
 /** How long a port that nobody listens on is tried again, `ms`: a server inside may still be starting. */
 const PATIENCE_MS = 5000;
@@ -16,9 +16,10 @@ const IDLE_TOTAL = 1024;
 
 /** Connections to ports of sandboxes, kept and used again. Requests carry their door in the option `door`. */
 export class SandboxConnections extends Agent {
+  readonly #wake: Wake;
   readonly #dialer: Dialer;
 
-  constructor(dialer: Dialer, { keep }: { keep: boolean }) {
+  constructor(wake: Wake, dialer: Dialer, { keep }: { keep: boolean }) {
     super({
       keepAlive: keep,
       timeout: IDLE_MS,
@@ -26,6 +27,7 @@ export class SandboxConnections extends Agent {
       maxTotalSockets: Number.POSITIVE_INFINITY,
       scheduling: "lifo",
     });
+    this.#wake = wake;
     this.#dialer = dialer;
   }
 
@@ -38,15 +40,16 @@ export class SandboxConnections extends Agent {
   }
 
   override getName(options?: AgentOptions): string {
-    const { job, port, address } = doorOf(options);
-    return `${job}:${port}:${address}`;
+    const { job, port } = doorOf(options);
+    return `${job}:${port}`;
   }
 
   override createConnection(
     options: AgentOptions,
     done: (error: Error | null, stream: Duplex) => void,
   ): Duplex | null | undefined {
-    dialPatiently(this.#dialer, doorOf(options)).then(
+    const { job, port } = doorOf(options);
+    dialPatiently(() => this.#wake.reach(job, (door) => this.#dialer.dial(door, port as number))).then(
       (socket) => done(null, socket),
       (error: Error) => done(error, undefined as never),
     );
@@ -57,11 +60,11 @@ export class SandboxConnections extends Agent {
 const doorOf = (options: object | undefined) => (options as { door: Door }).door;
 
 /** Throws ApiError, port_closed when nobody listened for a few seconds. */
-export async function dialPatiently(dialer: Dialer, door: Door): Promise<Duplex> {
+async function dialPatiently(dial: () => Promise<Duplex>): Promise<Duplex> {
   const deadline = Date.now() + PATIENCE_MS;
   for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
     try {
-      return await dialer.dial(door, door.port as number);
+      return await dial();
     } catch (error) {
       if (!isClosed(error) || Date.now() + pause >= deadline) throw error;
       await delay(pause);

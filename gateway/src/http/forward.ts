@@ -5,7 +5,6 @@ import {
   type RequestOptions,
   type ServerResponse,
 } from "node:http";
-import { hasMoved } from "../dial.ts";
 import type { Door } from "../wake.ts";
 import type { SandboxConnections } from "./connections.ts";
 import { requestHeaders, responseHeaders, trailers, type Visitor } from "./headers.ts";
@@ -28,8 +27,6 @@ export interface Passage {
   visitor: Visitor;
   path: string;
   replace: Record<string, string | null>;
-  /** to be called instead of an answer where the sandbox has left its node; undefined when that was tried already */
-  moved: (() => void) | undefined;
 }
 
 /** Two ways to the sandbox: over kept connections, and over new ones where a kept one had died. */
@@ -59,8 +56,7 @@ export function forward(passage: Passage, ways: Ways, agent = ways.kept): void {
     // A server may answer and close before it has read the body: then its answer counts.
     if (answered || response.destroyed) return;
     response.off("close", gone);
-    if (passage.moved && hasMoved(error)) passage.moved();
-    else if (agent === ways.kept && upstream.reusedSocket && REPEATABLE.test(request.method ?? "") && !hasBody(request))
+    if (agent === ways.kept && upstream.reusedSocket && REPEATABLE.test(request.method ?? "") && !hasBody(request))
       forward(passage, ways, ways.fresh);
     else answer(response, pageOf(error, door.port));
   });

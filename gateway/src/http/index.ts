@@ -88,14 +88,15 @@ class Ingress {
     this.visitors = new Visitors(trustedProxies, CONNECTIONS_PER_CLIENT);
     this.#wake = wake;
     this.#logger = logger;
-    const kept = new SandboxConnections(dialer, { keep: true });
-    this.#ways = { kept, fresh: new SandboxConnections(dialer, { keep: false }) };
+    const kept = new SandboxConnections(wake, dialer, { keep: true });
+    this.#ways = { kept, fresh: new SandboxConnections(wake, dialer, { keep: false }) };
     this.#trimming = setInterval(() => kept.trim(), TRIM_MS).unref();
   }
 
   async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     response.on("timeout", () => endIfStalled(request, response));
-    await this.#pass(request, response, (passage) => forward(passage, this.#ways));
+    const passage = await this.#admit(request, response);
+    if (passage) forward(passage, this.#ways);
   }
 
   async upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
@@ -110,7 +111,8 @@ class Ingress {
       answer(response, { kind: "bad_request", message: "a request with Upgrade must not have a body" });
       return;
     }
-    await this.#pass(request, response, (passage) => tunnel(passage, socket, head, this.#ways.fresh));
+    const passage = await this.#admit(request, response);
+    if (passage) tunnel(passage, socket, head, this.#ways.fresh);
   }
 
   close(): void {
@@ -120,19 +122,8 @@ class Ingress {
     this.#ways.fresh.destroy();
   }
 
-  /** Takes a visitor who may enter to his sandbox; a second time where it has just left the place that was known. */
-  async #pass(request: IncomingMessage, response: ServerResponse, go: (passage: Passage) => void, again = true) {
-    const passage = await this.#admit(request, response);
-    if (!passage) return;
-    const moved = () => {
-      this.#wake.forget(passage.host);
-      void this.#pass(request, response, go, false);
-    };
-    go({ ...passage, moved: again ? moved : undefined });
-  }
-
   /** Finds the sandbox that a request is for and judges its visitor; undefined when the request has been answered. */
-  async #admit(request: IncomingMessage, response: ServerResponse): Promise<Omit<Passage, "moved"> | undefined> {
+  async #admit(request: IncomingMessage, response: ServerResponse): Promise<Passage | undefined> {
     const checked = checkRequest(request);
     if ("wrong" in checked) return refuse(response, { kind: "bad_request", message: checked.wrong });
     const { host } = checked;

@@ -2,7 +2,6 @@ import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { join } from "@mags/kit";
-import { hasMoved } from "../dial.ts";
 import type { SandboxConnections } from "./connections.ts";
 import { open, type Passage } from "./forward.ts";
 import { requestHeaders, responseHeaders } from "./headers.ts";
@@ -40,7 +39,6 @@ export function tunnel(passage: Passage, socket: Duplex, head: Buffer, agent: Sa
   });
   upstream.on("error", (error) => {
     socket.off("close", gone);
-    if (passage.moved && hasMoved(error)) return passage.moved();
     answer(response, pageOf(error, door.port));
     socket.end();
   });

@@ -38,7 +38,7 @@ export async function startEdge(handler: RequestListener, options: { trustedProx
   const inner = createServer({ keepAliveTimeout: 5000 }, handler);
   const innerPort = await listen(inner);
   let resolve: Parameters<Edge["resolve"]>[0] = ({ by, ...asked }) =>
-    by === "host" && "host" in asked && asked.host === HOST
+    by === "job" || ("host" in asked && asked.host === HOST)
       ? ready()
       : { state: "none", reason: "there is no such address" };
   const plane = createServer(async (request, response) => {
@@ -61,7 +61,12 @@ export async function startEdge(handler: RequestListener, options: { trustedProx
   const ingress = await startIngress({
     listen: { host: "127.0.0.1", port: 0 },
     wake,
-    dialer: { dial: (...given) => dial(...given) },
+    dialer: {
+      dial: (...given) => dial(...given),
+      session: async () => {
+        throw new ApiError("unavailable", "there are no sessions here");
+      },
+    },
     trustedProxies: options.trustedProxies ?? [],
     logger,
   });

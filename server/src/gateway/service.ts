@@ -39,8 +39,14 @@ export class Doors {
     asked: ResolveDoor,
   ): Promise<{ org: string; job: string; port: number | null; guard: DoorGuard } | { missing: string }> {
     if (asked.by === "host") return this.#urls.locate(asked.host);
-    const found = await this.#sshKeys.locate(asked.fingerprint, asked.user);
+    const found =
+      asked.by === "job" ? await this.#ofJob(asked.job) : await this.#sshKeys.locate(asked.fingerprint, asked.user);
     return "missing" in found ? found : { ...found, port: null, guard: { access: "public" } };
+  }
+
+  async #ofJob(id: string): Promise<{ org: string; job: string } | { missing: string }> {
+    const job = await this.#jobs.ofAnyone(id);
+    return job ? { org: job.org, job: job.id } : { missing: "there is no such sandbox" };
   }
 
   async #look(door: { org: string; job: string; port: number | null; guard: DoorGuard }): Promise<ResolvedDoor> {

@@ -11,6 +11,7 @@ import { generateName } from "./names.ts";
 import {
   endWaiting,
   findBySubdomain,
+  findForNode,
   findJob,
   findLiveByName,
   findLiveOnWorkspace,
@@ -200,6 +201,11 @@ export class Jobs {
     const row = await findJob(tx, org, id, { lock: true });
     if (!row) throw new ApiError("not_found", `there is no job ${id}`);
     return row;
+  }
+
+  /** A job of whatever organisation, for a visitor who was let in already. */
+  ofAnyone(id: string): Promise<JobRow | undefined> {
+    return findForNode(this.#db, id);
   }
 
   /** The job of a public host name, of whatever organisation. */

@@ -89,7 +89,8 @@ export async function insertJob(
 
 const FIND = { name: "find_job", text: `SELECT ${COLUMNS} FROM jobs WHERE id = $1 AND org = $2` };
 const FIND_LOCKED = { name: "lock_job", text: `${FIND.text} FOR UPDATE` };
-const FIND_FOR_NODE = { name: "lock_job_for_node", text: `SELECT ${COLUMNS} FROM jobs WHERE id = $1 FOR UPDATE` };
+const FIND_FOR_NODE = { name: "find_job_for_node", text: `SELECT ${COLUMNS} FROM jobs WHERE id = $1` };
+const LOCK_FOR_NODE = { name: "lock_job_for_node", text: `${FIND_FOR_NODE.text} FOR UPDATE` };
 
 /** A job of the organisation; another's is not found. */
 export async function findJob(
@@ -116,9 +117,14 @@ export async function nameHost(q: Queryable, org: string, id: string, subdomain:
   return rows[0]?.subdomain;
 }
 
-/** A job of any organisation, locked: nodes run all of them. */
+/** A job of any organisation: nodes run all of them, gateways lead to all of them. */
+export async function findForNode(q: Queryable, id: string): Promise<JobRow | undefined> {
+  return (await q.query<JobRow>(FIND_FOR_NODE, [id])).rows[0];
+}
+
+/** The same, locked. */
 export async function lockJobForNode(tx: Queryable, id: string): Promise<JobRow | undefined> {
-  return (await tx.query<JobRow>(FIND_FOR_NODE, [id])).rows[0];
+  return (await tx.query<JobRow>(LOCK_FOR_NODE, [id])).rows[0];
 }
 
 /** Id of the organisation's newest live job of that name; else of the one that has the workspace of that name. */

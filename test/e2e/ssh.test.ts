@@ -1,0 +1,349 @@
+/** The SSH gateway with OpenSSH's own clients and real sandboxes. */
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { connect } from "node:net";
+import { join } from "node:path";
+import { run, spawn } from "@mags/kit";
+import type { Mags } from "@mags/sdk";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { Daemon, untilEmpty } from "../harness/daemon.ts";
+
+let daemon: Daemon;
+let mags: Mags;
+let dir: string;
+let job: string;
+
+beforeAll(async () => {
+  dir = await mkdtemp("/tmp/mags-ssh-");
+  daemon = await Daemon.start();
+  mags = await daemon.client();
+  job = (
+    await mags.run("mkdir -p /www; echo page > /www/index.html; exec python3 -m http.server 8000 -d /www", {
+      persistent: true,
+      name: "box",
+    })
+  ).requestId;
+  await openDoor(job, "key");
+});
+afterAll(async () => {
+  await daemon.remove();
+  await rm(dir, { recursive: true, force: true });
+});
+
+/** Asks for a key of a job, writes it down under `name` and pins the gateway's host key. */
+async function openDoor(id: string, name: string) {
+  const { body } = await daemon.http("POST", `/api/v1/mags-jobs/${id}/access`, { port: 22 });
+  await writeFile(join(dir, name), body.ssh_private_key, { mode: 0o600 });
+  await writeFile(join(dir, "known_hosts"), `[${body.ssh_host}]:${body.ssh_port} ${body.ssh_host_key}\n`);
+  return body as { ssh_host: string; ssh_port: number; ssh_user: string; ssh_host_key: string };
+}
+
+const options = (key = "key") => [
+  ...[
+    "-F",
+    "none",
+    "-i",
+    join(dir, key),
+    "-o",
+    "IdentitiesOnly=yes",
+    "-o",
+    "BatchMode=yes",
+    "-o",
+    "IdentityAgent=none",
+  ],
+  ...[
+    "-o",
+    `UserKnownHostsFile=${join(dir, "known_hosts")}`,
+    "-o",
+    "StrictHostKeyChecking=yes",
+    "-o",
+    "ConnectTimeout=20",
+  ],
+];
+const at = (user = "root") => `${user}@127.0.0.1`;
+const ssh = (
+  args: string[],
+  more: { input?: string; key?: string; user?: string; options?: string[]; env?: Record<string, string> } = {},
+) =>
+  spawn("ssh", [...options(more.key), "-p", String(daemon.sshPort), ...(more.options ?? []), at(more.user), ...args], {
+    reject: false,
+    input: more.input ?? "",
+    stripFinalNewline: false,
+    env: more.env ?? {},
+    timeout: 60_000,
+  });
+const remoteShell = () => ["ssh", ...options(), "-p", String(daemon.sshPort)].join(" ");
+const sum = (data: Buffer | string) => createHash("sha256").update(data).digest("hex");
+
+describe("a command", () => {
+  it("runs as root with its own outputs, exit code and input", async () => {
+    const { stdout, stderr, exitCode } = await ssh(["id -un; pwd; cat; echo err >&2; exit 7"], { input: "in\n" });
+    expect([stdout, stderr, exitCode]).toEqual(["root\n/root\nin\n", "err\n", 7]);
+  });
+
+  it("that a signal ends says which", async () => {
+    const { exitCode, stderr } = await ssh(["kill -TERM $$"]);
+    expect(exitCode).toBe(255);
+    expect(stderr).toBe("");
+  });
+
+  it("gets the variables that the client sends, and the job's", async () => {
+    const { stdout } = await ssh(["echo $LANG $MY_VAR $SHELL"], {
+      options: ["-o", "SetEnv=MY_VAR=mine", "-o", "SendEnv=LANG"],
+      env: { LANG: "C.UTF-8" },
+    });
+    expect(stdout).toBe("C.UTF-8 mine /bin/bash\n");
+  });
+
+  it("may move a lot both ways, byte for byte", async () => {
+    const data = Buffer.alloc(20 * 1024 * 1024);
+    for (let i = 0; i < data.length; i += 7) data[i] = i % 251;
+    const path = join(dir, "data");
+    await writeFile(path, data);
+    const out = await run("sh", ["-c", `${remoteShell()} ${at()} 'cat; cat >&2 /dev/null' < ${path} | sha256sum`]);
+    expect(out.split(" ")[0]).toBe(sum(data));
+  });
+
+  it("is hung up when its client goes", async () => {
+    const client = ssh(["echo up; exec sleep 4711"]);
+    await once(client.stdout!, "data");
+    expect((await ssh(["ps ax"])).stdout).toContain("sleep 4711");
+    client.kill("SIGKILL");
+    await client;
+    await untilEmpty(async () => ((await ssh(["ps ax"])).stdout.includes("sleep 4711") ? ["the command"] : []));
+  });
+
+  it("30 at a time over one connection", async () => {
+    const control = join(dir, "control");
+    const master = ssh(["-N"], { options: ["-M", "-S", control] });
+    await untilEmpty(async () =>
+      (await ssh(["true"], { options: ["-S", control, "-O", "check"] })).exitCode === 0 ? [] : ["no master"],
+    );
+    const answers = await Promise.all(
+      Array.from({ length: 30 }, (_, i) => ssh([`sleep 0.5; echo ${i}`], { options: ["-S", control] })),
+    );
+    expect(answers.map(({ stdout }) => stdout)).toEqual(answers.map((_, i) => `${i}\n`));
+    master.kill();
+    await master;
+  });
+});
+
+describe("a terminal", () => {
+  it("has the client's size, follows it, and passes Ctrl-C", async () => {
+    const script = `
+import os, pty, sys, time, fcntl, termios, struct, signal, select
+pid, fd = pty.fork()
+if pid == 0:
+    os.execvp(sys.argv[1], sys.argv[1:])
+def size(rows, cols):
+    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
+seen = b""
+def until(text, seconds=30):
+    global seen
+    end = time.time() + seconds
+    while text not in seen:
+        if time.time() > end: sys.exit("no " + repr(text) + " in " + repr(seen))
+        if select.select([fd], [], [], 0.2)[0]:
+            seen += os.read(fd, 65536)
+    seen = seen[seen.index(text) + len(text):]
+size(31, 101)
+os.kill(pid, signal.SIGWINCH)
+time.sleep(1)
+os.write(fd, b"echo is $(stty size) $TERM\\r")
+until(b"is 31 101 xterm-test")
+size(44, 155)
+os.kill(pid, signal.SIGWINCH)
+time.sleep(1)
+os.write(fd, b"echo is $(stty size)\\r")
+until(b"is 44 155")
+os.write(fd, b"sleep 1000; echo after\\r")
+time.sleep(1)
+os.write(fd, b"\\x03")
+time.sleep(0.5)
+os.write(fd, b"echo still-$((1+1))\\r")
+until(b"still-2")
+os.write(fd, b"exit 5\\r")
+_, status = os.waitpid(pid, 0)
+print(os.waitstatus_to_exitcode(status))
+`;
+    const path = join(dir, "terminal.py");
+    await writeFile(path, script);
+    const { stdout, stderr } = await spawn(
+      "python3",
+      [path, "ssh", ...options(), "-p", String(daemon.sshPort), "-tt", at()],
+      {
+        env: { TERM: "xterm-test" },
+        reject: false,
+      },
+    );
+    expect([stdout, stderr]).toEqual(["5", ""]);
+  });
+});
+
+describe("files", () => {
+  const make = async (path: string) => {
+    await mkdir(join(path, "sub"), { recursive: true });
+    await writeFile(join(path, "a b"), "spaces\n");
+    await writeFile(join(path, "sub", "big"), Buffer.alloc(3 * 1024 * 1024, "0123456789"));
+  };
+  const tree = (path: string) => run("sh", ["-c", `cd ${path} && find . -type f | sort | xargs -d '\\n' sha256sum`]);
+
+  it.each(["scp", "scp -O"])("%s -r copies a tree there and back", async (command) => {
+    const name = command.replace(" ", "");
+    const from = join(dir, `${name}-from`);
+    const back = join(dir, `${name}-back`);
+    await make(from);
+    const [program, ...flags] = command.split(" ");
+    const scp = (...args: string[]) =>
+      run(program!, [...flags, ...options(), "-P", String(daemon.sshPort), "-r", ...args]);
+    await scp(from, `${at()}:/root/${name}`);
+    await scp(`${at()}:/root/${name}`, back);
+    expect(await tree(back)).toBe(await tree(from));
+  });
+
+  it("sftp lists, puts, renames, gets and removes", async () => {
+    await writeFile(join(dir, "up"), "upload");
+    const batch = `put ${join(dir, "up")} /root/up\nchmod 600 /root/up\nrename /root/up /root/up2\nls -l /root/up2\nget /root/up2 ${join(dir, "down")}\nrm /root/up2\n`;
+    const { stdout, exitCode } = await spawn("sftp", [...options(), "-P", String(daemon.sshPort), "-b", "-", at()], {
+      input: batch,
+      reject: false,
+    });
+    expect(exitCode).toBe(0);
+    expect(stdout).toMatch(/-rw------- .* 6 .*up2/);
+    expect(await readFile(join(dir, "down"), "utf8")).toBe("upload");
+    expect((await ssh(["ls /root/up2"])).exitCode).toBe(2);
+  });
+
+  it("rsync -a keeps a tree in step", async () => {
+    const from = join(dir, "rsync-from");
+    const back = join(dir, "rsync-back");
+    await make(from);
+    const rsync = (...args: string[]) => run("rsync", ["-a", "--delete", "-e", remoteShell(), ...args]);
+    await rsync(`${from}/`, `${at()}:/root/rsynced/`);
+    await rm(join(from, "a b"));
+    await writeFile(join(from, "new"), "new");
+    await rsync(`${from}/`, `${at()}:/root/rsynced/`);
+    await rsync(`${at()}:/root/rsynced/`, `${back}/`);
+    expect(await tree(back)).toBe(await tree(from));
+  });
+});
+
+describe("forwarding", () => {
+  const forwarding = async (flags: string[]) => {
+    const client = ssh(["-N"], { options: [...flags, "-o", "ExitOnForwardFailure=yes"] });
+    return {
+      client,
+      [Symbol.asyncDispose]: async () => {
+        client.kill();
+        await client;
+      },
+    };
+  };
+  const port = 20_000 + (process.pid % 10_000);
+  const curl = async (...args: string[]) => {
+    const call = await spawn(
+      "curl",
+      ["-sS", "--max-time", "20", "--retry", "20", "--retry-delay", "1", "--retry-connrefused", ...args],
+      { reject: false },
+    );
+    return call.exitCode === 0 ? call.stdout : `failed: ${call.stderr}`;
+  };
+
+  it("-L leads to the sandbox's own ports", async () => {
+    await using _ = await forwarding(["-L", `127.0.0.1:${port}:127.0.0.1:8000`]);
+    expect(await curl(`http://127.0.0.1:${port}/`)).toBe("page");
+  });
+
+  it("-D leads to the sandbox's own ports by name, and nowhere else", async () => {
+    await using _ = await forwarding(["-D", `127.0.0.1:${port + 1}`]);
+    const proxied = (url: string) => curl("--socks5-hostname", `127.0.0.1:${port + 1}`, url);
+    expect(await proxied("http://localhost:8000/")).toBe("page");
+    const own = new URL(daemon.url).port;
+    for (const url of [
+      "http://10.0.0.1:80/",
+      "http://169.254.169.254/",
+      "http://example.com/",
+      `http://127.0.0.1:${own}/healthz`,
+    ])
+      expect(await proxied(url)).toMatch(/^failed: /);
+  });
+
+  it("agent, X11 and remote forwarding are refused", async () => {
+    const remote = await ssh(["true"], { options: ["-R", "9000:127.0.0.1:22", "-o", "ExitOnForwardFailure=yes"] });
+    expect(remote.stderr).toContain("remote port forwarding failed");
+    const agent = await ssh(['echo "<$SSH_AUTH_SOCK>"'], { options: ["-A"] });
+    expect(agent.stdout).toBe("<>\n");
+  });
+});
+
+describe("logins", () => {
+  const refused = async (more: Parameters<typeof ssh>[1]) => (await ssh(["echo in"], more)).stderr;
+
+  it("a key that is unknown, expired, or of a job that has ended is refused", async () => {
+    await run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", join(dir, "other")]);
+    expect(await refused({ key: "other" })).toContain("Permission denied (publickey)");
+    const short = (await mags.run("sleep 600", { persistent: true })).requestId;
+    await openDoor(short, "short");
+    expect((await ssh(["hostname"], { key: "short" })).exitCode).toBe(0);
+    await mags.stop(short);
+    await untilEmpty(async () => ((await mags.status(short)).status === "stopped" ? [] : ["job"]));
+    expect(await refused({ key: "short" })).toContain("Permission denied (publickey)");
+  });
+
+  it("passwords are never asked for", async () => {
+    expect(
+      await refused({
+        key: "none",
+        options: ["-o", "PubkeyAuthentication=no", "-o", "PreferredAuthentications=password,keyboard-interactive"],
+      }),
+    ).toContain("Permission denied (publickey)");
+  });
+
+  it.each([["ed25519"], ["rsa"], ["ecdsa"]])(
+    "a user's own %s key opens the job that the user name says",
+    async (type) => {
+      await run("ssh-keygen", ["-q", "-t", type, "-N", "", "-f", join(dir, type)]);
+      const added = await daemon.http("POST", "/api/v1/mags-ssh-keys", {
+        public_key: await readFile(join(dir, `${type}.pub`), "utf8"),
+      });
+      expect(added.status).toBe(201);
+      expect((await ssh(["cat /www/index.html"], { key: type, user: "box" })).stdout).toBe("page\n");
+      expect((await ssh(["cat /www/index.html"], { key: type, user: job })).stdout).toBe("page\n");
+      expect(await refused({ key: type, user: "root" })).toContain("Permission denied (publickey)");
+    },
+  );
+
+  it("the host key is the same after a restart, and sessions work again", async () => {
+    const before = await readFile(join(daemon.dataDir, "ssh_host_ed25519_key"), "utf8");
+    const open = ssh(["echo up; sleep 600"]);
+    await once(open.stdout!, "data");
+    await daemon.stop();
+    expect((await open).exitCode).toBe(255);
+    await daemon.start();
+    expect(await readFile(join(daemon.dataDir, "ssh_host_ed25519_key"), "utf8")).toBe(before);
+    expect((await ssh(["cat /www/index.html"])).stdout).toBe("page\n");
+  });
+
+  it("what is no SSH, and who says nothing, is cut off; the rest goes on", async () => {
+    const raw = (text: string | Buffer) => {
+      const socket = connect(daemon.sshPort, "127.0.0.1");
+      socket.on("error", () => undefined);
+      socket.write(text);
+      socket.resume();
+      return socket;
+    };
+    const junk = [
+      "GET / HTTP/1.1\r\n\r\n",
+      `SSH-2.0-x\r\n${"A".repeat(100_000)}`,
+      Buffer.alloc(300_000, 7),
+      "SSH-1.5-old\r\n",
+    ].map(raw);
+    await Promise.all(junk.map((socket) => socket.closed || once(socket, "close")));
+    const silent = Array.from({ length: 1000 }, () => raw(""));
+    const open = () => silent.filter((socket) => !socket.destroyed && !socket.readableEnded).length;
+    await untilEmpty(async () => (open() <= 128 ? [] : [`${open()} connections`]));
+    for (const socket of silent) socket.destroy();
+    await untilEmpty(async () => ((await ssh(["true"])).exitCode === 0 ? [] : ["no login"]));
+  });
+});
