@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import io
 import threading
 import time
 import uuid
@@ -310,3 +311,20 @@ def test_a_sync_makes_durable_what_a_machine_has_written(live: Any, box: str) ->
 def test_uploaded_files_are_in_the_home_of_a_job(live: Any) -> None:
     ids = live.upload_files([("a.txt", b"a"), ("b.txt", b"b")])
     assert live.run_and_wait("cat a.txt b.txt", file_ids=ids, timeout=60)["stdout"] == "ab"
+
+
+def test_files_of_a_machine_are_read_written_listed_packed_and_removed(live: Any, box: str) -> None:
+    live.write_file(box, "a/b/c.bin", b"\xff\0" * 50_000, mode="640", parents=True)
+    assert live.read_file(box, "/root/a/b/c.bin") == b"\xff\0" * 50_000
+    assert live.exec(box, "stat -c %a a/b/c.bin")["stdout"] == "640\n"
+    live.write_file(box, "a/é ?&.txt", io.BytesIO("größe".encode()))
+    live.make_directory(box, "a/empty")
+    assert sorted(entry["name"] for entry in live.list_directory(box, "a")) == ["b", "empty", "é ?&.txt"]
+    assert live.stat_file(box, "a/é ?&.txt")["size"] == len("größe".encode())
+    live.unpack_directory(box, "copy", b"".join(live.pack_directory(box, "a")))
+    assert live.read_file(box, "copy/é ?&.txt").decode() == "größe"
+    live.remove_file(box, "a", recursive=True)
+    for path in ("a", "a/b/c.bin"):
+        with pytest.raises(MagsError) as caught:
+            live.read_file(box, path)
+        assert caught.value.status_code == 404

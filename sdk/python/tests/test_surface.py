@@ -16,8 +16,8 @@ NODE = HERE.parent.parent / "node" / "src" / "client.ts"
 #: methods of the Node SDK that are not the camelCase of the Python name
 NODE_NAMES = {"list_jobs": "list", "update_job": "update", "list_files": "files.list", "delete_file": "files.delete"}
 
-#: it speaks WebSocket, which httpx does not
-ONLY_NODE = {"session"}
+#: the first speaks WebSocket, which httpx does not; the other holds what is flat here: read_file, write_file, …
+ONLY_NODE = {"session", "machineFiles"}
 
 
 def methods(kind: type) -> Dict[str, Any]:

@@ -7,12 +7,13 @@ from ._access import AccessCalls
 from ._config import settings
 from ._http import Http
 from ._jobs import JobCalls
+from ._machine_files import MachineFileCalls
 from ._resources import ResourceCalls
 from ._transport import AsyncTransport, BlockingTransport, Transport, complete
 from ._workspaces import WorkspaceCalls
 
 
-class Calls(JobCalls, AccessCalls, WorkspaceCalls, ResourceCalls):
+class Calls(JobCalls, AccessCalls, MachineFileCalls, WorkspaceCalls, ResourceCalls):
     """Every call of the API as a coroutine, over either transport."""
 
     def __init__(

@@ -51,6 +51,7 @@ class Http:
         body: Optional[Mapping[str, Any]] = None,
         query: Optional[Mapping[str, Any]] = None,
         parts: Optional[Parts] = None,
+        raw: Optional[bytes] = None,
         timeout: Optional[float] = None,
         repeatable: bool = True,
     ) -> Any:
@@ -61,8 +62,9 @@ class Http:
         """
         seconds = self.settings.timeout if timeout is None else timeout
         deadline = time.monotonic() + seconds
-        content = encode(body)
-        headers = self._headers(method, content)
+        content = encode(body) if raw is None else raw
+        kind = None if content is None else "application/json" if raw is None else "application/octet-stream"
+        headers = self._headers(method, kind)
         attempt = 0
         while True:
             attempt += 1
@@ -114,10 +116,10 @@ class Http:
         failure.__cause__ = cause
         return failure
 
-    def _headers(self, method: str, content: Optional[bytes]) -> Dict[str, str]:
+    def _headers(self, method: str, content_type: Optional[str]) -> Dict[str, str]:
         headers = {"Accept": "application/json", "Authorization": f"Bearer {self.settings.api_token}"}
-        if content is not None:
-            headers["Content-Type"] = "application/json"
+        if content_type is not None:
+            headers["Content-Type"] = content_type
         if method == "POST":
             headers["Idempotency-Key"] = str(uuid.uuid4())
         return headers

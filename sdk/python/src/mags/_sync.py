@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Generator, Iterable, List, Mapping, Optional, Sequence, Union
+from typing import Any, BinaryIO, Dict, Generator, Iterable, List, Mapping, Optional, Sequence, Union
 
 from ._client import Blocking
 from ._files import Progress, Upload
 from ._results import CommandResult, Machine, RunResult
 from ._transport import complete, iterate
-from .types import CronDeleted, CronJob, CronList, CronRunList, FileDeleted, FileList, Job, JobAccepted, JobList, Logs, PoolStatus, SyncResult, UrlAlias, UrlAliasList, Usage, VersionDeleted, VersionList, VersionVerified, Workspace, WorkspaceDeleted, WorkspaceList, WorkspaceVersion
+from .types import CronDeleted, CronJob, CronList, CronRunList, FileDeleted, FileEntry, FileList, Job, JobAccepted, JobList, Logs, PoolStatus, SyncResult, UrlAlias, UrlAliasList, Usage, VersionDeleted, VersionList, VersionVerified, Workspace, WorkspaceDeleted, WorkspaceList, WorkspaceVersion
 
 
 class Mags(Blocking):
@@ -163,6 +163,40 @@ class Mags(Blocking):
 
     def url_alias_delete(self, subdomain: str) -> Dict[str, Any]:
         return complete(self._calls.url_alias_delete(subdomain))
+
+    def read_file(self, name_or_id: str, path: str, *, user: Optional[str] = None) -> bytes:
+        """The content of a file."""
+        return complete(self._calls.read_file(name_or_id, path, user=user))
+
+    def write_file(
+        self, name_or_id: str, path: str, content: Union[str, bytes, BinaryIO], *, mode: Optional[str] = None,
+        parents: bool = False, user: Optional[str] = None,
+    ) -> None:
+        """Replaces a file in one step, or leaves it as it was. ``mode`` is octal, such as ``755``."""
+        return complete(self._calls.write_file(name_or_id, path, content, mode=mode, parents=parents, user=user))
+
+    def remove_file(self, name_or_id: str, path: str, *, recursive: bool = False, user: Optional[str] = None) -> None:
+        return complete(self._calls.remove_file(name_or_id, path, recursive=recursive, user=user))
+
+    def stat_file(self, name_or_id: str, path: str, *, user: Optional[str] = None) -> FileEntry:
+        """What is known of a file, or of a symlink itself."""
+        return complete(self._calls.stat_file(name_or_id, path, user=user))
+
+    def list_directory(self, name_or_id: str, path: str, *, user: Optional[str] = None) -> List[FileEntry]:
+        return complete(self._calls.list_directory(name_or_id, path, user=user))
+
+    def make_directory(self, name_or_id: str, path: str, *, parents: bool = False, user: Optional[str] = None) -> None:
+        return complete(self._calls.make_directory(name_or_id, path, parents=parents, user=user))
+
+    def pack_directory(self, name_or_id: str, path: str, *, user: Optional[str] = None) -> Generator[bytes, None, None]:
+        """Yields a directory as tar. Raises MagsError when the download is cut."""
+        return iterate(self._calls.pack_directory(name_or_id, path, user=user))
+
+    def unpack_directory(
+        self, name_or_id: str, path: str, tar: Union[bytes, BinaryIO], *, user: Optional[str] = None,
+    ) -> None:
+        """Unpacks a tar into a directory, which is made where it is missing."""
+        return complete(self._calls.unpack_directory(name_or_id, path, tar, user=user))
 
     def list_workspaces(self) -> WorkspaceList:
         """``workspaces``, each with ``workspace_id`` and what is known of it, and ``total``."""
