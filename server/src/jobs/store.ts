@@ -127,17 +127,19 @@ export async function lockJobForNode(tx: Queryable, id: string): Promise<JobRow 
   return (await tx.query<JobRow>(LOCK_FOR_NODE, [id])).rows[0];
 }
 
+const FIND_LIVE = {
+  name: "find_live_job",
+  text: `SELECT id FROM (
+    SELECT id, 0 AS rank, seq FROM jobs WHERE org = $1 AND name = $2 AND ${LIVE}
+    UNION ALL
+    SELECT id, CASE WHEN status = 'accepted' OR host_job IS NOT NULL THEN 2 ELSE 1 END, seq FROM jobs
+    WHERE org = $1 AND workspace_name = $2 AND ${LIVE}
+  ) AS live ORDER BY rank, seq DESC LIMIT 1`,
+};
+
 /** Id of the organisation's newest live job of that name; else of the one that has the workspace of that name. */
 export async function findLiveByName(q: Queryable, org: string, name: string): Promise<string | undefined> {
-  const { rows } = await q.query<{ id: string }>(
-    `SELECT id FROM (
-       SELECT id, 0 AS rank, seq FROM jobs WHERE org = $1 AND name = $2 AND ${LIVE}
-       UNION ALL
-       SELECT id, CASE WHEN status = 'accepted' OR host_job IS NOT NULL THEN 2 ELSE 1 END, seq FROM jobs
-       WHERE org = $1 AND workspace_name = $2 AND ${LIVE}
-     ) AS live ORDER BY rank, seq DESC LIMIT 1`,
-    [org, name],
-  );
+  const { rows } = await q.query<{ id: string }>(FIND_LIVE, [org, name]);
   return rows[0]?.id;
 }
 

@@ -1,6 +1,6 @@
 import type { RegisterNode } from "@mags/protocol";
 import type { Selectable } from "kysely";
-import type { Database, Queryable } from "../db/database.ts";
+import type { Queryable } from "../db/database.ts";
 import type { NodesTable } from "../db/types.ts";
 
 export type NodeRow = Selectable<NodesTable>;
@@ -37,6 +37,8 @@ export async function listNodes(q: Queryable, seconds: number): Promise<NodeRow[
   return rows;
 }
 
-export async function findNode(db: Database, name: string): Promise<NodeRow | undefined> {
-  return db.kysely.selectFrom("nodes").selectAll().where("name", "=", name).executeTakeFirst();
+const FIND = { name: "find_node", text: "SELECT * FROM nodes WHERE name = $1" };
+
+export async function findNode(db: Queryable, name: string): Promise<NodeRow | undefined> {
+  return (await db.query<NodeRow>(FIND, [name])).rows[0];
 }

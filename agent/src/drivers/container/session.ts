@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { closeSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -127,10 +127,11 @@ class SessionFiles {
     return Number(textOf(`${this.#base}.pid`));
   }
 
-  async endOf(exitCode: number | null): Promise<SessionEnd> {
+  /** Synchronous like all here: on a file system in memory a call takes less than a turn through the thread pool. */
+  endOf(exitCode: number | null): SessionEnd {
     const started = this.pid !== 0;
     const error = started ? null : textOf(`${this.#base}.log`).trim().slice(-500) || "the command could not be started";
-    for (const kind of ["json", "pid", "log"]) await rm(`${this.#base}.${kind}`, { force: true });
+    for (const kind of ["json", "pid", "log"]) rmSync(`${this.#base}.${kind}`, { force: true });
     if (!started || exitCode === null) return { exit_code: null, signal: null, error };
     return { exit_code: exitCode, signal: signalOf(exitCode), error };
   }
