@@ -47,6 +47,10 @@ const job = (workspace_id: string, script: string, more: object = {}) => ({ work
 test("a lost node: with the same database and bucket every workspace is back at what was acknowledged last", async () => {
   const names = ["red", "green", "blue"];
   for (const name of names) await run(daemon, job(name, `seq 100000 >/root/numbers; echo ${name} >/root/name`));
+  const machine = await start(daemon, job("live", "echo kept >/root/file", { persistent: true }));
+  await until(daemon, machine, ({ exit_code }) => exit_code === 0);
+  const synced = await daemon.http("POST", `/api/v1/mags-jobs/${machine}/sync`);
+  expect(synced.status).toBe(200);
   await daemon.kill();
   const lost = daemon;
   daemon = await newNode();
@@ -58,6 +62,8 @@ test("a lost node: with the same database and bucket every workspace is back at 
     expect(stdout[1]).toBe(stdout[2]);
     expect(system.join("\n")).toContain(`workspace ${name}: fetching version 1`);
   }
+  expect(await finished(daemon, machine)).toMatchObject({ status: "error", reason: "node_lost" });
+  expect((await run(daemon, job("live", "cat /root/file"))).stdout).toEqual(["kept"]);
 }, 180_000);
 
 test("while the object store is away a job ends, says what is not durable, and the node makes it so later", async () => {

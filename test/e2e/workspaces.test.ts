@@ -1,7 +1,13 @@
 /** What workspaces promise, with a whole Mags. */
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { run as runCommand } from "@mags/kit";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Daemon, untilEmpty } from "../harness/daemon.ts";
 import { finished, run, start, until } from "../harness/workspaces.ts";
+
+/** linux/capability.h */
+const CAP_SYS_RESOURCE = 24n;
 
 let daemon: Daemon;
 beforeAll(async () => {
@@ -110,6 +116,53 @@ test("jobs in one machine go on when the server is killed, each with its own end
   expect(ran.stdout).toHaveLength(1);
   await daemon.http("POST", `/api/v1/mags-jobs/${host}/stop`);
   expect(await finished(daemon, host)).toMatchObject({ status: "stopped" });
+});
+
+test("sync answers when everything written before is durable, and a fork of the live workspace has it", async () => {
+  const host = await start(daemon, job("live", "echo 1 >/root/file; sleep 0.2", { persistent: true }));
+  await until(daemon, host, ({ exit_code }) => exit_code === 0);
+  const sync = () => daemon.http("POST", `/api/v1/mags-jobs/${host}/sync`);
+  expect(await sync()).toMatchObject({ status: 200, body: { synced: true, version: 1 } });
+  expect((await run(daemon, { base_workspace_id: "live", script: "cat /root/file" })).stdout).toEqual(["1"]);
+  await run(daemon, job("live", "echo 2 >/root/file"));
+  expect(await sync()).toMatchObject({ status: 200, body: { synced: true, version: 2 } });
+  expect(await sync()).toMatchObject({ status: 200, body: { synced: true, version: 2, new_bytes: 0 } });
+  expect((await run(daemon, { base_workspace_id: "live", script: "cat /root/file" })).stdout).toEqual(["2"]);
+  await daemon.http("POST", `/api/v1/mags-jobs/${host}/stop`);
+  await finished(daemon, host);
+});
+
+test("a disk grows under its machine, or with the next one where the kernel does not let the agent do that", async () => {
+  const host = await start(daemon, job("grows", "true", { persistent: true, disk_gb: 0.2 }));
+  await until(daemon, host, ({ exit_code }) => exit_code === 0);
+  const size = "df -m / | tail -1 | awk '{print ($2 > 400)}'";
+  expect((await run(daemon, job("grows", size))).stdout).toEqual(["0"]);
+  const resized = await daemon.http("POST", "/api/v1/mags-workspaces/grows/resize", { disk_gb: 0.5 });
+  expect(resized.status).toBe(200);
+  const capabilities = /^CapEff:\s*(\S+)$/m.exec(await readFile("/proc/self/status", "utf8"))?.[1] ?? "0";
+  const allowed = (BigInt(`0x${capabilities}`) >> CAP_SYS_RESOURCE) & 1n;
+  expect((await run(daemon, job("grows", size))).stdout).toEqual([String(allowed)]);
+  await daemon.http("POST", `/api/v1/mags-jobs/${host}/stop`);
+  await finished(daemon, host);
+  expect((await run(daemon, { base_workspace_id: "grows", script: size })).stdout).toEqual(["1"]);
+  expect((await run(daemon, job("grows", size))).stdout).toEqual(["1"]);
+});
+
+test("a version is verified and exported; a rollback brings its files back", async () => {
+  await run(daemon, job("past", "echo old >/root/file"));
+  await run(daemon, job("past", "echo new >/root/file; rm /etc/motd"));
+  const verified = await daemon.http("POST", "/api/v1/mags-workspaces/past/verify", {});
+  expect(verified).toMatchObject({ status: 200, body: { ok: true, bad: [] } });
+  const archive = await fetch(`${daemon.url}/api/v1/mags-workspaces/past/export?format=tar`, {
+    headers: { authorization: `Bearer ${await daemon.token()}` },
+  });
+  const path = join(daemon.dataDir, "past.tar");
+  await writeFile(path, Buffer.from(await archive.arrayBuffer()));
+  const names = await runCommand("tar", ["-tf", path]);
+  expect(names.split("\n")).toEqual(expect.arrayContaining(["./root/file", "./etc/.wh.motd"]));
+  const back = await daemon.http("POST", "/api/v1/mags-workspaces/past/rollback", { version: 1 });
+  expect(back.status).toBe(200);
+  expect((await run(daemon, job("past", "cat /root/file; ls /etc/motd"))).stdout).toEqual(["old", "/etc/motd"]);
 });
 
 test("a full disk is the workspace's own ENOSPC, and what was written stays", async () => {

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
-import { rename, rm, stat } from "node:fs/promises";
+import { rename, rm } from "node:fs/promises";
 import type { JobVolume, VersionRef } from "@mags/protocol";
-import { resize } from "@mags/storage";
+import { fit } from "@mags/storage";
 import { megabytes } from "./errors.ts";
 import type { Shared } from "./shared.ts";
 import type { WorkspaceFiles, WorkspaceState } from "./state.ts";
@@ -64,8 +64,7 @@ export class LiveVolume {
       this.#there = true;
       this.#hold();
     }
-    const { size } = await stat(this.files.live);
-    if (disk_gb * 1024 ** 3 > size) await resize(this.#shared.store, this.files.live, disk_gb, undefined);
+    await fit(this.#shared.store, this.files.live, disk_gb);
     return kept ? "kept" : "made";
   }
 

@@ -100,7 +100,8 @@ export class Workspace {
     this.#occupant = occupant;
     this.#settled = false;
     this.#untouched = false;
-    this.#writtenBefore = 0;
+    // The device counts on from whatever it was used for before.
+    this.#writtenBefore = occupant.mountedAt === undefined ? 0 : bytesWritten(occupant.mountedAt);
     if (!occupant.persistent) return;
     this.#interval = setInterval(() => void this.sync("interval").catch(() => undefined), INTERVAL_MS);
     this.#interval.unref();
@@ -161,7 +162,9 @@ export class Workspace {
 
   /** Gives the disk of the machine that is up more space. Throws VersionError `invalid` for less. */
   async resize(diskGb: number): Promise<void> {
-    await resize(this.#shared.store, this.#live.files.live, diskGb, this.#occupant?.mountedAt);
+    const how = await resize(this.#shared.store, this.#live.files.live, diskGb, this.#occupant?.mountedAt);
+    const when = how === "grown" ? "has" : "has, from the next machine on (this node may not grow what is mounted),";
+    this.#occupant?.log(`workspace ${this.name}: the disk ${when} ${diskGb} GiB`);
   }
 
   progress(): Progress {

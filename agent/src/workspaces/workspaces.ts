@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { loopOf } from "@mags/kit";
 import type { JobVolume } from "@mags/protocol";
-import { PARTIAL, resize, thawLeftoverImage } from "@mags/storage";
+import { fit, PARTIAL, thawLeftoverImage } from "@mags/storage";
 import type { Disk } from "../sandbox/driver.ts";
 import { VersionCache } from "./cache.ts";
 import { megabytes } from "./errors.ts";
@@ -107,7 +107,7 @@ export class Workspaces {
       };
       const image = await cache.image({ org, version, signal, onProgress });
       store.clone(image.path, path);
-      if (disk_gb * 1024 ** 3 > version.volume_bytes) await resize(store, path, disk_gb, undefined);
+      await fit(store, path, disk_gb);
     };
     return { make };
   }

@@ -3,7 +3,7 @@ export { type Drill, drill } from "./drill.ts";
 export { VersionError, type VersionErrorCode } from "./errors.ts";
 export { chunkKey, decodeManifest, encodeManifest, type Manifest, manifestKey, sha256 } from "./manifest.ts";
 export { changedRanges, type Range } from "./ranges.ts";
-export { resize } from "./resize.ts";
+export { fit, resize } from "./resize.ts";
 export { fetchManifest, type NearVolume, PARTIAL, type Restored, restore } from "./restore.ts";
 export { hasChanged, snapshot, thawLeftover, thawLeftoverImage } from "./snapshot.ts";
 export { type ChunkIndex, type KnownVersion, type Upload, upload } from "./upload.ts";

@@ -2,7 +2,7 @@ import { rename, rm, stat, truncate } from "node:fs/promises";
 import { growLoop, RunError, run } from "@mags/kit";
 import type { ReflinkStore } from "../volumes/index.ts";
 import { VersionError } from "./errors.ts";
-import { preen } from "./ext4.ts";
+import { fileSystemBytes, preen } from "./ext4.ts";
 import { PARTIAL } from "./restore.ts";
 
 /**
@@ -30,6 +30,19 @@ export async function resize(
     if (!(await growMounted(growLoop(path)))) return "at next mount";
   }
   return "grown";
+}
+
+/** The end of a file may be too little for a group of blocks of its own. */
+const REST_BYTES = 8 * 1024 ** 2;
+
+/**
+ * Gives a volume that is not mounted at least `diskGb` GiB, and its file system all of the volume, which a growth while it
+ * was mounted may have left for now. Does nothing where that is so already.
+ */
+export async function fit(store: ReflinkStore, path: string, diskGb: number): Promise<void> {
+  const { size } = await stat(path);
+  const wanted = Math.max(size, Math.ceil(diskGb * 1024) * 1024 ** 2);
+  if (wanted - (await fileSystemBytes(path)) > REST_BYTES) await growCopy(store, path, wanted);
 }
 
 async function growMounted(device: string): Promise<boolean> {
