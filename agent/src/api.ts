@@ -46,6 +46,10 @@ export async function startApi(options: AgentApi): Promise<{ address: string; cl
     options.node()?.job(request.params.id)?.stop();
     return reply.status(202).send({});
   });
+  app.post<{ Params: { id: string } }>("/agent/v1/jobs/:id/sleep", async (request, reply) => {
+    void options.node()?.job(request.params.id)?.sleep("somebody asked for it", true);
+    return reply.status(202).send({});
+  });
   app.get("/agent/v1/pool", async () => {
     const pool = options.pool();
     if (!pool) throw new ApiError("unavailable", "the pool is not there yet");

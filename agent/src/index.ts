@@ -8,6 +8,7 @@ import { startApi } from "./api.ts";
 import { ControlPlane } from "./control-plane.ts";
 import { ContainerDriver } from "./drivers/container/index.ts";
 import { readImage } from "./images.ts";
+import type { BusyLimits } from "./jobs/idleness.ts";
 import { JobNode } from "./jobs/node.ts";
 import { JobRecords } from "./jobs/record.ts";
 import { Network, parseEgressAllow } from "./network/index.ts";
@@ -32,6 +33,8 @@ export interface AgentOptions {
   pool: { min: number; max: number };
   /** output kept per job, `bytes` */
   logLimitBytes: number;
+  /** from how much on the processes of an unvisited machine count as work */
+  busy: BusyLimits;
   /** where versions of workspaces are kept; stays open longer than the agent */
   objects: ObjectStore;
   logger: Logger;
@@ -100,8 +103,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const started = node;
   cleanup.add("pool", () => pool?.close());
   cleanup.add("node", () => started.close());
-  const { nodeName, logLimitBytes } = options;
-  await node.start({ node: nodeName, driver, pool, workspaces, objects, records, logLimitBytes, logger });
+  const { nodeName, logLimitBytes, busy } = options;
+  await node.start({ node: nodeName, driver, pool, workspaces, objects, records, logLimitBytes, busy, logger });
   return { running: () => started.running, close: () => cleanup.run() };
 }
 

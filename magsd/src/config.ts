@@ -113,6 +113,25 @@ export const options = [
     help: "Output kept per job",
   },
   {
+    name: "idleMinutes",
+    env: "MAGS_IDLE_MINUTES",
+    default: "10",
+    help: "Minutes without use after which a persistent machine sleeps, where its job does not say",
+  },
+  {
+    name: "busyCpuPercent",
+    env: "MAGS_BUSY_CPU_PERCENT",
+    default: "5",
+    help: "Share of one CPU from which on the processes of an unused machine keep it awake; 0 switches that off",
+  },
+  {
+    name: "busyWrittenKbS",
+    env: "MAGS_BUSY_WRITTEN_KBS",
+    default: "64",
+    unit: "KiB/s",
+    help: "The same for what they write to its disk",
+  },
+  {
     name: "logLevel",
     env: "MAGS_LOG_LEVEL",
     default: "warn",
@@ -171,6 +190,9 @@ const Raw = z.object({
     .positive()
     .default(Math.floor((totalmem() / 1024 ** 2) * MEMORY_SHARE)),
   logLimitBytes: count(16 * 1024 * 1024),
+  idleMinutes: z.coerce.number().positive().default(10),
+  busyCpuPercent: z.coerce.number().min(0).default(5),
+  busyWrittenKbS: z.coerce.number().min(0).default(64),
   logLevel: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("warn"),
 });
 

@@ -79,7 +79,8 @@ async function start(config: ReturnType<typeof readConfig>, cleanup: Cleanup): P
   let agent: Agent | undefined;
   if (roles.includes("agent")) {
     const pool = { min: config.poolMin, max: config.poolMax };
-    agent = await startAgent({ ...config, serverUrl, nodeToken, pool, objects, logger });
+    const busy = { cpuPercent: config.busyCpuPercent, writtenKbS: config.busyWrittenKbS };
+    agent = await startAgent({ ...config, serverUrl, nodeToken, pool, busy, objects, logger });
     cleanup.add("agent", () => agent?.close());
   }
   if (!roles.includes("server") || !roles.includes("agent")) {

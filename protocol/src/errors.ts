@@ -31,6 +31,7 @@ export const errors = {
   too_big_for_nodes: { status: 422, hint: "Ask for fewer vcpus or less memory_mb than the largest node has." },
   not_started: { status: 422, hint: "Check the program, the directory and the user; the message says which is wrong." },
   rate_limited: { status: 429, hint: "Wait as long as Retry-After says." },
+  wake_timeout: { status: 504, hint: "Try again: the machine may be up by now; its log says what it is doing." },
   internal: { status: 500, hint: "Try again; if it stays, report the request id." },
   port_closed: { status: 502, hint: "Start a service in the sandbox that listens on that port." },
   unavailable: { status: 503, hint: "Try again in a moment; GET /readyz says what is missing." },

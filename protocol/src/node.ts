@@ -31,6 +31,11 @@ export const Assignment = z.object({
   host_job: z.uuid().nullable().default(null),
   /** how long it waited for its workspace, `ms`; null: it did not */
   waited_ms: z.number().nullable().default(null),
+  /** the machine is wanted again after it slept: no script runs, only the startup command; `count` grows with each time */
+  wake: z
+    .object({ count: z.number().int().min(1), because: z.string() })
+    .nullable()
+    .default(null),
 });
 export type Assignment = z.infer<typeof Assignment>;
 
@@ -49,13 +54,34 @@ export const ClaimJobs = z.object({
 export type ClaimJobs = z.infer<typeof ClaimJobs>;
 export const Claimed = z.object({ jobs: z.array(Assignment) });
 
-/** `POST /node/v1/renew`, once a second. `lost` lists jobs no longer this node's (kill them, report nothing); `stop` those to stop. */
+/**
+ * `POST /node/v1/renew`, once a second. `lost` lists jobs no longer this node's (kill them, report nothing), `stop` those to
+ * stop, `sleep` those whose machine is to be put away.
+ */
 export const RenewLeases = z.object({
   node: z.string(),
   boot_id: z.uuid(),
-  jobs: z.array(z.object({ id: z.uuid(), attempt: z.number().int() })),
+  jobs: z.array(
+    z.object({
+      id: z.uuid(),
+      attempt: z.number().int(),
+      /** how long a persistent job's machine has not been used, `ms`, and what keeps it awake; null where it cannot sleep */
+      idle_ms: z.number().nullable().default(null),
+      because: z.string().nullable().default(null),
+    }),
+  ),
 });
-export const LeasesRenewed = z.object({ lost: z.array(z.uuid()), stop: z.array(z.uuid()) });
+export const SleepOrder = z.object({
+  id: z.uuid(),
+  because: z.string(),
+  /** also while somebody is in it */
+  forced: z.boolean(),
+});
+export const LeasesRenewed = z.object({
+  lost: z.array(z.uuid()),
+  stop: z.array(z.uuid()),
+  sleep: z.array(SleepOrder).default([]),
+});
 
 export const endReasons = [
   "exited",
@@ -85,7 +111,7 @@ export type ScriptEnd = z.infer<typeof ScriptEnd>;
 
 /**
  * `POST /node/v1/report`. `started`: the script runs. `script_ended`: it ended and the machine stays (persistent).
- * `finished`: the machine is gone too; final. `returned`: the machine of `host_job` went before the script could begin there;
+ * `slept`: its machine is put away, everything in it is durable. `finished`: the machine is gone too; final. `returned`: the machine of `host_job` went before the script could begin there;
  * the job waits again. Reports with an old attempt answer 409 and change nothing; a repeated
  * report answers as the first did.
  */
@@ -105,12 +131,13 @@ export const ReportJob = z.discriminatedUnion("event", [
     end: ScriptEnd,
     ran_by: RanBy.nullable(),
   }),
+  z.object({ event: z.literal("slept"), id: z.uuid(), attempt: z.number().int(), because: z.string() }),
   z.object({ event: z.literal("returned"), id: z.uuid(), attempt: z.number().int(), message: z.string() }),
 ]);
 export type ReportJob = z.infer<typeof ReportJob>;
 
 /** Agent: `GET /agent/v1/jobs/:id/logs?after=&limit=` answers `Logs`; with `follow=1` an SSE stream of `entry` and, last, `end` events. */
-/** Agent: `POST /agent/v1/jobs/:id/stop` → 202. `GET /agent/v1/pool` → `PoolStatus`. */
+/** Agent: `POST /agent/v1/jobs/:id/stop` → 202; `POST /agent/v1/jobs/:id/sleep` → 202: at once, forced. `GET /agent/v1/pool` → `PoolStatus`. */
 /**
  * Agent: `POST /agent/v1/jobs/:id/dial/:port` with `Upgrade: tcp` → 101 and bytes both ways; `POST /agent/v1/jobs/:id/session`
  * with `Upgrade: session` → 101 and the frames of session.ts. `GET /agent/v1/jobs/:id/activity` → `Activity`.

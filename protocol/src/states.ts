@@ -1,8 +1,9 @@
 /**
  * The states of a job.
  *
- * `accepted` waits for a node; `starting` was claimed by one; `running` has its script (or, when persistent, its
- * machine) up; `sleeping` is a persistent job whose machine was put away. The last three are final: `completed` says
+ * `accepted` waits for a node, for the first time or because somebody woke it; `starting` was claimed by one; `running` has its script (or, when persistent, its
+ * machine) up; `sleeping` is a persistent job whose machine was put away
+ * until somebody needs it. The last three are final: `completed` says
  * the script ended by itself (whatever its exit code), `error` that it could not run or was ended by a limit,
  * `stopped` that someone asked.
  */
@@ -16,7 +17,8 @@ export const jobVerbs = {
   stop: ["accepted", "starting", "running", "sleeping"],
   update: ["accepted", "starting", "running", "sleeping"],
   access: ["accepted", "starting", "running", "sleeping"],
-  enter: ["accepted", "starting", "running"],
+  sleep: ["running", "sleeping"],
+  wake: ["accepted", "starting", "running", "sleeping"],
 } as const satisfies Record<string, readonly JobStatus[]>;
 
 export type JobVerb = keyof typeof jobVerbs;

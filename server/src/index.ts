@@ -12,6 +12,7 @@ import { Doors } from "./gateway/service.ts";
 import { buildApp } from "./http/app.ts";
 import { sweepKeys } from "./http/idempotency.ts";
 import { Dispatch, Jobs } from "./jobs/service.ts";
+import { Sleep } from "./jobs/sleep.ts";
 import { Nodes } from "./nodes/service.ts";
 import { Sessions } from "./sessions/service.ts";
 import { SshKeys, type SshOptions } from "./ssh/service.ts";
@@ -32,6 +33,7 @@ export { type EmbeddedPostgres, type EmbeddedPostgresOptions, startEmbeddedPostg
 export { openApiDocument } from "./http/document.ts";
 
 const KEY_SWEEP_MS = 3600_000;
+const IDLE_MINUTES = 10;
 const FILE_SWEEP_MS = 60_000;
 const CRON_FIRE_MS = 200;
 const CRON_FOLLOW_MS = 500;
@@ -51,6 +53,8 @@ export interface ServerOptions {
   files: FileLimits;
   cron: CronOptions;
   workspaces: WorkspaceOptions;
+  /** after which an unused persistent machine sleeps; 10 by default */
+  idleMinutes?: number | undefined;
   /** directory of the built dashboard; without one there is none */
   dashboardDir?: string | undefined;
   /** what a gateway's URLs look like from outside */
@@ -106,8 +110,12 @@ async function start(
   const quota = new Quota(options.workspaces.quota);
   const leases = new Leases(db, events, quota);
   const jobs = new Jobs(db, events, nodes, files, leases, options.urls.appsUrl);
-  const dispatch = new Dispatch(db, events, nodes, leases, logger);
+  const dispatch = new Dispatch(db, events, nodes, leases, {
+    idleMinutes: options.idleMinutes ?? IDLE_MINUTES,
+    logger,
+  });
   const crons = new Crons(db, jobs, options.cron, logger);
+  const sleep = new Sleep(db, events, nodes, jobs);
   const urls = new Urls(db, jobs, options.urls);
   const sshKeys = new SshKeys(db, jobs, options.ssh);
   dispatch.startSweeping();
@@ -130,13 +138,14 @@ async function start(
     sessions: new Sessions(db, tokens),
     nodes,
     jobs,
-    access: new Access(jobs, nodes),
+    access: new Access(sleep, nodes),
     files,
     crons,
     dispatch,
+    sleep,
     urls,
     sshKeys,
-    doors: new Doors({ urls, sshKeys, jobs, nodes }),
+    doors: new Doors({ urls, sshKeys, jobs, nodes, sleep }),
     ledger: new Ledger(db, events, nodes, quota),
     workspaces: new Workspaces(db, quota),
     live: new LiveWorkspaces(db, nodes),

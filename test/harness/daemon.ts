@@ -105,6 +105,12 @@ export class Daemon {
     await this.#process;
   }
 
+  /** kill -9 of the first process of a sandbox, with which all of it ends. */
+  async killSandbox(id: string): Promise<void> {
+    const pid = await readFile(join("/run/mags", await this.#instance(), "sandboxes", id, "pid"), "utf8");
+    process.kill(Number(pid), "SIGKILL");
+  }
+
   /** Stops and removes everything, jobs that a failed test left running too. */
   async remove(): Promise<void> {
     await this.#stopJobs().catch(() => undefined);

@@ -8,6 +8,8 @@ export type Ended =
   | { by: "script"; end: CommandEnd }
   | { by: "timeout" }
   | { by: "stop" }
+  /** its machine is put away until it is wanted again */
+  | { by: "sleep"; because: string }
   /** the lease is another's */
   | { by: "lost" }
   /** the machine of another job, in which it ran, ended */

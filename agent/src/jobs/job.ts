@@ -1,52 +1,28 @@
-import { randomUUID } from "node:crypto";
-import { type RanBy, type ScriptEnd, type Synced, scriptSeconds, type VersionReason } from "@mags/protocol";
-import type { ObjectStore } from "@mags/storage";
+import { type ScriptEnd, type Synced, scriptSeconds, type VersionReason } from "@mags/protocol";
 import { Activity } from "../access/activity.ts";
-import { placeFiles } from "../files/place.ts";
 import { LogCapture } from "../logs/index.ts";
-import type { CommandEnd, Driver, RunningCommand, Sandbox } from "../sandbox/driver.ts";
+import type { CommandEnd, RunningCommand, Sandbox } from "../sandbox/driver.ts";
 import { adoptWrapped, preventStart } from "../sandbox/wrapper.ts";
 import { WorkspaceLost } from "../workspaces/index.ts";
+import type { JobContext } from "./context.ts";
 import { describeEnd, type Ended } from "./end.ts";
-import { type Guest, Machine, type MachineContext, type Owner } from "./machine.ts";
-import type { JobRecord, JobRecords } from "./record.ts";
-
-/** What jobs on this node share. */
-export interface JobContext extends MachineContext {
-  node: string;
-  driver: Driver;
-  records: JobRecords;
-  objects: ObjectStore;
-  logLimitBytes: number;
-  /** the agent closes: what runs is left to the next one */
-  closing: AbortSignal;
-  /** another job on this node */
-  job(id: string): Job | undefined;
-  /** Delivers a report for as long as it takes; resolves to false when the job is another attempt's. */
-  report(event: "started" | "script_ended" | "finished", record: JobRecord): Promise<boolean>;
-  /** Gives a job back that has not begun; delivers that for as long as it takes. */
-  giveBack(record: JobRecord, message: string): Promise<void>;
-}
+import { type Guest, Machine, type Owner } from "./machine.ts";
+import type { JobRecord } from "./record.ts";
+import { Sleeper } from "./sleeper.ts";
+import { BASE_ENVIRONMENT, start } from "./start.ts";
 
 /** How long the end of a job waits until all of its workspace is durable, `ms`. */
 const SETTLE_MS = 60_000;
 const HOST_GONE = "the machine that has the workspace ended before the script could start in it";
-
-const BASE_ENVIRONMENT = {
-  HOME: "/root",
-  USER: "root",
-  LOGNAME: "root",
-  SHELL: "/bin/sh",
-  PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-  LANG: "C.UTF-8",
-};
 
 /**
  * One job on this node, from its assignment to the report of its end.
  *
  * There is one place where a script can end, the race in `#untilEnd`: by itself, at its time limit, on request, because
  * the lease or the workspace was lost, or with the machine of another job in which it runs. The first of them wins. A
- * persistent job's machine then stays until `stop`. Where a workspace is kept, the end is told twice: the script's at once,
+ * persistent job's machine then stays until `stop`, or until it is put to sleep: then this object is done, and another one is
+ * made when the server hands the job out again to wake it. A woken job runs its startup command, whose end ends nothing.
+ * Where a workspace is kept, the end is told twice: the script's at once,
  * the job's when everything is durable.
  */
 export class Job implements Owner, Guest {
@@ -63,6 +39,7 @@ export class Job implements Owner, Guest {
   #machine: Machine | undefined;
   #host: Machine | undefined;
   #command: RunningCommand | undefined;
+  #sleeper: Sleeper | undefined;
 
   constructor(context: JobContext, record: JobRecord) {
     this.#context = context;
@@ -88,7 +65,6 @@ export class Job implements Owner, Guest {
   get capture() {
     return this.#log;
   }
-  /** The sandbox it runs in, while there is one. */
   get sandbox(): Sandbox | undefined {
     return (this.#host ?? this.#machine)?.sandbox;
   }
@@ -96,7 +72,6 @@ export class Job implements Owner, Guest {
   get environment(): Record<string, string> {
     return { PATH: BASE_ENVIRONMENT.PATH, LANG: BASE_ENVIRONMENT.LANG, ...this.spec.environment };
   }
-  /** its own machine, while it is there */
   get machine() {
     return this.#machine;
   }
@@ -104,6 +79,16 @@ export class Job implements Owner, Guest {
   /** Ends the script (and a persistent job's machine); safe at any time. */
   stop(): void {
     this.#end({ by: "stop" });
+  }
+
+  /** Puts a persistent job's machine away, see Sleeper. */
+  sleep(because: string, forced: boolean): void {
+    if (!this.#interrupted) void this.#sleeper?.sleep(because, forced);
+  }
+
+  /** How long the machine was not used; undefined where it cannot sleep. */
+  idle(): { idle_ms: number; because: string } | undefined {
+    return this.#interrupted ? undefined : this.#sleeper?.idle();
   }
 
   /** The job is no longer this node's: everything of it goes, nothing is reported. */
@@ -140,13 +125,14 @@ export class Job implements Owner, Guest {
     this.#over.resolve();
   }
 
-  /** Goes on with a job that an earlier agent process had started; `sandbox` is its own machine's. Never throws. */
+  /** Goes on with a job of an earlier agent process; `sandbox` is its own machine's. Never throws. */
   async adopt(sandbox: Sandbox | undefined): Promise<void> {
     try {
       this.#openLog();
       this.log("the agent was restarted; the job goes on");
       // Before anything waits: a job that runs in this machine looks for it next.
       if (sandbox) this.#machine = Machine.adopt(this.#context, this, sandbox);
+      this.#watch();
       this.#joinHost();
       await this.#goOn();
     } catch (error) {
@@ -156,8 +142,9 @@ export class Job implements Owner, Guest {
   }
 
   async #goOn(): Promise<void> {
-    const directory = this.#context.records.directory(this.id);
-    const { phase, token } = this.#record;
+    const directory = this.#context.records.runDirectory(this.assignment);
+    const { phase, token, because } = this.#record;
+    if (phase === "sleeping") return this.#fallAsleep(because ?? "");
     if (phase !== "started") return this.#deliver();
     if (token !== null && (await preventStart(directory, token))) {
       if (this.sandbox || (await this.#takeMachine())) await this.#runInMachine();
@@ -165,8 +152,13 @@ export class Job implements Owner, Guest {
       return;
     }
     const sandbox = this.sandbox;
+    const mayGoOn =
+      this.spec.persistent && this.assignment.host_job === null && (this.assignment.wake || this.#record.end);
+    if (!sandbox && mayGoOn) return this.#fallAsleep("its machine was gone after a restart");
     // The machine is gone, too, when its script had ended and only the record of that is missing.
-    this.#command = sandbox ? sandbox.adoptExec(directory) : adoptWrapped(directory);
+    if (token !== null || !this.assignment.wake)
+      this.#command = sandbox ? sandbox.adoptExec(directory) : adoptWrapped(directory);
+    if (!this.#command || this.assignment.wake) return this.#beAwake();
     await this.#finish(this.#record.end ? { by: "record" } : await this.#adoptedEnd(this.#command, sandbox));
   }
 
@@ -179,12 +171,8 @@ export class Job implements Owner, Guest {
   /** False when the machine of another job, in which it should run, is gone or about to go. */
   async #takeMachine(): Promise<boolean> {
     if (this.assignment.host_job !== null) return this.#joinHost();
-    const { volume } = this.assignment;
-    if (this.spec.base_workspace_id !== undefined && volume?.source === "latest")
-      this.log(
-        `base ${this.spec.base_workspace_id} was not used: the workspace has a version of its own, ${volume.version?.number}`,
-      );
     this.#machine = await Machine.take(this.#context, this, this.#giveUp.signal);
+    this.#watch();
     return true;
   }
 
@@ -204,12 +192,36 @@ export class Job implements Owner, Guest {
   }
 
   async #runInMachine(): Promise<void> {
-    const sandbox = this.sandbox as Sandbox;
-    const { org, id, spec } = this.assignment;
-    const { objects } = this.#context;
-    await placeFiles({ sandbox, objects, org, job: id, ids: spec.file_ids, signal: this.#giveUp.signal });
-    this.#command = await this.#start(sandbox);
+    const { wake } = this.assignment;
+    if (wake) this.log(`awake: ${wake.because}`);
+    const { node, driver, records, objects } = this.#context;
+    const [record, sandbox, log] = [this.#record, this.sandbox as Sandbox, this.#log as LogCapture];
+    const [guest, { signal }] = [this.#host !== undefined, this.#giveUp];
+    this.#command = await start({ node, driver, records, record, objects, sandbox, log, guest, signal });
+    void this.#context.report("started", this.#record);
+    if (!this.#command || wake) return this.#beAwake();
     await this.#finish(await this.#untilEnd(this.#command.end));
+  }
+
+  /** The machine is up for whoever comes, whether the startup command goes on or has ended. */
+  async #beAwake(): Promise<void> {
+    void this.#command?.end.then((end) => {
+      if ("failed" in end) this.log(`the startup command failed: ${end.message}`);
+      else if (end.exitCode !== 0) this.log(`the startup command ended with exit code ${end.exitCode}`);
+    });
+    await this.#finish(await this.#interrupt.promise);
+  }
+
+  #watch(): void {
+    const machine = this.#machine;
+    if (!machine || !this.spec.persistent) return;
+    this.#sleeper = new Sleeper({
+      machine,
+      activity: this.activity,
+      limits: this.#context.busy,
+      log: (line) => this.log(line),
+      fallAsleep: (because) => this.#end({ by: "sleep", because }),
+    });
   }
 
   /** The end of a script that ran while no agent was there: in time it was whatever the clock says now. */
@@ -225,46 +237,6 @@ export class Job implements Owner, Guest {
   #openLog(): void {
     const dir = this.#context.records.directory(this.id);
     this.#log = LogCapture.open({ dir, limitBytes: this.#context.logLimitBytes });
-  }
-
-  async #start(sandbox: Sandbox): Promise<RunningCommand> {
-    const log = this.#log as LogCapture;
-    const script = this.#host ? `script-${this.id}` : "script";
-    await sandbox.place(script, this.spec.script);
-    const token = randomUUID();
-    Object.assign(this.#record, {
-      phase: "started",
-      token,
-      sandbox: sandbox.id,
-      ran_by: this.#ranBy(sandbox),
-      started_at: Date.now(),
-    });
-    // Written before the script starts: what may have run is never run again.
-    this.#context.records.write(this.#record);
-    const command = await sandbox.exec({
-      directory: this.#context.records.directory(this.id),
-      argv: ["/bin/sh", `/run/mags/${script}`],
-      env: { ...BASE_ENVIRONMENT, HOSTNAME: sandbox.id, MAGS_JOB_ID: this.id, ...this.spec.environment },
-      cwd: "/root",
-      token,
-      stdoutFifo: log.stdoutFifo,
-      stderrFifo: log.stderrFifo,
-    });
-    void this.#context.report("started", this.#record);
-    return command;
-  }
-
-  #ranBy(sandbox: Sandbox): RanBy {
-    const { vcpus, memory_mb, disk_gb } = this.spec;
-    const timeout = scriptSeconds(this.spec);
-    return {
-      node: this.#context.node,
-      ...this.#context.driver.facts,
-      image: sandbox.image.name,
-      image_digest: sandbox.image.digest,
-      limits: { vcpus, memory_mb, disk_gb, pids: this.#context.driver.pidsLimit, timeout },
-      machine: sandbox.id,
-    };
   }
 
   async #untilEnd(end: Promise<CommandEnd>): Promise<Ended> {
@@ -286,6 +258,7 @@ export class Job implements Owner, Guest {
   /** From the end of the script to the end of the machine. */
   async #finish(ended: Ended): Promise<void> {
     if (ended.by === "lost") return this.#drop();
+    if (ended.by === "sleep") return this.#fallAsleep(ended.because);
     const oomKills = async () => (await this.sandbox?.oomKills()) ?? 0;
     this.#record.end ??= await describeEnd(ended, this.spec, this.#record.started_at, oomKills);
     // Before the machine is killed: a successor must not take our kill for the script's own end.
@@ -294,7 +267,10 @@ export class Job implements Owner, Guest {
       // One look takes all that was printed by now; who goes on printing in the background must not keep us here.
       this.#log?.drain();
       await this.#context.report("script_ended", this.#record);
-      if (this.spec.persistent && this.sandbox && !(await this.#stay(this.#record.end))) return this.#drop();
+      const ends = this.spec.persistent && this.sandbox ? await this.#interrupt.promise : undefined;
+      if (ends?.by === "lost") return this.#drop();
+      if (ends?.by === "sleep") return this.#fallAsleep(ends.because);
+      if (ends) await this.#machineEnded(this.#record.end, ends);
     }
     // Killed before the log is closed: what its children still printed is in it, and nothing comes after its end record.
     await this.#kill(this.#interrupted ?? ended);
@@ -309,22 +285,42 @@ export class Job implements Owner, Guest {
     await this.#leave();
   }
 
-  /** A persistent job's machine stays until somebody ends it; false when the job is another's then. */
-  async #stay(end: ScriptEnd): Promise<boolean> {
-    const ended = await this.#interrupt.promise;
-    if (ended.by === "lost") return false;
+  async #machineEnded(end: ScriptEnd, ended: Ended): Promise<void> {
     const { reason, error } = await describeEnd(ended, this.spec, null, async () => 0);
     this.#record.end = { ...end, reason, error };
     this.#context.records.write(this.#record);
-    return true;
+  }
+
+  /** Written down before anything ends, so that a successor goes on with it. The log is not closed: the job goes on. */
+  async #fallAsleep(because: string): Promise<void> {
+    this.#sleeper?.stop();
+    Object.assign(this.#record, { phase: "sleeping", because });
+    this.#context.records.write(this.#record);
+    await this.#machine?.kill(`the machine of job ${this.id}, in which the script ran, was put to sleep`);
+    try {
+      await this.#machine?.settle("sleep", SETTLE_MS);
+    } catch (error) {
+      if (this.#context.closing.aborted) return;
+      this.log(`${(error as Error).message}; the node keeps it and goes on trying`);
+    }
+    this.log(`asleep: ${because}`);
+    this.#log?.drain();
+    this.#log?.close();
+    this.#log = undefined;
+    await this.#command?.release();
+    // The machine first: who wakes the job may be given it here.
+    await this.#leave();
+    this.#over.resolve();
+    await this.#context.slept(this.#record, because);
   }
 
   /** Ends what runs: the whole machine, or in another's what was cut off; what a script left there on purpose stays. */
   async #kill(ended: Ended): Promise<void> {
     const status = ended.by === "stop" ? "was stopped" : "ended";
     await this.#machine?.kill(`the machine of job ${this.id}, in which the script ran, ${status}`);
+    const directory = this.#context.records.runDirectory(this.assignment);
     if (this.#host && ended.by !== "script" && ended.by !== "record")
-      await this.#host.sandbox.killCommand(this.#context.records.directory(this.id), `MAGS_JOB_ID=${this.id}`);
+      await this.#host.sandbox.killCommand(directory, `MAGS_JOB_ID=${this.id}`);
   }
 
   /** Waits until the workspace is durable, within bounds; false when the agent closes first: the next one goes on here. */
@@ -358,6 +354,7 @@ export class Job implements Owner, Guest {
   }
 
   async #leave(): Promise<void> {
+    this.#sleeper?.stop();
     this.#host?.leave(this);
     this.#host = undefined;
     const machine = this.#machine;

@@ -55,6 +55,10 @@ export class Machine {
     const started = performance.now();
     const { org, volume, spec } = owner.assignment;
     await context.workspaces.room();
+    if (spec.base_workspace_id !== undefined && volume?.source === "latest" && !owner.assignment.wake)
+      owner.log(
+        `base ${spec.base_workspace_id} was not used: the workspace has a version of its own, ${volume.version?.number}`,
+      );
     const attaching = volume && { org, volume, signal, log: (line: string) => owner.log(line) };
     const attached = attaching?.volume.workspace ? await context.workspaces.attach(attaching) : undefined;
     const workspace = attached?.workspace;

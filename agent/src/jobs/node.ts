@@ -4,7 +4,8 @@ import type { Assignment, ReportJob } from "@mags/protocol";
 import { type ControlPlane, Fenced } from "../control-plane.ts";
 import type { Driver, Sandbox } from "../sandbox/driver.ts";
 import { killWrappers } from "../sandbox/wrapper.ts";
-import { Job, type JobContext } from "./job.ts";
+import type { JobContext } from "./context.ts";
+import { Job } from "./job.ts";
 import { type JobRecord, type JobRecords, unstarted } from "./record.ts";
 
 /** How often leases are renewed, `ms`. */
@@ -52,12 +53,13 @@ export class JobNode {
   }
 
   /** Registers and adopts; resolves when the server knows this node and leftovers are gone. */
-  async start(context: Omit<JobContext, "report" | "giveBack" | "job" | "closing">): Promise<void> {
+  async start(context: Omit<JobContext, "report" | "giveBack" | "slept" | "job" | "closing">): Promise<void> {
     this.#context = {
       ...context,
       closing: this.#closing.signal,
       job: (id) => this.#jobs.get(id),
       report: (event, record) => this.#report({ event, end: record.end, ran_by: record.ran_by }, record),
+      slept: async (record, because) => void (await this.#report({ event: "slept", because }, record)),
       giveBack: async (record, message) => void (await this.#report({ event: "returned", message }, record)),
     };
     const { controlPlane, vcpus, memoryMb, address, driver, imageName } = this.#options;
@@ -106,7 +108,7 @@ export class JobNode {
     }
     // Before anything new is made, so that whatever is not kept is a leftover.
     const removed = await driver.reclaim(keep);
-    const running = new Set(held.map(({ id }) => records.directory(id)));
+    const running = new Set(held.map((assignment) => records.runDirectory(assignment)));
     await killWrappers((directory) => directory.startsWith(records.root) && !running.has(directory));
     logger.info({ adopted: keep.size, removed }, "took up what an earlier agent left");
     // A machine before the jobs of others that run in it, which look for it.
@@ -182,11 +184,15 @@ export class JobNode {
     const { controlPlane, logger } = this.#options;
     while (!this.#closing.signal.aborted) {
       await this.#pause(RENEW_MS);
-      const jobs = [...this.#jobs.values()].map(({ id, attempt }) => ({ id, attempt }));
+      const jobs = [...this.#jobs.values()].map((job) => {
+        const { idle_ms = null, because = null } = job.idle() ?? {};
+        return { id: job.id, attempt: job.attempt, idle_ms, because };
+      });
       try {
-        const { lost, stop } = await controlPlane.renew({ jobs });
+        const { lost, stop, sleep } = await controlPlane.renew({ jobs });
         for (const id of lost) this.#jobs.get(id)?.abandon();
         for (const id of stop) this.#jobs.get(id)?.stop();
+        for (const { id, because, forced } of sleep) void this.#jobs.get(id)?.sleep(because, forced);
       } catch (error) {
         if (!this.#closing.signal.aborted) logger.warn({ err: error }, "renewing leases failed");
       }

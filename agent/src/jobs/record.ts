@@ -7,9 +7,9 @@ import { z } from "zod";
 /**
  * How far a job has come on this node, written down before each step so that a killed agent's successor knows what may
  * have happened: `assigned` nothing ran yet, `started` the script may run or have run, `ended` its end is known but the
- * server may not know it, `reported` the server has it.
+ * server may not know it, `reported` the server has it; `sleeping` its machine is being put away, or is.
  */
-const Phase = z.enum(["assigned", "started", "ended", "reported"]);
+const Phase = z.enum(["assigned", "started", "sleeping", "ended", "reported"]);
 
 export const JobRecord = z.object({
   phase: Phase,
@@ -21,6 +21,8 @@ export const JobRecord = z.object({
   /** when the script was started, ms since 1970 */
   started_at: z.number().nullable(),
   end: ScriptEnd.nullable(),
+  /** why it sleeps */
+  because: z.string().nullable().default(null),
 });
 export type JobRecord = z.infer<typeof JobRecord>;
 
@@ -33,6 +35,7 @@ export const unstarted = (assignment: Assignment): JobRecord => ({
   token: null,
   started_at: null,
   end: null,
+  because: null,
 });
 
 /** The directories of jobs on this node; each holds the record, the logs and what the script's wrapper writes. */
@@ -45,6 +48,11 @@ export class JobRecords {
 
   directory(id: string): string {
     return join(this.root, id);
+  }
+
+  /** Where what runs now leaves its marks: each wake has a place of its own, because its command is another. */
+  runDirectory({ id, wake }: Pick<Assignment, "id" | "wake">): string {
+    return wake ? join(this.directory(id), `wake-${wake.count}`) : this.directory(id);
   }
 
   create(record: JobRecord): void {

@@ -124,6 +124,8 @@ export interface Sandbox {
   /** Connects to a TCP port inside, also of a service that listens on loopback only. Throws as `net.connect` fails, or AbortError. */
   dial(port: number, signal?: AbortSignal): Promise<Duplex>;
   stats(): Promise<Usage>;
+  /** Whether its first process is there; without it everything in it has ended. */
+  isRunning(): boolean;
   /** Number of processes that the kernel killed in it for want of memory. */
   oomKills(): Promise<number>;
   /** Ends every process in it, at once. */

@@ -47,6 +47,12 @@ export const Isolation = z
   .enum(["container", "vm"])
   .describe("The weakest isolation the job accepts; refused where it cannot be had");
 
+const IdleMinutes = z
+  .number()
+  .min(0)
+  .max(7 * 24 * 60)
+  .describe("Minutes without use after which a persistent machine sleeps");
+
 /** Body of `POST /mags-jobs`. */
 export const CreateJob = z
   .object({
@@ -72,12 +78,7 @@ export const CreateJob = z
       .default("wait")
       .describe("What to do while another job has the workspace: wait for it, or fail with 409"),
     no_sleep: z.boolean().default(false).describe("Never sleep when idle (needs persistent)"),
-    idle_minutes: z
-      .number()
-      .min(0)
-      .max(7 * 24 * 60)
-      .optional()
-      .describe("Minutes without use after which a persistent machine sleeps"),
+    idle_minutes: IdleMinutes.optional(),
     startup_command: z
       .string()
       .max(64 * 1024)
@@ -163,6 +164,14 @@ export const RanBy = z.object({
 });
 export type RanBy = z.infer<typeof RanBy>;
 
+/** Why a persistent job's machine is up or not, for people. */
+export const JobActivity = z.object({
+  state: z.enum(["awake", "asleep", "waking"]),
+  because: z.string().describe("For example: 2 connections are open"),
+  since: z.string().describe("When it came into this state"),
+  wakes: z.number().int().describe("How often it was woken"),
+});
+
 /** One job as `GET …/status` and the list show it. Times are ISO 8601, durations milliseconds. */
 export const Job = z.object({
   request_id: z.uuid(),
@@ -186,6 +195,10 @@ export const Job = z.object({
   waiting_for: z.string().nullable().describe("What keeps an accepted job from starting, where that is its workspace"),
   persistent: z.boolean(),
   no_sleep: z.boolean(),
+  idle_minutes: z.number().nullable().describe("Minutes without use after which it sleeps; null: the server's default"),
+  activity: JobActivity.nullable().describe(
+    "Why its machine is up or not; null where it is not persistent or has not begun",
+  ),
   startup_command: z.string().nullable(),
   timeout: z.number().nullable().describe("Time the script may run, in seconds; null for ever"),
   attempt: z.number().int(),
@@ -232,8 +245,9 @@ export const UpdateJob = z
       .nullable()
       .optional(),
     no_sleep: z.boolean().optional(),
+    idle_minutes: IdleMinutes.nullable().optional(),
   })
-  .refine((u) => Object.keys(u).length > 0, "names nothing to change: send startup_command or no_sleep");
+  .refine((u) => Object.keys(u).length > 0, "names nothing to change: send startup_command, no_sleep or idle_minutes");
 export type UpdateJob = z.infer<typeof UpdateJob>;
 
 export const PoolStatus = z.object({

@@ -212,6 +212,16 @@ export interface RanBy {
   machine: string;
 }
 
+export interface JobActivity {
+  state: "awake" | "asleep" | "waking";
+  /** For example: 2 connections are open */
+  because: string;
+  /** When it came into this state */
+  since: string;
+  /** How often it was woken */
+  wakes: number;
+}
+
 export interface Job {
   request_id: string;
   name: string;
@@ -236,6 +246,10 @@ export interface Job {
   waiting_for: string | null;
   persistent: boolean;
   no_sleep: boolean;
+  /** Minutes without use after which it sleeps; null: the server's default */
+  idle_minutes: number | null;
+  /** Why its machine is up or not; null where it is not persistent or has not begun */
+  activity: JobActivity | null;
   startup_command: string | null;
   /** Time the script may run, in seconds; null for ever */
   timeout: number | null;

@@ -1,6 +1,6 @@
 import type { AgentClient, RemoteSession } from "@mags/agent-client";
 import { ApiError, type SessionOptions } from "@mags/protocol";
-import type { Jobs } from "../jobs/service.ts";
+import type { Sleep } from "../jobs/sleep.ts";
 import type { Nodes } from "../nodes/service.ts";
 
 /** A live machine, and the agent through which it is reached. */
@@ -9,19 +9,20 @@ export interface Place {
   agent: AgentClient;
 }
 
-/** Ways into the machines of jobs. All throw ApiError: not_found, conflict when the job has ended, unavailable. */
+/** Ways into the machines of jobs. All throw ApiError: not_found, conflict when the job has ended, wake_timeout, unavailable. */
 export class Access {
-  readonly #jobs: Jobs;
+  readonly #sleep: Sleep;
   readonly #nodes: Nodes;
 
-  constructor(jobs: Jobs, nodes: Nodes) {
-    this.#jobs = jobs;
+  constructor(sleep: Sleep, nodes: Nodes) {
+    this.#sleep = sleep;
     this.#nodes = nodes;
   }
 
-  /** The one way to a job's machine; waits for one that is about to start. */
+  /** The one way to a job's machine; waits for one that is about to start, and wakes one that sleeps. */
   async find(org: string, idOrName: string, signal: AbortSignal): Promise<Place> {
-    const { id, node } = await this.#jobs.machine(org, idOrName, signal);
+    const { id, node } = await this.#sleep.wake(org, idOrName, "somebody comes in", signal);
+    if (node === null) throw new ApiError("unavailable", `job ${id} has no machine yet`);
     return { jobId: id, agent: await this.#nodes.agent(node) };
   }
 

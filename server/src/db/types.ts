@@ -29,6 +29,11 @@ export interface JobsTable {
   status: JobStatus;
   persistent: boolean;
   no_sleep: boolean;
+  idle_minutes: number | null;
+  wakes: Generated<number>;
+  sleep_requested_at: Date | null;
+  activity_because: string | null;
+  activity_since: Date | null;
   startup_command: string | null;
   vcpus: number;
   memory_mb: number;

@@ -1,5 +1,6 @@
 import type { DoorGuard, ResolveDoor, ResolvedDoor } from "@mags/protocol";
 import type { Jobs } from "../jobs/service.ts";
+import type { Sleep } from "../jobs/sleep.ts";
 import type { Nodes } from "../nodes/service.ts";
 import type { SshKeys } from "../ssh/service.ts";
 import { decideVisit } from "../urls/decide.ts";
@@ -14,21 +15,23 @@ export class Doors {
   readonly #sshKeys: SshKeys;
   readonly #jobs: Jobs;
   readonly #nodes: Nodes;
+  readonly #sleep: Sleep;
 
-  constructor(needs: { urls: Urls; sshKeys: SshKeys; jobs: Jobs; nodes: Nodes }) {
+  constructor(needs: { urls: Urls; sshKeys: SshKeys; jobs: Jobs; nodes: Nodes; sleep: Sleep }) {
     this.#urls = needs.urls;
     this.#sshKeys = needs.sshKeys;
     this.#jobs = needs.jobs;
     this.#nodes = needs.nodes;
+    this.#sleep = needs.sleep;
   }
 
-  /** Waits for the sandbox to be up, at most as long as the gateway says. */
+  /** Wakes the sandbox where it sleeps, and waits for it to be up, at most as long as the gateway says. */
   async resolve(asked: ResolveDoor, signal: AbortSignal): Promise<ResolvedDoor> {
     const door = await this.#locate(asked);
     if ("missing" in door) return { state: "none", reason: door.missing };
     const deadline = Date.now() + asked.wait_ms;
     for (;;) {
-      const answer = await this.#look(door);
+      const answer = await this.#look(door, asked.by === "host" ? "a visitor of its URL" : "somebody logs in by SSH");
       const left = deadline - Date.now();
       if (answer.state !== "waking" || left <= 0 || signal.aborted) return answer;
       await this.#jobs.changed(door.job, Math.min(left, POLL_MS), signal);
@@ -49,11 +52,15 @@ export class Doors {
     return job ? { org: job.org, job: job.id } : { missing: "there is no such sandbox" };
   }
 
-  async #look(door: { org: string; job: string; port: number | null; guard: DoorGuard }): Promise<ResolvedDoor> {
+  async #look(
+    door: { org: string; job: string; port: number | null; guard: DoorGuard },
+    because: string,
+  ): Promise<ResolvedDoor> {
     const { org, ...shown } = door;
     const row = await this.#jobs.find(org, door.job);
     const { action, reason } = decideVisit(row.status);
     if (action === "refuse") return { state: "none", reason };
+    await this.#sleep.fetchBack(row, because);
     const node = action === "enter" && row.node ? await this.#nodes.find(row.node) : undefined;
     if (!node) return { state: "waking", ...shown, reason: action === "enter" ? "its machine is away" : reason };
     return { state: "ready", ...shown, node: node.name, address: node.address };

@@ -14,6 +14,7 @@ import type { Database } from "../db/database.ts";
 import type { Files } from "../files/service.ts";
 import type { Doors } from "../gateway/service.ts";
 import type { Dispatch, Jobs } from "../jobs/service.ts";
+import type { Sleep } from "../jobs/sleep.ts";
 import type { Nodes } from "../nodes/service.ts";
 import type { Sessions } from "../sessions/service.ts";
 import type { SshKeys } from "../ssh/service.ts";
@@ -32,6 +33,7 @@ export interface Context {
   files: Files;
   crons: Crons;
   dispatch: Dispatch;
+  sleep: Sleep;
   ledger: Ledger;
   urls: Urls;
   sshKeys: SshKeys;

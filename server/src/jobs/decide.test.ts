@@ -1,10 +1,14 @@
 import { finalStatuses, type JobStatus, jobStatuses } from "@mags/protocol";
 import { describe, expect, it } from "vitest";
 import {
+  decideAsleep,
   decideLease,
   decideReport,
+  decideSleep,
+  decideSleepRequest,
   decideStop,
   decideUpdate,
+  decideWake,
   finalStatus,
   type JobFacts,
   sweepAllowedFrom,
@@ -50,7 +54,7 @@ describe("verbs", () => {
     accepted: "end",
     starting: "ask",
     running: "ask",
-    sleeping: "ask",
+    sleeping: "end",
     completed: "refuse",
     error: "refuse",
     stopped: "refuse",
@@ -83,14 +87,71 @@ it.each([
 describe("decideLease", () => {
   const now = new Date(1_000_000);
   it.each([
-    ["running", 999_999, "give_up"],
-    ["starting", 999_999, "give_up"],
-    ["running", 1_000_001, "keep"],
-    ["sleeping", 1, "keep"],
-    ["accepted", 1, "keep"],
-    ["completed", 1, "keep"],
-  ] as const)("%s with a lease until %d: %s", (status, until, expected) => {
-    expect(decideLease({ status, leaseUntil: new Date(until) }, now).action).toBe(expected);
+    ["running", 999_999, false, "give_up"],
+    ["starting", 999_999, false, "give_up"],
+    ["running", 999_999, true, "restart"],
+    ["running", 1_000_001, true, "keep"],
+    ["sleeping", 1, false, "keep"],
+    ["accepted", 1, false, "keep"],
+    ["completed", 1, true, "keep"],
+  ] as const)("%s with a lease until %d, no_sleep %s: %s", (status, until, noSleep, expected) => {
+    expect(decideLease({ status, leaseUntil: new Date(until), noSleep }, now).action).toBe(expected);
+  });
+});
+
+describe("decideSleep", () => {
+  const row = { status: "running", no_sleep: false, idle_minutes: null, idle_ms: 600_000, sleep: false } as const;
+  it.each([
+    [{}, "sleep"],
+    [{ idle_ms: 599_999 }, "stay"],
+    [{ idle_ms: 0 }, "stay"],
+    [{ idle_ms: null }, "stay"],
+    [{ idle_minutes: 20 }, "stay"],
+    [{ idle_minutes: 0.5, idle_ms: 30_000 }, "sleep"],
+    [{ no_sleep: true }, "stay"],
+    [{ no_sleep: true, idle_ms: 0, sleep: true }, "sleep"],
+    [{ status: "starting", sleep: true }, "stay"],
+  ] as const)("%j: %s", (change, expected) => {
+    expect(decideSleep({ ...row, ...change }, 10).action).toBe(expected);
+  });
+});
+
+describe("decideWake", () => {
+  it.each([
+    ["sleeping", false, "wake"],
+    ["accepted", false, "wait"],
+    ["starting", false, "wait"],
+    ["running", false, "ready"],
+    ["running", true, "refuse"],
+    ["stopped", false, "refuse"],
+    ["completed", false, "refuse"],
+  ] as const)("%s, stopping %s: %s", (status, stopping, expected) => {
+    expect(decideWake({ status, stopping }).action).toBe(expected);
+  });
+});
+
+describe("decideAsleep", () => {
+  const now = new Date(1_000_000);
+  it.each([
+    [true, null, 980_000, "it may not sleep"],
+    [true, null, 995_000, undefined],
+    [true, 990_000, 980_000, undefined],
+    [false, null, 980_000, undefined],
+  ] as const)("no_sleep %s, asked for at %s, up since %d: %s", (no_sleep, asked, since, expected) => {
+    const row = { no_sleep, sleep_requested_at: asked && new Date(asked), activity_since: new Date(since) };
+    expect(decideAsleep(row, now)).toBe(expected);
+  });
+});
+
+describe("decideSleepRequest", () => {
+  it.each([
+    ["running", true, "ask"],
+    ["running", false, "refuse"],
+    ["sleeping", true, "asleep"],
+    ["accepted", true, "refuse"],
+    ["error", true, "refuse"],
+  ] as const)("%s, persistent %s: %s", (status, persistent, expected) => {
+    expect(decideSleepRequest({ status, persistent }).action).toBe(expected);
   });
 });
 

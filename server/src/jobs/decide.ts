@@ -35,18 +35,72 @@ export function decideReport(
   if (report.event === "finished") return { action: "apply", reason: "the script ended" };
   if (report.event === "returned" && row.status !== "starting")
     return { action: "repeat", reason: "what has begun cannot be given back" };
-  if (row.scriptEnded) return { action: "repeat", reason: "the end of the script is known already" };
+  if (report.event === "slept" && row.status === "sleeping")
+    return { action: "repeat", reason: "it is known to sleep" };
   if (report.event === "started" && row.status !== "starting")
     return { action: "repeat", reason: "the script is known to run" };
+  if (report.event === "script_ended" && row.scriptEnded)
+    return { action: "repeat", reason: "the end of the script is known already" };
   return { action: "apply", reason: report.event };
 }
 
 /** A request to stop: a job no node has yet ends at once, one that runs is asked to. */
 export function decideStop(row: Pick<JobFacts, "status">): Decision<"end" | "ask" | "refuse"> {
   if (!can("stop", row.status)) return refused("stop", row.status);
-  return row.status === "accepted"
-    ? { action: "end", reason: "no node has it yet" }
+  return row.status === "accepted" || row.status === "sleeping"
+    ? { action: "end", reason: "no node has it" }
     : { action: "ask", reason: "its node must end it" };
+}
+
+/** Whether a machine that its node says to be unused is put away. `idle_minutes` null is the server's default. */
+export function decideSleep(
+  row: { status: JobStatus; no_sleep: boolean; idle_minutes: number | null; idle_ms: number | null; sleep: boolean },
+  defaultMinutes: number,
+): Decision<"sleep" | "stay"> {
+  if (row.status !== "running") return { action: "stay", reason: "it is not up yet" };
+  if (row.sleep) return { action: "sleep", reason: "somebody asked for it" };
+  if (row.no_sleep) return { action: "stay", reason: "it may not sleep" };
+  if (row.idle_ms === null) return { action: "stay", reason: "its node does not say how long it was unused" };
+  const minutes = row.idle_minutes ?? defaultMinutes;
+  if (row.idle_ms < minutes * 60_000) return { action: "stay", reason: "it was used a short while ago" };
+  return { action: "sleep", reason: `it was not used for ${minutes} min` };
+}
+
+/** A machine that died this soon after it came up is not fetched back by itself, `ms`: it would only die again. */
+const SHORT_LIFE_MS = 10_000;
+
+/** Why a machine that has just been put away is fetched back at once; undefined where it may sleep, or somebody asked for it. */
+export function decideAsleep(
+  row: { no_sleep: boolean; sleep_requested_at: Date | null; activity_since: Date | null },
+  now: Date,
+): string | undefined {
+  if (!row.no_sleep || row.sleep_requested_at !== null) return undefined;
+  if (now.getTime() - (row.activity_since?.getTime() ?? 0) < SHORT_LIFE_MS) return undefined;
+  return "it may not sleep";
+}
+
+/** A request to put a machine away. */
+export function decideSleepRequest(row: {
+  status: JobStatus;
+  persistent: boolean;
+}): Decision<"ask" | "asleep" | "refuse"> {
+  if (!can("sleep", row.status)) return refused("sleep", row.status);
+  if (!row.persistent) return { action: "refuse", reason: "only a persistent job can sleep" };
+  return row.status === "sleeping"
+    ? { action: "asleep", reason: "it sleeps already" }
+    : { action: "ask", reason: "its node must put the machine away" };
+}
+
+/** What has to happen before somebody can come into a job's machine. */
+export function decideWake(row: {
+  status: JobStatus;
+  stopping: boolean;
+}): Decision<"wake" | "wait" | "ready" | "refuse"> {
+  if (!can("wake", row.status)) return refused("wake", row.status);
+  if (row.stopping) return { action: "refuse", reason: "the job is being stopped" };
+  if (row.status === "sleeping") return { action: "wake", reason: "its machine is put away" };
+  if (row.status === "running") return { action: "ready", reason: "its machine is up" };
+  return { action: "wait", reason: "its machine is on the way" };
 }
 
 export function decideUpdate(
@@ -58,24 +112,22 @@ export function decideUpdate(
   return { action: "apply", reason: "the job is live" };
 }
 
-/** Whether somebody may go into the job's machine now. */
-export function decideEntry(row: Pick<JobFacts, "status">): Decision<"enter" | "wait" | "refuse"> {
-  if (!can("enter", row.status)) return refused("enter", row.status);
-  return row.status === "running"
-    ? { action: "enter", reason: "its machine runs" }
-    : { action: "wait", reason: `it is ${row.status}` };
-}
-
 function refused(verb: JobVerb, status: JobStatus): Decision<"refuse"> {
   return { action: "refuse", reason: `cannot ${verb} a job that is ${status}` };
 }
 
-/** A job whose node has not renewed its lease is given up; it is never run a second time without being asked. */
-export function decideLease(row: Pick<JobFacts, "status" | "leaseUntil">, now: Date): Decision<"give_up" | "keep"> {
+/**
+ * A job whose node has not renewed its lease is given up; it is never run a second time without being asked. Where a machine
+ * may never sleep, that is asked for: it starts again with its startup command.
+ */
+export function decideLease(
+  row: Pick<JobFacts, "status" | "leaseUntil"> & { noSleep: boolean },
+  now: Date,
+): Decision<"give_up" | "restart" | "keep"> {
   if (row.status !== "starting" && row.status !== "running")
     return { action: "keep", reason: "no lease is due in this state" };
   if (row.leaseUntil && row.leaseUntil > now) return { action: "keep", reason: "the lease holds" };
-  return { action: "give_up", reason: "the lease ran out" };
+  return { action: row.noSleep ? "restart" : "give_up", reason: "the lease ran out" };
 }
 
 /**

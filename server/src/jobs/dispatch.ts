@@ -3,6 +3,7 @@ import {
   ApiError,
   type Assignment,
   type ClaimJobs,
+  type LeasesRenewed,
   type RegisterNode,
   type RenewLeases,
   type ReportJob,
@@ -13,7 +14,8 @@ import type { Events } from "../db/events.ts";
 import type { Nodes } from "../nodes/service.ts";
 import type { Leases } from "../workspaces/service.ts";
 import { claimJobs, heldJobs, releaseJobs } from "./claim.ts";
-import { decideLease, decideReport, finalStatus, sweepAllowedFrom } from "./decide.ts";
+import { decideAsleep, decideLease, decideReport, decideSleep, finalStatus, sweepAllowedFrom } from "./decide.ts";
+import { markAsleep, markWaking, restart, waitingFor } from "./sleep-store.ts";
 import { giveUp, type JobRow, lockJobForNode, markEnded, markStarted, overdueJobs, renewLeases } from "./store.ts";
 
 /** How long a job is a node's without renewal, `s`. */
@@ -33,16 +35,24 @@ export class Dispatch {
   readonly #nodes: Nodes;
   readonly #leases: Leases;
   readonly #logger: Logger;
+  readonly #idleMinutes: number;
   #sweep: { allowedFrom: number; lastTick: number };
   #timer: NodeJS.Timeout | undefined;
   #sweeping: Promise<void> = Promise.resolve();
 
-  constructor(db: Database, events: Events, nodes: Nodes, leases: Leases, logger: Logger) {
+  constructor(
+    db: Database,
+    events: Events,
+    nodes: Nodes,
+    leases: Leases,
+    options: { idleMinutes: number; logger: Logger },
+  ) {
     this.#db = db;
     this.#events = events;
     this.#nodes = nodes;
     this.#leases = leases;
-    this.#logger = logger;
+    this.#logger = options.logger;
+    this.#idleMinutes = options.idleMinutes;
     this.#sweep = { allowedFrom: performance.now() + GRACE_MS, lastTick: performance.now() };
   }
 
@@ -89,14 +99,18 @@ export class Dispatch {
   }
 
   /** Throws ApiError conflict when the node must register again. */
-  async renew(request: z.infer<typeof RenewLeases>): Promise<{ lost: string[]; stop: string[] }> {
+  async renew(request: z.infer<typeof RenewLeases>): Promise<z.infer<typeof LeasesRenewed>> {
     await this.#nodes.alive(request.node, request.boot_id);
-    if (request.jobs.length === 0) return { lost: [], stop: [] };
+    if (request.jobs.length === 0) return { lost: [], stop: [], sleep: [] };
     const kept = await renewLeases(this.#db, request.node, request.jobs, LEASE_SECONDS);
     const ids = new Set(kept.map((job) => job.id));
     return {
       lost: request.jobs.map((job) => job.id).filter((id) => !ids.has(id)),
       stop: kept.filter((job) => job.stop).map((job) => job.id),
+      sleep: kept.flatMap((job) => {
+        const { action, reason } = decideSleep(job, this.#idleMinutes);
+        return action === "sleep" ? [{ id: job.id, because: reason, forced: job.sleep }] : [];
+      }),
     };
   }
 
@@ -115,7 +129,7 @@ export class Dispatch {
     });
     if (!applied) return;
     this.#events.emit(topic);
-    if (report.event === "finished" || report.event === "returned") this.#events.emit("work");
+    if (report.event !== "started" && report.event !== "script_ended") this.#events.emit("work");
   }
 
   async #apply(tx: Queryable, row: JobRow, report: ReportJob): Promise<void> {
@@ -126,6 +140,13 @@ export class Dispatch {
         return this.#leases.started(tx, row);
       case "script_ended":
         return markEnded(tx, payload, report.id, "running", false, report.end, report.ran_by);
+      case "slept": {
+        await markAsleep(tx, payload, report.id, report.because);
+        const waiting = row.workspace && (await waitingFor(tx, row.workspace));
+        const because = waiting ? `job ${waiting} runs in its workspace` : decideAsleep(row, new Date());
+        if (because) await markWaking(tx, this.#events.payload("work"), report.id, because);
+        return;
+      }
       case "returned":
         return releaseJobs(tx, this.#events.payload("work"), [report]);
       case "finished":
@@ -160,17 +181,25 @@ export class Dispatch {
   }
 
   async #judge(row: JobRow & { now: Date }): Promise<void> {
-    if (decideLease(facts(row), row.now).action === "keep") return;
-    const error = `Node ${row.node} did not renew its lease for ${LEASE_SECONDS} seconds: it died or lost its connection. The script may have run in part; it was not run again.`;
-    const given = await this.#db.transaction(async (tx) => {
-      if (!(await giveUp(tx, this.#events.payload(`job:${row.id}`), row, error))) return false;
-      await this.#leases.letGo(tx, row, true);
-      return true;
-    });
-    if (!given) return;
-    this.#logger.warn({ job: row.id, node: row.node }, "lease ran out; job given up");
+    const { action } = decideLease({ ...facts(row), noSleep: row.no_sleep }, row.now);
+    if (action === "keep") return;
+    const lost = `Node ${row.node} did not renew its lease for ${LEASE_SECONDS} seconds: it died or lost its connection.`;
+    const done = await this.#db.transaction((tx) =>
+      action === "restart" && row.started_at !== null
+        ? restart(tx, this.#events.payload("work"), row, lost)
+        : this.#giveUp(tx, row, lost),
+    );
+    if (!done) return;
+    this.#logger.warn({ job: row.id, node: row.node, action }, "lease ran out");
     this.#events.emit(`job:${row.id}`);
     this.#events.emit("work");
+  }
+
+  async #giveUp(tx: Queryable, row: JobRow, lost: string): Promise<boolean> {
+    const error = `${lost} The script may have run in part; it was not run again.`;
+    if (!(await giveUp(tx, this.#events.payload(`job:${row.id}`), row, error))) return false;
+    await this.#leases.letGo(tx, row, true);
+    return true;
   }
 }
 

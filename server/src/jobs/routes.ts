@@ -28,6 +28,7 @@ export function jobRoutes(context: Context) {
     app.addHook("preValidation", async (request) => refuseUnstorableText(request.body));
     writing(app, context);
     reading(app, context);
+    sleeping(app, context);
   };
 }
 
@@ -156,5 +157,40 @@ function reading(app: App, { db, jobs, nodes, closing }: Context): void {
       },
     },
     (request) => readUsage(db, orgOf(request), request.query.window_days),
+  );
+}
+
+function sleeping(app: App, { jobs, sleep, closing }: Context): void {
+  app.post(
+    "/mags-jobs/:id/sleep",
+    {
+      schema: {
+        tags,
+        operationId: "sleepJob",
+        summary: "Put the machine of a persistent job away",
+        description:
+          "Everything in it is made durable first; processes end. Whoever wants in wakes it. Answers when it sleeps, or after 25 s with how far it is.",
+        headers: PostHeaders,
+        params: JobParams,
+        response: { 200: Job, ...failures },
+      },
+    },
+    async (request, reply) => jobs.show(await sleep.sleep(orgOf(request), request.params.id, hangUp(reply, closing))),
+  );
+  app.post(
+    "/mags-jobs/:id/wake",
+    {
+      schema: {
+        tags,
+        operationId: "wakeJob",
+        summary: "Wake a sleeping machine",
+        description: "Answers when it is up and its startup command was started; at once where it is. 504 after 30 s.",
+        headers: PostHeaders,
+        params: JobParams,
+        response: { 200: Job, ...failures },
+      },
+    },
+    async (request, reply) =>
+      jobs.show(await sleep.wake(orgOf(request), request.params.id, "somebody woke it", hangUp(reply, closing))),
   );
 }

@@ -6,8 +6,9 @@ import type { Events } from "../db/events.ts";
 import type { Files } from "../files/service.ts";
 import type { Nodes } from "../nodes/service.ts";
 import { hasVolume, type Leases } from "../workspaces/service.ts";
-import { decideEntry, decideStop, decideUpdate } from "./decide.ts";
+import { decideStop, decideUpdate } from "./decide.ts";
 import { generateName } from "./names.ts";
+import { wakeHolder } from "./sleep-store.ts";
 import {
   endWaiting,
   findBySubdomain,
@@ -30,8 +31,6 @@ export { Dispatch } from "./dispatch.ts";
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 /** Events wake waiters at once; this is for the ones that got lost, `ms`. */
 const POLL_MS = 1000;
-/** Longest wait of somebody who wants to enter a machine, `ms`. */
-const MACHINE_MS = 30_000;
 
 interface Done {
   status: number;
@@ -76,6 +75,8 @@ export class Jobs {
     const spec = { ...job, name, ...(disk?.rootfs_type === undefined ? {} : { rootfs_type: disk.rootfs_type }) };
     await this.#nodes.refuseImpossible(q, spec);
     await insertJob(q, this.#events.payload("work"), { id, org, name }, spec, disk);
+    if (disk?.workspace)
+      await wakeHolder(q, this.#events.payload("work"), disk.workspace, `job ${name} runs in its workspace`);
     const body = { request_id: id, name, status: "accepted" as const, message: "Job accepted" };
     return { status: 202, body, afterCommit: () => this.#events.emit("work") };
   }
@@ -91,7 +92,11 @@ export class Jobs {
       await this.#leases.letGo(tx, row, true);
       return {
         status: 202,
-        body: { ...base, status: "stopped", message: "Job stopped before it started" },
+        body: {
+          ...base,
+          status: "stopped",
+          message: row.status === "sleeping" ? "Job stopped" : "Job stopped before it started",
+        },
         afterCommit: () => this.#events.emit(`job:${row.id}`),
       };
     }
@@ -132,22 +137,22 @@ export class Jobs {
       const row = await this.lock(tx, org, idOrName);
       const { action, reason } = decideUpdate(row, change.no_sleep === true);
       if (action === "refuse") throw new ApiError("conflict", `${reason}: job ${row.id}`);
-      const command = change.startup_command === undefined ? row.startup_command : change.startup_command;
-      return (await updateJob(tx, row.id, command, change.no_sleep ?? row.no_sleep)) ?? row;
+      const given = Object.entries(change).filter(([, value]) => value !== undefined);
+      return (await updateJob(tx, row.id, { ...row, ...Object.fromEntries(given) })) ?? row;
     });
-    return this.#show(changed);
+    return this.show(changed);
   }
 
   /** Shows a job, once its script has ended or `waitMs` passed. Throws ApiError not_found. */
   async status(org: string, idOrName: string, waitMs: number, signal: AbortSignal) {
     const id = await this.#resolve(this.#db, org, idOrName);
-    if (waitMs === 0) return this.#show(await this.#find(org, id));
+    if (waitMs === 0) return this.show(await this.#find(org, id));
     const deadline = Date.now() + waitMs;
     using changes = this.#events.subscribe(`job:${id}`);
     for (;;) {
       const row = await this.#find(org, id);
       const left = deadline - Date.now();
-      if (scriptEnded(row) || left <= 0 || signal.aborted) return this.#show(row);
+      if (scriptEnded(row) || left <= 0 || signal.aborted) return this.show(row);
       await changes.next(Math.min(left, POLL_MS), signal);
     }
   }
@@ -160,28 +165,9 @@ export class Jobs {
 
   /** Throws ApiError not_found. */
   async logSource(org: string, idOrName: string): Promise<LogSource> {
-    const row = await this.#find(org, await this.#resolve(this.#db, org, idOrName));
+    const row = await this.find(org, idOrName);
     const end = scriptEnded(row) ? emptyLogEnd(row) : undefined;
     return { id: row.id, node: row.node ?? undefined, end };
-  }
-
-  /**
-   * The node that has the machine of a live job; one that is about to start is waited for. Throws ApiError not_found,
-   * conflict when there will be no machine, or unavailable when there is none in time.
-   */
-  async machine(org: string, idOrName: string, signal: AbortSignal): Promise<{ id: string; node: string }> {
-    const id = await this.#resolve(this.#db, org, idOrName);
-    const deadline = Date.now() + MACHINE_MS;
-    using changes = this.#events.subscribe(`job:${id}`);
-    for (;;) {
-      const row = await this.#find(org, id);
-      const { action, reason } = decideEntry(row);
-      if (action === "refuse") throw new ApiError("conflict", `${reason}: job ${id}`);
-      if (action === "enter" && row.node) return { id, node: row.node };
-      const left = deadline - Date.now();
-      if (left <= 0 || signal.aborted) throw new ApiError("unavailable", `job ${id} has no machine yet: ${reason}`);
-      await changes.next(Math.min(left, POLL_MS), signal);
-    }
   }
 
   /** Waits for any change of the job, at most `ms`. */
@@ -190,9 +176,14 @@ export class Jobs {
     await changes.next(ms, signal);
   }
 
-  /** Throws ApiError not_found. */
+  /** The row of a job, of which a name or a workspace is enough. Throws ApiError not_found. */
   async find(org: string, idOrName: string): Promise<JobRow> {
     return this.#find(org, await this.#resolve(this.#db, org, idOrName));
+  }
+
+  /** As it is shown. */
+  async show(row: JobRow): Promise<Job> {
+    return toJob(row, this.#appsUrl, (await this.#leases.waits([row])).get(row.id));
   }
 
   /** The row, locked until the transaction ends. Throws ApiError not_found. */
@@ -223,10 +214,6 @@ export class Jobs {
     const given = await nameHost(tx, org, id, subdomain);
     if (!given) throw new ApiError("not_found", `there is no job ${id}`);
     return given;
-  }
-
-  async #show(row: JobRow): Promise<Job> {
-    return toJob(row, this.#appsUrl, (await this.#leases.waits([row])).get(row.id));
   }
 
   async #find(org: string, id: string): Promise<JobRow> {

@@ -14,6 +14,11 @@ const columns = [
   "status",
   "persistent",
   "no_sleep",
+  "idle_minutes",
+  "wakes",
+  "sleep_requested_at",
+  "activity_because",
+  "activity_since",
   "startup_command",
   "vcpus",
   "memory_mb",
@@ -53,8 +58,8 @@ const INSERT = {
   name: "insert_job",
   text: `WITH job AS (
     INSERT INTO jobs (id, org, name, spec, persistent, no_sleep, startup_command, vcpus, memory_mb, timeout, isolation, rootfs_type,
-      workspace, workspace_name, base_version, base_name)
-    VALUES ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) RETURNING id)
+      workspace, workspace_name, base_version, base_name, idle_minutes)
+    VALUES ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) RETURNING id)
     SELECT ${NOTIFY} FROM job`,
 };
 
@@ -84,6 +89,7 @@ export async function insertJob(
     disk?.workspace_name ?? null,
     disk?.base_version ?? null,
     disk?.base_name ?? null,
+    job.idle_minutes ?? null,
   ]);
 }
 
@@ -179,23 +185,37 @@ export async function listJobs(
 
 const RENEW = {
   name: "renew_leases",
-  text: `UPDATE jobs SET lease_until = now() + $4::double precision * interval '1 second'
-    FROM unnest($2::uuid[], $3::int[]) AS given (id, attempt)
+  text: `UPDATE jobs SET lease_until = now() + $6::double precision * interval '1 second',
+      activity_because = coalesce(given.because, activity_because)
+    FROM unnest($2::uuid[], $3::int[], $4::float8[], $5::text[]) AS given (id, attempt, idle_ms, because)
     WHERE jobs.id = given.id AND jobs.attempt = given.attempt AND jobs.node = $1 AND jobs.status IN ('starting', 'running')
-    RETURNING jobs.id, jobs.stop_requested_at IS NOT NULL AS stop`,
+    RETURNING jobs.id, jobs.status, jobs.no_sleep, jobs.idle_minutes, given.idle_ms,
+      jobs.stop_requested_at IS NOT NULL AS stop, jobs.sleep_requested_at IS NOT NULL AS sleep`,
 };
+
+export interface Renewed {
+  id: string;
+  status: JobStatus;
+  no_sleep: boolean;
+  idle_minutes: number | null;
+  idle_ms: number | null;
+  stop: boolean;
+  sleep: boolean;
+}
 
 /** Extends the leases of those jobs that are still the node's, and returns them. */
 export async function renewLeases(
   q: Queryable,
   node: string,
-  jobs: { id: string; attempt: number }[],
+  jobs: { id: string; attempt: number; idle_ms: number | null; because: string | null }[],
   leaseSeconds: number,
-) {
-  const { rows } = await q.query<{ id: string; stop: boolean }>(RENEW, [
+): Promise<Renewed[]> {
+  const { rows } = await q.query<Renewed>(RENEW, [
     node,
     jobs.map((j) => j.id),
     jobs.map((j) => j.attempt),
+    jobs.map((j) => j.idle_ms),
+    jobs.map((j) => j.because),
     leaseSeconds,
   ]);
   return rows;
@@ -203,7 +223,8 @@ export async function renewLeases(
 
 const START = {
   name: "job_started",
-  text: `WITH job AS (UPDATE jobs SET status = 'running', started_at = coalesce(started_at, clock_timestamp()), ran_by = $3 WHERE id = $2 RETURNING id)
+  text: `WITH job AS (UPDATE jobs SET status = 'running', started_at = coalesce(started_at, clock_timestamp()), ran_by = $3,
+      activity_since = CASE WHEN persistent THEN clock_timestamp() END, sleep_requested_at = NULL WHERE id = $2 RETURNING id)
     SELECT ${NOTIFY} FROM job`,
 };
 
@@ -266,14 +287,13 @@ export async function requestStop(tx: Queryable, id: string): Promise<void> {
 export async function updateJob(
   tx: Queryable,
   id: string,
-  startupCommand: string | null,
-  noSleep: boolean,
+  change: Pick<JobRow, "startup_command" | "no_sleep" | "idle_minutes">,
 ): Promise<JobRow | undefined> {
   const { rows } = await tx.query<JobRow>(
-    `UPDATE jobs SET startup_command = $2, no_sleep = $3,
+    `UPDATE jobs SET startup_command = $2, no_sleep = $3, idle_minutes = $4,
        spec = jsonb_strip_nulls(spec || jsonb_build_object('startup_command', $2::text, 'no_sleep', $3::boolean))
      WHERE id = $1 RETURNING ${COLUMNS}`,
-    [id, startupCommand, noSleep],
+    [id, change.startup_command, change.no_sleep, change.idle_minutes],
   );
   return rows[0];
 }

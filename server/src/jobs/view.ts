@@ -22,6 +22,8 @@ export function toJob(row: JobRow, { protocol, host }: URL, waitingFor?: string)
     waiting_for: waitingFor ?? null,
     persistent: row.persistent,
     no_sleep: row.no_sleep,
+    idle_minutes: row.idle_minutes,
+    activity: activityOf(row),
     startup_command: row.startup_command,
     timeout: row.timeout,
     attempt: row.attempt,
@@ -33,6 +35,13 @@ export function toJob(row: JobRow, { protocol, host }: URL, waitingFor?: string)
     log_truncated: row.log_truncated,
     ran_by: row.ran_by,
   };
+}
+
+function activityOf(row: JobRow): Job["activity"] {
+  if (!row.persistent || row.activity_since === null || isFinal(row.status)) return null;
+  const state = row.status === "running" ? "awake" : row.status === "sleeping" ? "asleep" : "waking";
+  const because = row.activity_because ?? "its script was started";
+  return { state, because, since: row.activity_since.toISOString(), wakes: row.wakes };
 }
 
 /**

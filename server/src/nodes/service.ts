@@ -83,13 +83,22 @@ export class Nodes {
 
   /** Tells the agent at once what the next renewal would tell it within a second; a failure only costs that second. */
   pushStop(nodeName: string, jobId: string): void {
+    this.#push(nodeName, jobId, "stop");
+  }
+
+  /** Likewise. */
+  pushSleep(nodeName: string, jobId: string): void {
+    this.#push(nodeName, jobId, "sleep");
+  }
+
+  #push(node: string, job: string, verb: "stop" | "sleep"): void {
     const signal = AbortSignal.timeout(AGENT_DEADLINE_MS);
-    this.agentFetch(nodeName, `/agent/v1/jobs/${jobId}/stop`, { method: "POST", signal })
+    this.agentFetch(node, `/agent/v1/jobs/${job}/${verb}`, { method: "POST", signal })
       .then((response) => response.body?.cancel())
       .catch((err) =>
         this.#logger.debug(
-          { err: err.message, node: nodeName, job: jobId },
-          "stop was not pushed; the agent will read it when it renews",
+          { err: err.message, node, job },
+          `${verb} was not pushed; the agent will read it when it renews`,
         ),
       );
   }

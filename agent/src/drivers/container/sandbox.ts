@@ -139,6 +139,10 @@ export class ContainerSandbox implements Sandbox {
     if (!isAlive(this.record)) throw new Error(`sandbox ${this.id} is gone`);
   }
 
+  isRunning(): boolean {
+    return isAlive(this.record);
+  }
+
   oomKills(): Promise<number> {
     return oomKills(this.record.cgroupsPath);
   }

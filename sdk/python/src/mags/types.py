@@ -226,6 +226,16 @@ class RanBy(TypedDict):
     machine: str
 
 
+class JobActivity(TypedDict):
+    state: Literal["awake", "asleep", "waking"]
+    #: For example: 2 connections are open
+    because: str
+    #: When it came into this state
+    since: str
+    #: How often it was woken
+    wakes: int
+
+
 class Job(TypedDict):
     request_id: str
     name: str
@@ -250,6 +260,10 @@ class Job(TypedDict):
     waiting_for: Optional[str]
     persistent: bool
     no_sleep: bool
+    #: Minutes without use after which it sleeps; null: the server's default
+    idle_minutes: Optional[float]
+    #: Why its machine is up or not; null where it is not persistent or has not begun
+    activity: Optional[JobActivity]
     startup_command: Optional[str]
     #: Time the script may run, in seconds; null for ever
     timeout: Optional[float]
