@@ -12,6 +12,7 @@ import { addRun } from "./commands/run.ts";
 import { addSet } from "./commands/set.ts";
 import { addStatus } from "./commands/status.ts";
 import { addStop } from "./commands/stop.ts";
+import { addResize, addSync, addWorkspace } from "./commands/workspace.ts";
 import { fail } from "./fail.ts";
 import { leaveWithReader } from "./render/output.ts";
 
@@ -24,6 +25,9 @@ const commands = [
   addStop,
   addExec,
   addCp,
+  addSync,
+  addResize,
+  addWorkspace,
   addSet,
   addCron,
   addFile,

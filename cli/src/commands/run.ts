@@ -13,6 +13,9 @@ interface Flags {
   env?: Record<string, string>;
   persistent?: boolean;
   ephemeral?: boolean;
+  workspace?: string;
+  base?: string;
+  onBusy?: "wait" | "fail";
   sleep: boolean;
   startupCommand?: string;
   timeout?: number;
@@ -33,6 +36,9 @@ export function addRun(program: Command): void {
     .option("-f, --file <path>", "upload a file to /root (repeatable); without a script it is the script", list)
     .option("-n, --name <name>", "label of the job")
     .option("-e, --env <KEY=VALUE>", "environment variable (repeatable)", keyValue)
+    .option("-w, --workspace <name>", "keep the files under this name")
+    .option("-b, --base <name[@version]>", "start from this workspace; without -w the changes are discarded")
+    .addOption(new Option("--on-busy <what>", "while the workspace is in use").choices(["wait", "fail"]))
     .option("-p, --persistent", "keep the machine after the script")
     .option("--ephemeral", "keep nothing (the fastest)")
     .option("--no-sleep", "never put the machine to sleep (needs --persistent)")
@@ -144,6 +150,9 @@ function toOptions(flags: Flags): RunOptions {
     environment: flags.env,
     persistent: flags.persistent,
     ephemeral: flags.ephemeral,
+    workspaceId: flags.workspace,
+    baseWorkspaceId: flags.base,
+    onBusy: flags.onBusy,
     noSleep: flags.sleep ? undefined : true,
     startupCommand: flags.startupCommand,
     timeout: flags.timeout,

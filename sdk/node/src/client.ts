@@ -8,7 +8,8 @@ import { type CallOptions, type CallSettings, callJson, type HttpOptions, pause,
 import { jobBody, type RunOptions } from "./job-body.ts";
 import { MachineFiles } from "./machine-files.ts";
 import { type OpenOptions, Session } from "./session.ts";
-import type { Job, Logs } from "./wire.ts";
+import type { Job, Logs, SyncResult } from "./wire.ts";
+import { syncUntilDone, WorkspacesClient } from "./workspaces.ts";
 
 export interface MagsOptions {
   /** MAGS_API_TOKEN or MAGS_TOKEN by default */
@@ -50,6 +51,7 @@ export interface ListOptions extends CallSettings {
   pageSize?: number;
   status?: Job["status"];
   name?: string;
+  workspaceId?: string;
 }
 
 /** Longest time that the server holds a status request, `seconds` */
@@ -64,6 +66,7 @@ export class Mags {
   readonly #http: HttpOptions;
   readonly files: FilesClient;
   readonly cron: CronClient;
+  readonly workspaces: WorkspacesClient;
 
   constructor(options: MagsOptions = {}) {
     const { apiToken, apiUrl } = environment();
@@ -74,6 +77,7 @@ export class Mags {
     };
     this.files = new FilesClient(this.#http);
     this.cron = new CronClient(this.#http);
+    this.workspaces = new WorkspacesClient(this.#http);
   }
 
   /** Starts a job and returns at once. */
@@ -167,8 +171,10 @@ export class Mags {
 
   /** Jobs, newest first. */
   list(options: ListOptions = {}): Promise<{ jobs: Job[]; total: number; page: number; page_size: number }> {
-    const { pageSize, signal, ...same } = options;
-    const given = Object.entries({ ...same, page_size: pageSize }).filter(([, value]) => value !== undefined);
+    const { pageSize, workspaceId, signal, ...same } = options;
+    const given = Object.entries({ ...same, page_size: pageSize, workspace_id: workspaceId }).filter(
+      ([, value]) => value !== undefined,
+    );
     const query = new URLSearchParams(given.map(([key, value]): [string, string] => [key, String(value)]));
     return this.#json("GET", `/mags-jobs?${query}`, { signal });
   }
@@ -211,6 +217,11 @@ export class Mags {
   /** Stops a job; one that has ended already is a MagsError with status 409. */
   async stop(id: string, options: CallSettings = {}): Promise<void> {
     await this.#json("POST", `${jobPath(id)}/stop`, { signal: options.signal });
+  }
+
+  /** Resolves when everything that the job has written before is in the object store, however long that takes. */
+  sync(id: string, options: CallSettings = {}): Promise<SyncResult> {
+    return syncUntilDone(this.#http, `${jobPath(id)}/sync`, options);
   }
 
   /** Changes a live job; what is not named stays as it is. */

@@ -6,6 +6,12 @@ export interface RunOptions extends CallSettings {
   /** keep the machine after the script */
   persistent?: boolean;
   ephemeral?: boolean;
+  /** keeps the files under this name; made where there is none yet */
+  workspaceId?: string;
+  /** starts from this workspace, or one version of it (`name@3`); without `workspaceId` the changes are discarded */
+  baseWorkspaceId?: string;
+  /** while another job has the workspace: wait for it (the default), or fail with status 409 */
+  onBusy?: "wait" | "fail";
   noSleep?: boolean;
   startupCommand?: string;
   environment?: Record<string, string>;
@@ -26,6 +32,9 @@ export const jobBody = (options: RunOptions) => ({
   name: options.name,
   persistent: options.persistent,
   ephemeral: options.ephemeral,
+  workspace_id: options.workspaceId,
+  base_workspace_id: options.baseWorkspaceId,
+  on_busy: options.onBusy,
   no_sleep: options.noSleep,
   startup_command: options.startupCommand,
   environment: options.environment,

@@ -88,7 +88,13 @@ describe("sync", () => {
       expect.stringMatching(/node a has changes.*bucket is away/),
     ]);
     await writer.progress(job, { dirty: false });
-    expect((await api("POST", "/ws/sync")).body).toMatchObject({ synced: true, version: 1, sync_ms: 0 });
+    for (const path of ["mags-workspaces/ws", "mags-jobs/ws"])
+      expect((await call(world, "POST", `/api/v1/${path}/sync`)).body).toMatchObject({
+        synced: true,
+        version: 1,
+        sync_ms: 0,
+      });
+    expect((await call(world, "POST", "/api/v1/mags-jobs/none/sync")).status).toBe(404);
     expect(seen).toEqual([]);
   });
 

@@ -1,5 +1,6 @@
 import { Readable } from "node:stream";
 import {
+  ApiError,
   Collected,
   ErrorBody,
   ExportQuery,
@@ -266,8 +267,16 @@ function syncing(app: App, { jobs, workspaces, live, closing }: Context): void {
       },
     },
     async (request, reply) => {
-      const workspace = await jobs.workspaceOf(orgOf(request), request.params.id);
-      const result = await live.sync(orgOf(request), workspace, hangUp(reply, closing));
+      const org = orgOf(request);
+      const { id } = request.params;
+      // Clients give the name of a workspace here, also when none of its jobs is live.
+      const workspace = await jobs.workspaceOf(org, id).catch(async (error) => {
+        const named =
+          error instanceof ApiError && error.code === "not_found" ? await workspaces.named(org, id) : undefined;
+        if (!named) throw error;
+        return named.id;
+      });
+      const result = await live.sync(org, workspace, hangUp(reply, closing));
       return reply.status(result.synced ? 200 : 202).send(result);
     },
   );

@@ -56,9 +56,13 @@ export class Workspaces {
     return toWorkspace(row);
   }
 
+  named(org: string, name: string): Promise<WorkspaceRow | undefined> {
+    return findWorkspace(this.#db, org, name);
+  }
+
   /** The row, for those who act on it. Throws ApiError not_found. */
   async find(org: string, name: string): Promise<WorkspaceRow> {
-    return found(await findWorkspace(this.#db, org, name), name);
+    return found(await this.named(org, name), name);
   }
 
   /** Version `number`, or the latest. Throws ApiError not_found. */
