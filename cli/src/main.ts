@@ -10,8 +10,11 @@ import { addLogs } from "./commands/logs.ts";
 import { addPool } from "./commands/pool.ts";
 import { addRun } from "./commands/run.ts";
 import { addSet } from "./commands/set.ts";
+import { addSsh } from "./commands/ssh.ts";
+import { addSshKey } from "./commands/ssh-key.ts";
 import { addStatus } from "./commands/status.ts";
 import { addStop } from "./commands/stop.ts";
+import { addUrl } from "./commands/url.ts";
 import { addResize, addSync, addWorkspace } from "./commands/workspace.ts";
 import { fail } from "./fail.ts";
 import { leaveWithReader } from "./render/output.ts";
@@ -28,9 +31,12 @@ const commands = [
   addSync,
   addResize,
   addWorkspace,
+  addSsh,
+  addUrl,
   addSet,
   addCron,
   addFile,
+  addSshKey,
   addPool,
   addDoctor,
   addBench,

@@ -18,6 +18,22 @@ const jobs = [
   job(2, { status: "error", exit_code: 137, name: "hostile \u001b[2J\u0007 name" }),
   job(1, { exit_code: 3 }),
 ];
+const opened = ({ port, access }: { port: number; access?: string }) => ({
+  success: true,
+  port,
+  url: "http://my-app-abcdefghijkl.apps.localhost:7071",
+  subdomain: "my-app-abcdefghijkl",
+  access: access ?? "public",
+  ...(access === "token" && { token: "a-token" }),
+  ...(access === "password" && { username: "mags", password: "a-password" }),
+});
+const alias = {
+  url: "http://shop.apps.localhost:7071",
+  workspace_id: "hostile \u001b[2J",
+  port: null,
+  access: "public",
+};
+const aliases = { aliases: [alias, { ...alias, workspace_id: "ws", port: 3000, access: "token" }], total: 2, ...alias };
 const refused: Record<string, [number, object]> = {
   "no-such": [404, refusal("not_found", "there is no job no-such", "List what exists with GET /api/v1/mags-jobs.")],
   ended: [409, refusal("conflict", "the job has ended", "Read the current state with GET …/status and try again.")],
@@ -36,6 +52,9 @@ beforeAll(async () => {
     if (refused[id]) return json(response, ...refused[id]);
     if (request.method === "PATCH") return json(response, 200, job(1, JSON.parse(body)));
     if (id === "pool-status") return json(response, 200, { idle_vms: 2, busy_vms: 1, total_vms: 3 });
+    if (request.url?.endsWith("/access")) return json(response, 200, opened(JSON.parse(body)));
+    if (request.url?.endsWith("/mags-url-aliases"))
+      return json(response, request.method === "GET" ? 200 : 201, aliases);
     if (request.url?.endsWith("/stop")) return json(response, 202, {});
     if (request.url?.endsWith("/status")) return json(response, 200, jobs[1]);
     const found = request.url?.includes("name=none") ? [] : jobs;
@@ -46,14 +65,29 @@ beforeAll(async () => {
 afterAll(() => server[Symbol.asyncDispose]());
 
 describe("help", () => {
-  test.for(["", "run", "list", "status", "logs", "stop", "exec", "cp", "set", "pool", "doctor", "bench"])(
-    "%s",
-    async (command) => {
-      const text = await session([...(command ? [command] : []), "--help"]);
-      expect(text).toContain("Example:");
-      expectGolden(`help${command && `-${command}`}`, text);
-    },
-  );
+  test.for([
+    "",
+    "run",
+    "list",
+    "status",
+    "logs",
+    "stop",
+    "exec",
+    "cp",
+    "ssh",
+    "url",
+    "url alias",
+    "url alias add",
+    "ssh-key",
+    "set",
+    "pool",
+    "doctor",
+    "bench",
+  ])("%s", async (command) => {
+    const text = await session([...command.split(" ").filter(Boolean), "--help"]);
+    expect(text).toContain("Example:");
+    expectGolden(`help${command && `-${command.replaceAll(" ", "-")}`}`, text);
+  });
 });
 
 describe("output", () => {
@@ -65,6 +99,12 @@ describe("output", () => {
     pool: ["pool"],
     stop: ["stop", "job-1"],
     set: ["set", "job-1", "--no-sleep"],
+    url: ["url", "my-app"],
+    "url-token": ["url", "my-app", "3000", "--access", "token"],
+    "url-password": ["url", "my-app", "--access", "password", "--username", "me"],
+    "url-json": ["url", "my-app", "--json"],
+    "url-alias-add": ["url", "alias", "add", "shop", "ws", "--port", "3000"],
+    "url-alias-list": ["url", "alias", "list"],
   };
   test.for(Object.entries(cases))("%s", async ([name, args]) => expectGolden(name, await session(args, env)));
 });
@@ -82,6 +122,8 @@ describe("errors", () => {
     "bad-environment": ["run", "-e", "novalue", "true"],
     "bad-isolation": ["run", "--isolation", "none", "true"],
     "nothing-to-set": ["set", "job-1"],
+    "bad-port": ["url", "my-app", "http"],
+    "bad-access": ["url", "my-app", "--access", "secret"],
     "no-file": ["run", "-f", "/no/such/file"],
   };
   test.for(Object.entries(cases))("%s", async ([name, args]) =>

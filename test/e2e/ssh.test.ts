@@ -1,7 +1,7 @@
 /** The SSH gateway with OpenSSH's own clients and real sandboxes. */
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { run, spawn } from "@mags/kit";
@@ -275,6 +275,22 @@ describe("forwarding", () => {
     const agent = await ssh(['echo "<$SSH_AUTH_SOCK>"'], { options: ["-A"] });
     expect(agent.stdout).toBe("<>\n");
   });
+});
+
+it("mags ssh logs in by itself, passes arguments and exit codes on, and leaves no key behind", async () => {
+  const tmp = join(dir, "tmp");
+  await mkdir(tmp);
+  const cli = (args: string[], input = "") =>
+    spawn(new URL("../../cli/bin/mags", import.meta.url).pathname, args, {
+      env: { ...daemon.env, TMPDIR: tmp },
+      reject: false,
+      input,
+    });
+  const { stdout, stderr, exitCode } = await cli(["ssh", "box", "cat; echo $1 err >&2; exit 9"], "in");
+  expect([stdout, stderr.trim(), exitCode]).toEqual(["in", "err", 9]);
+  expect((await cli(["ssh", "box", "-v", "true"])).stderr).toContain("Authenticated to 127.0.0.1");
+  expect((await cli(["ssh", "no-such", "true"])).stderr).toContain("no-such");
+  expect(await readdir(tmp)).toEqual([]);
 });
 
 describe("logins", () => {

@@ -32,6 +32,10 @@ export class Daemon {
     return daemon;
   }
 
+  get pid(): number | undefined {
+    return this.#process?.pid;
+  }
+
   get url(): string {
     return `http://127.0.0.1:${this.port}`;
   }

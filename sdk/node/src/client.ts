@@ -1,3 +1,4 @@
+import { AccessClient, type AccessOptions } from "./access.ts";
 import { environment } from "./config.ts";
 import { CronClient } from "./cron.ts";
 import { MagsError } from "./errors.ts";
@@ -8,7 +9,7 @@ import { type CallOptions, type CallSettings, callJson, type HttpOptions, pause,
 import { jobBody, type RunOptions } from "./job-body.ts";
 import { MachineFiles } from "./machine-files.ts";
 import { type OpenOptions, Session } from "./session.ts";
-import type { Job, Logs, SyncResult } from "./wire.ts";
+import type { Job, Logs, SshOpened, SyncResult, UrlOpened } from "./wire.ts";
 import { syncUntilDone, WorkspacesClient } from "./workspaces.ts";
 
 export interface MagsOptions {
@@ -67,6 +68,7 @@ export class Mags {
   readonly files: FilesClient;
   readonly cron: CronClient;
   readonly workspaces: WorkspacesClient;
+  readonly access: AccessClient;
 
   constructor(options: MagsOptions = {}) {
     const { apiToken, apiUrl } = environment();
@@ -78,6 +80,7 @@ export class Mags {
     this.files = new FilesClient(this.#http);
     this.cron = new CronClient(this.#http);
     this.workspaces = new WorkspacesClient(this.#http);
+    this.access = new AccessClient(this.#http);
   }
 
   /** Starts a job and returns at once. */
@@ -257,6 +260,33 @@ export class Mags {
 
   cronDelete(...args: Parameters<CronClient["delete"]>) {
     return this.cron.delete(...args);
+  }
+
+  /** Port 22 answers a key for SSH, any other the URL that leads to it. */
+  enableAccess(id: string, port = 8080, options: AccessOptions = {}): Promise<UrlOpened | SshOpened> {
+    return port === 22 ? this.access.ssh(id, options) : this.access.url(id, port, options);
+  }
+
+  url(...args: Parameters<AccessClient["url"]>) {
+    return this.access.url(...args);
+  }
+
+  /** `domain` is for code that was written for the hosted service; the server's own is used. */
+  urlAliasCreate(
+    subdomain: string,
+    workspaceId: string,
+    _domain?: string,
+    options: Parameters<AccessClient["createAlias"]>[2] = {},
+  ) {
+    return this.access.createAlias(subdomain, workspaceId, options);
+  }
+
+  urlAliasList(options: CallSettings = {}) {
+    return this.access.listAliases(options);
+  }
+
+  urlAliasDelete(subdomain: string, options: CallSettings = {}) {
+    return this.access.deleteAlias(subdomain, options);
   }
 
   poolStatus(options: CallSettings = {}): Promise<PoolStatus> {

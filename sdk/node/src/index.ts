@@ -1,3 +1,4 @@
+export type { AccessClient, AccessOptions } from "./access.ts";
 export {
   type ListOptions,
   Mags,
