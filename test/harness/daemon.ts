@@ -216,7 +216,7 @@ export async function untilEmpty(check: () => Promise<string[]>, ms = 60_000): P
 }
 
 /** Ports that are free now, all different. */
-async function freePorts(count: number): Promise<number[]> {
+export async function freePorts(count: number): Promise<number[]> {
   const servers = Array.from({ length: count }, () => createServer());
   for (const server of servers) await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const ports = servers.map((server) => (server.address() as AddressInfo).port);
