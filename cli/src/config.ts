@@ -1,10 +1,12 @@
-import { readFileSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { Mags } from "@mags/sdk";
 
 const { env } = process;
 
+/** Where `mags login` keeps what it was told. */
+export const configPath = join(homedir(), ".mags", "config.json");
 /** The data directory of a server on this machine. */
 export const dataDir = env.MAGS_DATA_DIR || "/var/lib/mags";
 export const imageDir = env.MAGS_IMAGE_DIR || join(dataDir, "images");
@@ -20,7 +22,7 @@ export const terminalType = env.TERM || "xterm";
 /** Raised when no token can be found. */
 export class NoToken extends Error {
   override readonly name = "NoToken";
-  readonly hint = "Set MAGS_API_TOKEN, or run this on the machine of the server as root.";
+  readonly hint = "Run `mags login`, set MAGS_API_TOKEN, or run this on the machine of the server as root.";
 }
 
 /**
@@ -41,9 +43,23 @@ export function benchEnvironment(): Record<string, string> {
 
 const token = () => env.MAGS_API_TOKEN || env.MAGS_TOKEN || savedConfig().api_token || localToken();
 
+/** Keeps a token for later commands, readable for this user alone. */
+export function saveConfig(config: { api_token: string; api_url: string }): void {
+  mkdirSync(dirname(configPath), { recursive: true, mode: 0o700 });
+  const draft = `${configPath}.${process.pid}`;
+  writeFileSync(draft, `${JSON.stringify(config, null, 2)}\n`, { mode: 0o600 });
+  renameSync(draft, configPath);
+}
+
+/** Forgets what `saveConfig` kept. */
+export const forgetConfig = () => rmSync(configPath, { force: true });
+
+/** The variable that says who we are, whatever was kept; undefined when none does. */
+export const tokenVariable = ["MAGS_API_TOKEN", "MAGS_TOKEN"].find((name) => env[name]);
+
 function savedConfig(): { api_token?: string; api_url?: string } {
   try {
-    return JSON.parse(readFileSync(join(homedir(), ".mags", "config.json"), "utf8"));
+    return JSON.parse(readFileSync(configPath, "utf8"));
   } catch {
     return {};
   }

@@ -6,7 +6,9 @@ import { addDoctor } from "./commands/doctor.ts";
 import { addExec } from "./commands/exec.ts";
 import { addFile } from "./commands/file.ts";
 import { addList } from "./commands/list.ts";
+import { addLogin, addLogout, addWhoami } from "./commands/login.ts";
 import { addLogs } from "./commands/logs.ts";
+import { addOrg } from "./commands/org.ts";
 import { addPool } from "./commands/pool.ts";
 import { addRun } from "./commands/run.ts";
 import { addSet } from "./commands/set.ts";
@@ -14,6 +16,7 @@ import { addSsh } from "./commands/ssh.ts";
 import { addSshKey } from "./commands/ssh-key.ts";
 import { addStatus } from "./commands/status.ts";
 import { addStop } from "./commands/stop.ts";
+import { addToken } from "./commands/token.ts";
 import { addUrl } from "./commands/url.ts";
 import { addResize, addSync, addWorkspace } from "./commands/workspace.ts";
 import { fail } from "./fail.ts";
@@ -37,6 +40,11 @@ const commands = [
   addCron,
   addFile,
   addSshKey,
+  addToken,
+  addOrg,
+  addLogin,
+  addLogout,
+  addWhoami,
   addPool,
   addDoctor,
   addBench,

@@ -1,5 +1,5 @@
 /** What people read of files, schedules, tokens and the like, as a golden file each. */
-import { writeFileSync } from "node:fs";
+import { existsSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { json, refusal, serve, type WireServer } from "../../sdk/node/test/wire.ts";
@@ -45,6 +45,18 @@ const runs = [
   run({ kind: "retry", state: "failed", exit_code: 3, reason: "the script ended with exit code 3" }),
   run({}),
 ];
+const token = (number: number, more: object = {}) => ({
+  id: `00000000-0000-4000-8000-00000000000${number}`,
+  name: `token-${number}`,
+  scopes: ["run"],
+  created_by: "admin",
+  created_at: "2026-01-02T03:04:05.678Z",
+  expires_at: null,
+  last_used_at: "2026-01-03T03:04:00.000Z",
+  ...more,
+});
+const secret = { ...token(1), token: "mags_secret" };
+const organisations = [{ id: "default", created_at: "2026-01-02T03:04:05.678Z", tokens: 2 }];
 const disabled = { enabled: false, next_run_at: null, next_runs: [], last_status: null };
 
 const answers: Record<string, [number, object]> = {
@@ -54,6 +66,12 @@ const answers: Record<string, [number, object]> = {
   ],
   "POST /mags-files": [201, file(1)],
   "DELETE /mags-files/:id": [200, {}],
+  "GET /whoami": [200, { organisation: "default", token: "admin", scopes: ["operator"] }],
+  "GET /tokens": [200, { tokens: [token(1), token(2, { last_used_at: null, scopes: ["admin"] })], total: 2 }],
+  "POST /tokens": [201, secret],
+  "DELETE /tokens/:id": [200, {}],
+  "GET /organisations": [200, { organisations, total: 1 }],
+  "POST /organisations": [201, { id: "acme", token: secret }],
   "GET /mags-cron": [200, { cron_jobs: [cron(2), cron(1, disabled)], total: 2 }],
   "GET /mags-cron/:id": [200, cron(1)],
   "POST /mags-cron": [201, cron(1)],
@@ -83,6 +101,8 @@ describe("help", () => {
   const verbs = ["add", "list", "show", "update", "enable", "disable", "run", "history", "remove"];
   const commands = [
     ...["file", "file upload", "file list", "file delete"],
+    ...["token", "token create", "token list", "token revoke", "org", "org create", "org list"],
+    ...["login", "logout", "whoami"],
     ...["cron", ...verbs.map((verb) => `cron ${verb}`)],
   ];
   test.for(commands)("%s", async (command) => {
@@ -98,6 +118,12 @@ describe("output", () => {
     "file-list-json": ["file", "list", "--json"],
     "file-delete": ["file", "delete", id],
     "file-no-such": ["file", "delete", "no-such"],
+    whoami: ["whoami"],
+    "token-create": ["token", "create", "ci"],
+    "token-list": ["token", "list"],
+    "token-revoke": ["token", "revoke", "token-2"],
+    "org-create": ["org", "create", "acme"],
+    "org-list": ["org", "list"],
     "cron-add": ["cron", "add", "0 3 * * *", "--name", "nightly", "echo", "hi"],
     "cron-no-name": ["cron", "add", "0 3 * * *", "echo"],
     "cron-list": ["cron", "list"],
@@ -112,6 +138,24 @@ describe("output", () => {
     "file-no-path": ["file", "upload", "/no/such/file"],
   };
   test.for(Object.entries(cases))("%s", async ([name, args]) => expectGolden(name, await session(args, env)));
+});
+
+test("a login is kept for this user alone, and the environment wins", async () => {
+  const stranger = { HOME: join(home, "login") };
+  const login = await mags(["login", "--url", `${server.url}/`], stranger, { input: "from-login\n" });
+  expect(login).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/^logged in as admin of default/) });
+  const path = join(stranger.HOME, ".mags/config.json");
+  expect(statSync(path).mode & 0o777).toBe(0o600);
+  const used = async (more: object) => {
+    await mags(["whoami"], { ...stranger, ...more });
+    return server.seen.at(-1)?.headers.authorization;
+  };
+  expect(await used({})).toBe("Bearer from-login");
+  expect(await used({ MAGS_API_TOKEN: "from-environment" })).toBe("Bearer from-environment");
+  await mags(["logout"], stranger);
+  expect(existsSync(path)).toBe(false);
+  expect((await mags(["login"], stranger, { input: "two words" })).exitCode).toBe(2);
+  expect(existsSync(path)).toBe(false);
 });
 
 test("files are sent as they are, under their own names", async () => {

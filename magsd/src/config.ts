@@ -85,6 +85,13 @@ export const options = [
     help: "Shortest time between two firings of a schedule",
   },
   {
+    name: "rateLimit",
+    env: "MAGS_RATE_LIMIT",
+    default: "12000",
+    unit: "requests a minute",
+    help: "What one token may ask of one server; 0 is no limit",
+  },
+  {
     name: "egressAllow",
     env: "MAGS_EGRESS_ALLOW",
     default: "none",
@@ -178,6 +185,7 @@ const Raw = z.object({
   uploadKeepHours: z.coerce.number().positive().default(168),
   cronMinSeconds: z.coerce.number().min(1).default(60),
   ...WorkspaceSettings.shape,
+  rateLimit: count(12_000),
   egressAllow: z.string().default(""),
   poolMin: count(2),
   poolMax: count(8),

@@ -63,6 +63,7 @@ async function start(config: ReturnType<typeof readConfig>, cleanup: Cleanup): P
       objects,
       files,
       cron: { minSeconds: config.cronMinSeconds },
+      tokens: { requestsPerMinute: config.rateLimit },
       urls,
       ssh,
       workspaces: workspaceLimits(config),

@@ -5,6 +5,7 @@ import { FileDeleted, FileList, UploadedFile } from "./api/files.ts";
 import { Job, JobAccepted, JobList, PoolStatus, RanBy } from "./api/jobs.ts";
 import { LogEnd, LogEntry, Logs } from "./api/logs.ts";
 import { DirectoryListing, FileEntry } from "./api/sandbox-files.ts";
+import { OrganisationList, OrganisationMade, Token, TokenList, TokenMade, Whoami } from "./api/tokens.ts";
 import { SshKey, SshKeyList, SshOpened, UrlAlias, UrlAliasList, UrlOpened } from "./api/urls.ts";
 import { Usage } from "./api/usage.ts";
 import {
@@ -56,6 +57,12 @@ const answers = {
   WorkspaceDeleted,
   WorkspaceList,
   WorkspaceVersion,
+  OrganisationList,
+  OrganisationMade,
+  Token,
+  TokenList,
+  TokenMade,
+  Whoami,
 };
 
 /** Their JSON schemas by name; where one holds another it has a `$ref` of that name. */

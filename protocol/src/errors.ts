@@ -12,6 +12,7 @@ export const errors = {
     status: 401,
     hint: "Send Authorization: Bearer <token>; the first token is in admin.token of the data directory.",
   },
+  forbidden: { status: 403, hint: "Use a token that has the scope; GET /api/v1/whoami shows what this one may do." },
   quota_exceeded: {
     status: 403,
     hint: "Free some of what the message names, or ask whoever runs this server for more.",

@@ -5,6 +5,7 @@ export * from "./api/jobs.ts";
 export * from "./api/logs.ts";
 export * from "./api/sandbox-files.ts";
 export * from "./api/session.ts";
+export * from "./api/tokens.ts";
 export * from "./api/urls.ts";
 export * from "./api/usage.ts";
 export * from "./api/workspace-names.ts";

@@ -16,7 +16,7 @@ import { Sleep } from "./jobs/sleep.ts";
 import { Nodes } from "./nodes/service.ts";
 import { Sessions } from "./sessions/service.ts";
 import { SshKeys, type SshOptions } from "./ssh/service.ts";
-import { Tokens } from "./tokens/service.ts";
+import { type TokenOptions, Tokens } from "./tokens/service.ts";
 import { type UrlOptions, Urls } from "./urls/service.ts";
 import {
   Collector,
@@ -52,6 +52,7 @@ export interface ServerOptions {
   objects: ObjectStore;
   files: FileLimits;
   cron: CronOptions;
+  tokens: TokenOptions;
   workspaces: WorkspaceOptions;
   /** after which an unused persistent machine sleeps; 10 by default */
   idleMinutes?: number | undefined;
@@ -103,7 +104,7 @@ async function start(
   await events.listen(url, logger);
   cleanup.add("notifications", () => events.close());
 
-  const tokens = new Tokens(db);
+  const tokens = new Tokens(db, events, options.tokens, logger);
   await tokens.setAdmin(adminToken);
   const nodes = new Nodes(db, nodeToken, logger);
   const files = new Files(db, options.objects, options.files, logger);

@@ -49,6 +49,7 @@ export async function startWorld(options: Partial<ServerOptions> = {}): Promise<
       objects,
       files: { maxBytes: 64 * 1024 * 1024, quotaBytes: 1024 * 1024 * 1024, keepSeconds: 3600 },
       cron: { minSeconds: 60 },
+      tokens: { requestsPerMinute: 0 },
       urls: { appsUrl: "http://apps.localhost:7071", privateUrls: false },
       ssh: { host: "127.0.0.1", port: 7072, hostKey: "ssh-ed25519 AAAA" },
       workspaces,

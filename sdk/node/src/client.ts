@@ -9,6 +9,7 @@ import { type CallOptions, type CallSettings, callJson, type HttpOptions, pause,
 import { jobBody, type RunOptions } from "./job-body.ts";
 import { MachineFiles } from "./machine-files.ts";
 import { type OpenOptions, Session } from "./session.ts";
+import { TokensClient } from "./tokens.ts";
 import type { Job, Logs, SshOpened, SyncResult, UrlOpened } from "./wire.ts";
 import { syncUntilDone, WorkspacesClient } from "./workspaces.ts";
 
@@ -69,6 +70,7 @@ export class Mags {
   readonly cron: CronClient;
   readonly workspaces: WorkspacesClient;
   readonly access: AccessClient;
+  readonly tokens: TokensClient;
 
   constructor(options: MagsOptions = {}) {
     const { apiToken, apiUrl } = environment();
@@ -81,6 +83,7 @@ export class Mags {
     this.cron = new CronClient(this.#http);
     this.workspaces = new WorkspacesClient(this.#http);
     this.access = new AccessClient(this.#http);
+    this.tokens = new TokensClient(this.#http);
   }
 
   /** Starts a job and returns at once. */

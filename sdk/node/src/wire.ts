@@ -317,6 +317,36 @@ export interface Logs {
   next: string | null;
 }
 
+export interface OrganisationListOrganisationsItem {
+  id: string;
+  created_at: string;
+  tokens: number;
+}
+
+export interface OrganisationList {
+  organisations: OrganisationListOrganisationsItem[];
+  total: number;
+}
+
+export interface TokenMade {
+  id: string;
+  name: string;
+  scopes: ("read" | "run" | "admin" | "operator")[];
+  /** Name of the token that made it */
+  created_by: string | null;
+  created_at: string;
+  expires_at: string | null;
+  /** To the minute */
+  last_used_at: string | null;
+  /** The secret; it is shown this once */
+  token: string;
+}
+
+export interface OrganisationMade {
+  id: string;
+  token: TokenMade;
+}
+
 export interface PoolStatus {
   idle_vms: number;
   busy_vms: number;
@@ -374,6 +404,23 @@ export interface SyncResult {
   sync_ms: number;
   new_bytes: number;
   message: string;
+}
+
+export interface Token {
+  id: string;
+  name: string;
+  scopes: ("read" | "run" | "admin" | "operator")[];
+  /** Name of the token that made it */
+  created_by: string | null;
+  created_at: string;
+  expires_at: string | null;
+  /** To the minute */
+  last_used_at: string | null;
+}
+
+export interface TokenList {
+  tokens: Token[];
+  total: number;
 }
 
 export interface UrlAlias {
@@ -474,6 +521,13 @@ export interface VersionVerified {
   fsck: VersionVerifiedFsck | null;
   mounted: VersionVerifiedMounted | null;
   took_ms: number;
+}
+
+export interface Whoami {
+  organisation: string;
+  /** Name of the token */
+  token: string;
+  scopes: ("read" | "run" | "admin" | "operator")[];
 }
 
 export interface WorkspaceInUseByItem {

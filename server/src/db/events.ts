@@ -25,6 +25,11 @@ export class Events {
     return `${this.source} ${topic}`;
   }
 
+  /** Calls `action` at each event for as long as this process lives. */
+  on(topic: string, action: () => void): void {
+    this.#emitter.on(topic, action);
+  }
+
   /** Subscribe before reading the row, then wait: a change in between is not missed. */
   subscribe(topic: string): Subscription {
     return new Subscription(this.#emitter, topic);

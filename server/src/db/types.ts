@@ -1,5 +1,5 @@
 /** The tables as TypeScript sees them, by hand; `migrations/` is where they are made. */
-import type { CreateCron, CreateJob, CronRun, DoorGuard, JobStatus, RanBy } from "@mags/protocol";
+import type { CreateCron, CreateJob, CronRun, DoorGuard, JobStatus, RanBy, TokenScope } from "@mags/protocol";
 import type { ColumnType, Generated } from "kysely";
 
 type Json<T> = ColumnType<T, string, string>;
@@ -128,10 +128,15 @@ export interface SessionsTable {
 }
 
 export interface TokensTable {
+  id: Generated<string>;
   hash: string;
   org: string;
   name: string;
+  scopes: TokenScope[];
+  created_by: string | null;
   created_at: Generated<Date>;
+  expires_at: Date | null;
+  last_used_at: Date | null;
 }
 
 export interface IdempotencyKeysTable {

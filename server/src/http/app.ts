@@ -15,6 +15,7 @@ import { logRoutes } from "../logs/routes.ts";
 import { nodeRoutes } from "../nodes/routes.ts";
 import { sessionRoutes } from "../sessions/routes.ts";
 import { sshRoutes } from "../ssh/routes.ts";
+import { tokenRoutes } from "../tokens/routes.ts";
 import { urlRoutes } from "../urls/routes.ts";
 import { workspaceNodeRoutes } from "../workspaces/node-routes.ts";
 import { workspaceRoutes } from "../workspaces/routes.ts";
@@ -78,6 +79,7 @@ function publicRoutes(context: Context, { hide }: { hide: boolean }) {
         await workspaceRoutes(context)(scope as unknown as App);
       });
       await guarded.register(sandboxFileRoutes(context) as never);
+      await guarded.register(tokenRoutes(context) as never);
       await guarded.register(cronRoutes(context) as never);
       await guarded.register(fileRoutes(context) as never);
       await guarded.register(urlRoutes(context) as never);

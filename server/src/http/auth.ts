@@ -1,6 +1,6 @@
 import { timingSafeEqual } from "node:crypto";
-import { ApiError } from "@mags/protocol";
-import type { FastifyRequest } from "fastify";
+import { ApiError, allows, type TokenScope } from "@mags/protocol";
+import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Sessions } from "../sessions/service.ts";
 import { type Caller, hashToken, type Tokens } from "../tokens/service.ts";
 
@@ -9,13 +9,17 @@ declare module "fastify" {
     /** set on every route that asks for an API token */
     caller: Caller | undefined;
   }
+  interface FastifyContextConfig {
+    /** what a token must be allowed to do; by default what the method tells */
+    scope?: TokenScope;
+  }
 }
 
 export const SESSION_COOKIE = "mags_session";
 
 /** Guards the public API: a token, or the cookie of a browser that has signed in. Throws ApiError unauthorized before the body is read. */
 export function requireToken(tokens: Tokens, sessions: Sessions) {
-  return async (request: FastifyRequest): Promise<void> => {
+  return async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
     request.headers.authorization ??= offeredToken(request);
     const secret = request.headers.authorization ? undefined : request.cookies[SESSION_COOKIE];
     if (secret !== undefined) refuseForeignPage(request);
@@ -27,7 +31,24 @@ export function requireToken(tokens: Tokens, sessions: Sessions) {
         secret === undefined ? "the token is not known to this server" : "the sign-in has ended: sign in again",
       );
     request.caller = caller;
+    const wait = tokens.admit(caller);
+    if (wait > 0) {
+      reply.header("Retry-After", String(wait));
+      throw new ApiError("rate_limited", `this token has made too many requests: wait ${wait} s`);
+    }
+    const needed = scopeOf(request);
+    if (!allows(caller.scopes, needed))
+      throw new ApiError(
+        "forbidden",
+        `this needs a token with the scope ${needed}; it has ${caller.scopes.join(", ")}`,
+      );
   };
+}
+
+/** Reading needs the least; whoever comes into a machine, or changes anything, needs more. */
+function scopeOf({ method, headers, routeOptions }: FastifyRequest): TokenScope {
+  const reads = (method === "GET" || method === "HEAD") && headers.upgrade === undefined;
+  return routeOptions.config.scope ?? (reads ? "read" : "run");
 }
 
 /** A WebSocket of a browser or of Node sets no headers, but may offer subprotocols: one of them may be `bearer.<token>`. */
@@ -45,11 +66,13 @@ function refuseForeignPage(request: FastifyRequest): void {
   throw new ApiError("unauthorized", "a request with a session's cookie must come from a page of this server");
 }
 
-/** The caller's organisation, on routes behind `requireToken`. */
-export function orgOf(request: FastifyRequest): string {
+/** Who asks, on routes behind `requireToken`. */
+export function callerOf(request: FastifyRequest): Caller {
   if (!request.caller) throw new ApiError("unauthorized", "the request was not authenticated");
-  return request.caller.org;
+  return request.caller;
 }
+
+export const orgOf = (request: FastifyRequest): string => callerOf(request).org;
 
 /** Guards what agents call. Throws ApiError unauthorized. */
 export function requireNodeToken(nodeToken: string) {

@@ -11,6 +11,7 @@ export const openapi = (version: string) => ({
   servers: [{ url: "/", description: "This server" }],
   tags: [
     { name: "jobs", description: "Scripts, and the machines they run in" },
+    { name: "access", description: "Tokens and organisations" },
     { name: "cron", description: "Jobs on a schedule" },
     { name: "workspaces", description: "Disks that are kept, with their versions" },
     { name: "files", description: "What jobs are given" },

@@ -40,7 +40,7 @@ export class Sessions {
 
   async authenticate(secret: string): Promise<Caller | undefined> {
     const row = await findSession(this.#db, hashToken(secret));
-    return row && { tokenHash: row.token, name: row.name, org: row.org };
+    return row && { tokenHash: row.token, name: row.name, org: row.org, scopes: row.scopes };
   }
 
   async signOut(secret: string): Promise<void> {

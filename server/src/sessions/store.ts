@@ -1,3 +1,4 @@
+import type { TokenScope } from "@mags/protocol";
 import type { Queryable } from "../db/database.ts";
 
 /** Writes a session; those that have expired go on the way. */
@@ -12,13 +13,17 @@ export async function putSession(
   );
 }
 
-export async function findSession(
-  q: Queryable,
-  hash: string,
-): Promise<{ token: string; name: string; org: string } | undefined> {
-  const { rows } = await q.query<{ token: string; name: string; org: string }>(
-    `SELECT t.hash AS token, t.name, t.org FROM sessions s JOIN tokens t ON t.hash = s.token
-     WHERE s.hash = $1 AND s.expires_at > now()`,
+export interface SessionRow {
+  token: string;
+  name: string;
+  org: string;
+  scopes: TokenScope[];
+}
+
+export async function findSession(q: Queryable, hash: string): Promise<SessionRow | undefined> {
+  const { rows } = await q.query<SessionRow>(
+    `SELECT t.hash AS token, t.name, t.org, t.scopes FROM sessions s JOIN tokens t ON t.hash = s.token
+     WHERE s.hash = $1 AND s.expires_at > now() AND (t.expires_at IS NULL OR t.expires_at > now())`,
     [hash],
   );
   return rows[0];

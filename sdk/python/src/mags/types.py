@@ -334,6 +334,36 @@ class Logs(TypedDict):
     next: Optional[str]
 
 
+class OrganisationListOrganisationsItem(TypedDict):
+    id: str
+    created_at: str
+    tokens: int
+
+
+class OrganisationList(TypedDict):
+    organisations: List[OrganisationListOrganisationsItem]
+    total: int
+
+
+class TokenMade(TypedDict):
+    id: str
+    name: str
+    scopes: List[Literal["read", "run", "admin", "operator"]]
+    #: Name of the token that made it
+    created_by: Optional[str]
+    created_at: str
+    expires_at: Optional[str]
+    #: To the minute
+    last_used_at: Optional[str]
+    #: The secret; it is shown this once
+    token: str
+
+
+class OrganisationMade(TypedDict):
+    id: str
+    token: TokenMade
+
+
 class PoolStatus(TypedDict):
     idle_vms: int
     busy_vms: int
@@ -391,6 +421,23 @@ class SyncResult(TypedDict):
     sync_ms: float
     new_bytes: int
     message: str
+
+
+class Token(TypedDict):
+    id: str
+    name: str
+    scopes: List[Literal["read", "run", "admin", "operator"]]
+    #: Name of the token that made it
+    created_by: Optional[str]
+    created_at: str
+    expires_at: Optional[str]
+    #: To the minute
+    last_used_at: Optional[str]
+
+
+class TokenList(TypedDict):
+    tokens: List[Token]
+    total: int
 
 
 class _UrlAlias(TypedDict):
@@ -497,6 +544,13 @@ class VersionVerified(TypedDict):
     fsck: Optional[VersionVerifiedFsck]
     mounted: Optional[VersionVerifiedMounted]
     took_ms: float
+
+
+class Whoami(TypedDict):
+    organisation: str
+    #: Name of the token
+    token: str
+    scopes: List[Literal["read", "run", "admin", "operator"]]
 
 
 class WorkspaceInUseByItem(TypedDict):

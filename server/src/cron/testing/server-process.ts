@@ -15,6 +15,7 @@ const server = await startServer({
   files: { maxBytes: 1, quotaBytes: 1, keepSeconds: 1 },
   workspaces,
   cron: { minSeconds: 1 },
+  tokens: { requestsPerMinute: 0 },
   urls: { appsUrl: "http://apps.localhost:7071", privateUrls: false },
   ssh: { host: "127.0.0.1", port: 7072, hostKey: "ssh-ed25519 AAAA" },
   logger,
