@@ -2,13 +2,14 @@ import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { Mags } from "@mags/sdk";
 import { config } from "./config.ts";
-import { type Contender, crunOnBundleOf, crunPlain, podman } from "./runtimes.ts";
+import { type Contender, crunExecIn, crunOnBundleOf, crunPlain, podman } from "./runtimes.ts";
 import { type Summary, summarise } from "./stats.ts";
 
-const HELP = `usage: npm run bench -- [run|node] [--runs N] [--json]
+const HELP = `usage: npm run bench -- [run|node|exec] [--runs N] [--json]
   run   from POST to the final status of a job 'true', beside bare 'crun run' of the same bundle and of a plain one, and
         'podman run', in turns
   node  from POST to the output of the first 'node -v': N one at a time, then N at once
+  exec  from POST …/exec of 'true' in a live machine to its answer, beside bare 'crun exec' in the same machine, in turns
 Needs a running server (npm start) on this machine, and root.
 `;
 
@@ -30,6 +31,27 @@ async function benchRun(runs: number) {
     const ours: Contender = { name: "mags", once: () => timed(() => waitFor("true")), close: async () => undefined };
     const bare = [await crunOnBundleOf(vm_id ?? ""), await crunPlain()];
     return report(await inTurns([ours, ...bare, ...(typeof other === "string" ? [] : [other])], runs));
+  } finally {
+    await mags.stop(requestId);
+  }
+}
+
+async function benchExec(runs: number) {
+  const { requestId } = await mags.runAndWait("true", { persistent: true });
+  try {
+    const { vm_id } = await mags.status(requestId);
+    const once = () =>
+      timed(async () => {
+        const { exitCode } = await mags.exec(requestId, ["/bin/true"]);
+        if (exitCode !== 0) throw new Error(`the command ended with ${exitCode}`);
+      });
+    const times = await inTurns(
+      [{ name: "mags exec", once, close: async () => undefined }, crunExecIn(vm_id ?? "")],
+      runs,
+    );
+    const results = Object.fromEntries([...times].map(([name, list]) => [name, summarise(list)]));
+    const ratio = (results["mags exec"]?.p50 ?? Number.NaN) / (results["crun exec"]?.p50 ?? Number.NaN);
+    return { results, ratios: { "mags exec / crun exec": ratio }, aims: { "mags exec / crun exec": 1.5 } };
   } finally {
     await mags.stop(requestId);
   }
@@ -84,11 +106,13 @@ async function timed(action: () => Promise<void>): Promise<number> {
   return performance.now() - started;
 }
 
-function print(report: {
+interface Report {
   results: Record<string, Summary>;
   ratios: Record<string, number>;
   aims: Record<string, number>;
-}) {
+}
+
+function print(report: Report) {
   const ms = (value: number) => `${value.toFixed(1)} ms`.padStart(11);
   for (const [name, { runs, p50, p95, p99 }] of Object.entries(report.results)) {
     process.stdout.write(`${name.padEnd(20)} p50${ms(p50)}  p95${ms(p95)}  p99${ms(p99)}  (${runs} runs)\n`);
@@ -98,14 +122,18 @@ function print(report: {
   }
 }
 
-const scenario = positionals[0] ?? "run";
-if (values.help || !["run", "node"].includes(scenario)) {
+const scenarios: Record<string, () => Promise<Report>> = {
+  run: () => benchRun(Number(values.runs ?? 30)),
+  node: () => benchNode(Number(values.runs ?? 100)),
+  exec: () => benchExec(Number(values.runs ?? 100)),
+};
+const scenario = scenarios[positionals[0] ?? "run"];
+if (values.help || !scenario) {
   process.stdout.write(HELP);
   process.exit(values.help ? 0 : 2);
 }
 try {
-  const report =
-    scenario === "run" ? await benchRun(Number(values.runs ?? 30)) : await benchNode(Number(values.runs ?? 100));
+  const report = await scenario();
   if (values.json) process.stdout.write(`${JSON.stringify(report)}\n`);
   else print(report);
 } catch (error) {

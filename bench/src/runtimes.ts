@@ -41,6 +41,21 @@ export async function crunOnBundleOf(machine: string): Promise<Contender> {
   return crun("crun, same bundle", dir, spec, ["nsenter", "--mount", "--target", agentOf(bundle)]);
 }
 
+/** `crun exec` alone in a running machine of Mags'. */
+export function crunExecIn(machine: string): Contender {
+  const [bundle = ""] = globSync(`/run/mags/*/sandboxes/${machine}`);
+  const command = [
+    "crun",
+    "--root",
+    join(bundle, "../../oci"),
+    "--cgroup-manager=cgroupfs",
+    "exec",
+    machine,
+    "/bin/true",
+  ];
+  return { name: "crun exec", once: () => timedIn(OWN_MOUNTS, command), close: async () => undefined };
+}
+
 /** A mount namespace in which the v2 tree of hybrid cgroup hosts, with which neither crun 1.8 nor podman starts, is hidden. */
 const OWN_MOUNTS = ["unshare", "--mount", "--propagation", "slave"];
 const HIDE_HYBRID = "[ ! -d /sys/fs/cgroup/unified ] || mount -t tmpfs none /sys/fs/cgroup/unified";

@@ -8,7 +8,7 @@ export { attributeOf, type Extent, extentsOf, punchHole, reflink, thaw } from ".
 export { SyscallError } from "./syscalls/libc.ts";
 export { growLoop, loopOf, mountImage } from "./syscalls/loop.ts";
 export { bindIdmapped, MS_NOATIME, mount, mountAs, unmount, unmountAside } from "./syscalls/mount.ts";
-export { createNetns, inNetns, RouteTables, setNetworkSetting, tcpSocket } from "./syscalls/network.ts";
+export { createNetns, inNetns, openSocket, RouteTables, setNetworkSetting } from "./syscalls/network.ts";
 export { makeFifo, makePipe, setPipeSize, splicePipe } from "./syscalls/pipe.ts";
 export { emptyFile, startProcess } from "./syscalls/process.ts";
 export { openTerminal, openWithin, resizeTerminal } from "./syscalls/terminal.ts";

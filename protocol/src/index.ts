@@ -3,6 +3,7 @@ export * from "./api/exec.ts";
 export * from "./api/files.ts";
 export * from "./api/jobs.ts";
 export * from "./api/logs.ts";
+export * from "./api/network.ts";
 export * from "./api/sandbox-files.ts";
 export * from "./api/session.ts";
 export * from "./api/tokens.ts";

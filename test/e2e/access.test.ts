@@ -1,6 +1,7 @@
 /** Getting into a live sandbox: exec, terminals and files, by HTTP, SDK and command line. */
 import { once } from "node:events";
 import { connect, createServer, type Server, type Socket } from "node:net";
+import { constants } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { join } from "@mags/kit";
 import { Mags, MagsError } from "@mags/sdk";
@@ -152,6 +153,28 @@ test("a terminal outlives its connections: the session goes on, and nothing of i
   expect(await session.exit).toMatchObject({ exit_code: 0 });
   expect(seen).toBe([1, 2, 3, 4, 5, 6, 7, 8].map((number) => `line ${number}\r\n`).join(""));
   line.close();
+});
+
+describe("the network of a job", () => {
+  const script = `python3 -c '
+import socket
+try: socket.create_connection(("203.0.113.1", 80), 20)
+except OSError as error: print(error.errno)'; getent hosts nobody.test || echo no name`;
+
+  test("is none where that is asked for, and what a list leaves", async () => {
+    const unreachable = `${constants.errno.EHOSTUNREACH}\nno name\n`;
+    expect((await mags.runAndWait(script, { network: "none" })).stdout).toBe(unreachable);
+    expect((await mags.runAndWait(script, { network: { allow: ["example.com"] } })).stdout).toBe(unreachable);
+    expect((await daemon.cli(["run", "--no-network", script])).stdout).toBe(unreachable);
+  });
+
+  test("is refused where it makes no sense", async () => {
+    for (const network of ["all", { allow: ["http://x"] }, { allow: ["10.0.0.0/64"] }, { deny: [] }])
+      await expect(mags.run("true", { network: network as never })).rejects.toMatchObject({
+        statusCode: 400,
+        code: "invalid_request",
+      });
+  });
 });
 
 /** A TCP line to a port of this machine whose connections can be cut. */

@@ -1,5 +1,5 @@
 import type { Logger } from "@mags/kit";
-import type { Assignment, VersionReason } from "@mags/protocol";
+import type { Assignment, NetworkPolicy, VersionReason } from "@mags/protocol";
 import type { Pool } from "../pool/pool.ts";
 import type { Disk, Sandbox } from "../sandbox/driver.ts";
 import type { Workspace, Workspaces } from "../workspaces/index.ts";
@@ -68,6 +68,7 @@ export class Machine {
     try {
       const size = { vcpus: spec.vcpus, memoryMb: spec.memory_mb, diskGb: spec.disk_gb };
       const sandbox = await context.pool.take(size, disk);
+      if (spec.network !== "default") await limit(context, sandbox, spec.network);
       owner.log(`machine ${sandbox.id} ready in ${Math.round(performance.now() - started)} ms`);
       return new Machine(context, owner, sandbox, workspace);
     } catch (error) {
@@ -132,5 +133,15 @@ export class Machine {
       );
     await this.workspace?.vacate();
     this.#context.pool.gone();
+  }
+}
+
+/** A sandbox that cannot be limited is not used. */
+async function limit(context: MachineContext, sandbox: Sandbox, policy: NetworkPolicy): Promise<void> {
+  try {
+    await sandbox.limitNetwork(policy);
+  } catch (error) {
+    await sandbox.destroy().finally(() => context.pool.gone());
+    throw error;
   }
 }

@@ -1,8 +1,18 @@
 import { mkdir, readdir } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
-import { type Cleanup, inNetns, type Logger, RouteTables, run, SyscallError, setNetworkSetting } from "@mags/kit";
+import {
+  type Cleanup,
+  inNetns,
+  type Logger,
+  openSocket,
+  RouteTables,
+  run,
+  SyscallError,
+  setNetworkSetting,
+} from "@mags/kit";
 import { AddressRange, type EgressAllow } from "./addresses.ts";
 import { Numbers } from "./numbers.ts";
+import { Policies } from "./policy/index.ts";
 import { chooseResolvers, hostResolvers, type Resolvers, resolvConf } from "./resolvers.ts";
 import { droppingTables, ruleset } from "./rules.ts";
 import { forgetNetns, type NetworkSlot, wire } from "./slot.ts";
@@ -38,6 +48,7 @@ export class Network {
   readonly #range: AddressRange;
   readonly #resolvers: Resolvers;
   readonly #numbers: Numbers;
+  #policies: Policies | undefined;
 
   private constructor(options: NetworkOptions, resolvers: readonly string[]) {
     this.#options = options;
@@ -60,6 +71,12 @@ export class Network {
     });
     // Rules first: nothing is forwarded without them.
     await network.#run("nft", ["-f", "-"], rules);
+    network.#policies = await Policies.open({
+      table: network.#policyTable,
+      upstream: network.#resolvers.loopback ? [network.#resolvers.loopback] : network.#resolvers.nameservers,
+      open: (kind, address) => network.#onHost(() => openSocket(kind, address)),
+      run: (file, args, input) => network.#run(file, args, input),
+    });
     network.#onHost(() => setNetworkSetting("ipv4/ip_forward", "1"));
     await mkdir(NETNS_DIR, { recursive: true });
     await network.#look();
@@ -103,19 +120,31 @@ export class Network {
     const own = await this.#look();
     const left = [...own].filter((number) => !keep.has(String(number)) && !this.#numbers.owns(number));
     for (const number of left) await this.#remove(number);
+    for (const number of this.#policies?.known ?? [])
+      if (!keep.has(String(number)) && !this.#numbers.owns(number)) await this.#policies?.forget(this.#policed(number));
     await this.#look();
     return left.length;
   }
 
   /** Takes the firewall away when no sandbox is left; with some it stays, for they must not be without. */
   async close(): Promise<void> {
-    if ((await this.#look()).size === 0)
-      await this.#run("nft", ["delete", "table", "inet", `mags_${this.#options.instance}`]);
+    this.#policies?.close();
+    if ((await this.#look()).size > 0) return;
+    for (const table of [`mags_${this.#options.instance}`, this.#policyTable])
+      await this.#run("nft", ["delete", "table", "inet", table]);
   }
 
   /** interface names have at most 15 characters */
   get #interfaces() {
     return `mg${this.#options.instance.slice(0, 6)}-`;
+  }
+
+  get #policyTable() {
+    return `mags_${this.#options.instance}_policies`;
+  }
+
+  #policed(number: number) {
+    return { number, hostInterface: `${this.#interfaces}${number}` };
   }
 
   get #names() {
@@ -167,9 +196,16 @@ export class Network {
       address: this.#range.address(number),
       hostInterface: `${this.#interfaces}${number}`,
       handOver: () => forgetNetns(this.#path(number)),
+      restrict: async (policy) => this.#policies?.restrict(this.#policed(number), this.#range.gateway(number), policy),
       // Once: by a second call the number may be another's.
-      release: () => (released ??= this.#vanish(number).then(() => this.#numbers.give(number))),
+      release: () => (released ??= this.#free(number)),
     };
+  }
+
+  async #free(number: number): Promise<void> {
+    await this.#vanish(number);
+    await this.#policies?.forget(this.#policed(number));
+    this.#numbers.give(number);
   }
 
   /**

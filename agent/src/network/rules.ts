@@ -63,6 +63,8 @@ table inet ${table} {
   chain host {
     ct state established,related accept
     ${open.join("\n    ")}
+    # Questions to the DNS that a sandbox's policy has led to a resolver of the agent.
+    ct status dnat ip daddr ${range} accept
     ${resolvers.loopback ? `ct status dnat ip daddr ${resolvers.loopback} meta l4proto { tcp, udp } th dport 53 accept` : ""}
     drop
   }

@@ -1,6 +1,7 @@
 import { closeSync, openSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { createNetns, inNetns, RouteTables, setNetworkSetting, unmount } from "@mags/kit";
+import type { NetworkPolicy } from "@mags/protocol";
 
 /** One sandbox's network: a namespace joined to the host by a veth pair. */
 export interface NetworkSlot {
@@ -13,6 +14,8 @@ export interface NetworkSlot {
   hostInterface: string;
   /** Gives the namespace to the processes in it: from then on it ends with the last of them and leaves nothing. */
   handOver(): Promise<void>;
+  /** Lets it reach less than others; to be called again after an agent's restart. */
+  restrict(policy: NetworkPolicy): Promise<void>;
   release(): Promise<void>;
 }
 

@@ -3,7 +3,7 @@
  * sandboxes; it knows nothing of jobs, leases or the server. `driver.conformance.ts` states what every driver must do.
  */
 import type { Duplex, Readable, Writable } from "node:stream";
-import type { RanBy } from "@mags/protocol";
+import type { NetworkPolicy, RanBy } from "@mags/protocol";
 
 /** Size of a sandbox. */
 export interface SandboxSize {
@@ -123,6 +123,8 @@ export interface Sandbox {
   open(request: SessionRequest): Promise<Session>;
   /** Connects to a TCP port inside, also of a service that listens on loopback only. Throws as `net.connect` fails, or AbortError. */
   dial(port: number, signal?: AbortSignal): Promise<Duplex>;
+  /** Lets it reach less from now on; holds for as long as it lives, also while no agent is there. */
+  limitNetwork(policy: NetworkPolicy): Promise<void>;
   stats(): Promise<Usage>;
   /** Whether its first process is there; without it everything in it has ended. */
   isRunning(): boolean;

@@ -23,6 +23,8 @@ interface Flags {
   cpus?: number;
   disk?: number;
   isolation?: "container" | "vm";
+  network: boolean;
+  allow?: string[];
   detach?: boolean;
   verbose?: boolean;
   json?: boolean;
@@ -48,6 +50,8 @@ export function addRun(program: Command): void {
     .option("--cpus <number>", "CPU limit", positive)
     .option("--disk <GiB>", "disk size", positive)
     .addOption(new Option("--isolation <level>", "weakest isolation that is accepted").choices(["container", "vm"]))
+    .option("--no-network", "reach nothing outside")
+    .option("--allow <host>", "reach only this: a name, *.name, IPv4 address or CIDR, and :port (repeatable)", list)
     .option("-d, --detach", "print the job's id and return at once")
     .option("--verbose", "show what Mags says about the job, on standard error")
     .option("--json", "print the job as JSON when it has ended; its own output goes to standard error")
@@ -160,5 +164,6 @@ function toOptions(flags: Flags): RunOptions {
     vcpus: flags.cpus,
     diskGb: flags.disk,
     isolation: flags.isolation,
+    network: flags.allow ? { allow: flags.allow } : flags.network ? undefined : "none",
   };
 }

@@ -10,13 +10,16 @@ import { bind } from "./mount.ts";
 const unshareCall = libc.func("int unshare(int flags)");
 const setnsCall = libc.func("int setns(int fd, int type)");
 const socketCall = libc.func("int socket(int domain, int type, int protocol)");
+const bindCall = libc.func("int bind(int fd, void *address, unsigned int length)");
 const sendCall = libc.func("long send(int fd, void *data, size_t length, int flags)");
 const receiveCall = libc.func("long recv(int fd, void *data, size_t length, int flags)");
 const interfaceIndex = libc.func("unsigned int if_nametoindex(str name)");
 
 const CLONE_NEWNET = 0x40000000;
 const OWN = "/proc/thread-self/ns/net";
-const [AF_INET, AF_NETLINK, SOCK_STREAM, SOCK_RAW, SOCK_CLOEXEC, NETLINK_ROUTE] = [2, 16, 1, 3, 0o2000000, 0];
+const [AF_INET, AF_NETLINK, SOCK_STREAM, SOCK_DGRAM, SOCK_RAW, SOCK_CLOEXEC, NETLINK_ROUTE] = [
+  2, 16, 1, 2, 3, 0o2000000, 0,
+];
 const NLMSG_ERROR = 2;
 const [RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_NEWROUTE] = [16, 17, 20, 24];
 const [NLM_F_REQUEST, NLM_F_ACK, NLM_F_EXCL, NLM_F_CREATE] = [1, 4, 0x200, 0x400];
@@ -68,9 +71,19 @@ function elsewhere<T>(enter: () => void, action: () => T): T {
   }
 }
 
-/** A TCP socket of the namespace that this thread is in; it stays there wherever it is used. */
-export function tcpSocket(): number {
-  return check(socketCall(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket AF_INET");
+/** A socket of the namespace that this thread is in, bound to a port of `address` where that is given. It stays there wherever it is used. */
+export function openSocket(kind: "tcp" | "udp", address?: string): number {
+  const type = kind === "tcp" ? SOCK_STREAM : SOCK_DGRAM;
+  const fd = check(socketCall(AF_INET, type | SOCK_CLOEXEC, 0), `socket ${kind}`);
+  if (address === undefined) return fd;
+  // struct sockaddr_in with port 0: the kernel chooses one
+  const name = Buffer.alloc(16);
+  name.writeUInt16LE(AF_INET, 0);
+  ipv4(address).copy(name, 4);
+  if (bindCall(fd, name, name.length) === 0) return fd;
+  const error = SyscallError.last(`bind ${address}`);
+  closeSync(fd);
+  throw error;
 }
 
 /** Sets `/proc/sys/net/<name>` of the namespace that this thread is in. */

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { jobStatuses } from "../states.ts";
 import { fileLimits } from "./files.ts";
+import { NetworkPolicy } from "./network.ts";
 import { BaseWorkspace, WorkspaceName } from "./workspace-names.ts";
 
 /** Limits of a job request; stated once, used by the schemas and printed in the documentation. */
@@ -115,6 +116,9 @@ export const CreateJob = z
       .describe("Size of the machine's writable disk, in GiB"),
     rootfs_type: z.string().max(64).optional().describe("Image name; the base image if absent"),
     isolation: Isolation.optional(),
+    network: NetworkPolicy.default("default").describe(
+      "What the machine may reach: the internet, nothing, or only names and addresses of a list",
+    ),
   })
   .refine((j) => !j.no_sleep || j.persistent, { path: ["no_sleep"], message: "needs persistent: true" })
   .refine((j) => !(j.ephemeral && j.persistent), {

@@ -25,6 +25,8 @@ export interface RunOptions extends CallSettings {
   rootfsType?: string;
   /** weakest isolation that is accepted */
   isolation?: "container" | "vm";
+  /** what the machine may reach; a list has names (`*.` for all below), IPv4 addresses and CIDRs, with `:port` or without */
+  network?: "default" | "none" | { allow: string[] };
 }
 
 /** The options of a job in the wire's spelling; undefined ones are left out by JSON. */
@@ -45,4 +47,5 @@ export const jobBody = (options: RunOptions) => ({
   disk_gb: options.diskGb,
   rootfs_type: options.rootfsType,
   isolation: options.isolation,
+  network: options.network,
 });

@@ -5,6 +5,10 @@ export interface CronDeleted {
   deleted: true;
 }
 
+export interface CronJobNetwork {
+  allow: string[];
+}
+
 export interface CronJob {
   /** Shell script; run by /bin/sh as root in /root */
   script: string;
@@ -42,6 +46,8 @@ export interface CronJob {
   rootfs_type?: string;
   /** The weakest isolation the job accepts; refused where it cannot be had */
   isolation?: "container" | "vm";
+  /** What the machine may reach: the internet, nothing, or only names and addresses of a list */
+  network: "default" | "none" | CronJobNetwork;
   /** Label; the jobs it starts have it, too */
   name: string;
   /** Five fields (minute, hour, day, month, weekday), six with seconds first, or a name such as @hourly */

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Cleanup, type Logger } from "@mags/kit";
 import type { Templates } from "@mags/storage";
@@ -9,7 +9,7 @@ import { favourMoves, listCgroups, prepareParent, removeCgroup } from "./cgroups
 import { statFields } from "./processes.ts";
 import { mountDiskAgain, mountRoot, unmountRoot } from "./root.ts";
 import { Runtime } from "./runtime.ts";
-import { type ContainerRecord, ContainerSandbox, isAlive } from "./sandbox.ts";
+import { type ContainerRecord, ContainerSandbox, isAlive, writeRecord } from "./sandbox.ts";
 import { containerConfig, PIDS_LIMIT } from "./spec.ts";
 import { idBase } from "./userns.ts";
 
@@ -96,7 +96,7 @@ export class ContainerDriver implements Driver {
       const pid = Number(await readFile(join(dir, "pid"), "utf8"));
       const full = { ...record, pid, startTime: statFields(pid).startTime };
       await writeRecord(dir, full);
-      return new ContainerSandbox(full, this.#runtime, dir, cleanup);
+      return new ContainerSandbox(full, this.#runtime, dir, network, cleanup);
     } catch (error) {
       await cleanup
         .run()
@@ -119,7 +119,8 @@ export class ContainerDriver implements Driver {
     cleanup.add("root mounts", () => unmountRoot(dir));
     cleanup.add("container", () => this.#removeContainer(id, record.cgroupsPath));
     if (record.kept) await mountDiskAgain(dir, record.volume);
-    const sandbox = new ContainerSandbox(record, this.#runtime, dir, cleanup);
+    if (record.policy) await network.restrict(record.policy);
+    const sandbox = new ContainerSandbox(record, this.#runtime, dir, network, cleanup);
     await sandbox.hangUpSessions();
     return sandbox;
   }
@@ -213,10 +214,4 @@ export class ContainerDriver implements Driver {
     const text = await readFile(join(this.#dirOf(id), "sandbox.json"), "utf8").catch(() => undefined);
     return text === undefined ? undefined : (JSON.parse(text) as ContainerRecord);
   }
-}
-
-async function writeRecord(dir: string, record: ContainerRecord): Promise<void> {
-  const path = join(dir, "sandbox.json");
-  await writeFile(`${path}.new`, JSON.stringify(record));
-  await rename(`${path}.new`, path);
 }

@@ -1,9 +1,11 @@
 import { once } from "node:events";
 import { chmodSync, chownSync, writeFileSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { readFile, rename, writeFile } from "node:fs/promises";
 import { Socket } from "node:net";
 import { join } from "node:path";
-import { type Cleanup, inNetns, tcpSocket } from "@mags/kit";
+import { type Cleanup, inNetns, openSocket } from "@mags/kit";
+import type { NetworkPolicy } from "@mags/protocol";
+import type { NetworkSlot } from "../../network/index.ts";
 import type {
   Command,
   CommandEnd,
@@ -38,6 +40,8 @@ export interface ContainerRecord {
   /** the volume is not the sandbox's own and stays */
   kept: boolean;
   pid: number;
+  /** what it may reach, where that is not the default */
+  policy?: NetworkPolicy;
   /** start time of `pid` in clock ticks since boot, field 22 of /proc/<pid>/stat: tells a reused pid */
   startTime: string;
 }
@@ -47,12 +51,14 @@ export class ContainerSandbox implements Sandbox {
   readonly record: ContainerRecord;
   readonly #runtime: Runtime;
   readonly #dir: string;
+  readonly #network: NetworkSlot;
   readonly #cleanup: Cleanup;
 
-  constructor(record: ContainerRecord, runtime: Runtime, dir: string, cleanup: Cleanup) {
+  constructor(record: ContainerRecord, runtime: Runtime, dir: string, network: NetworkSlot, cleanup: Cleanup) {
     this.record = record;
     this.#runtime = runtime;
     this.#dir = dir;
+    this.#network = network;
     this.#cleanup = cleanup;
   }
 
@@ -117,7 +123,7 @@ export class ContainerSandbox implements Sandbox {
     const fd = inNetns(`/proc/${this.record.pid}/ns/net`, () => {
       // Now that the namespace is held: its name may have come to mean another process's.
       this.#mustLive();
-      return tcpSocket();
+      return openSocket("tcp");
     });
     const socket = new Socket({ fd, allowHalfOpen: true });
     try {
@@ -128,6 +134,11 @@ export class ContainerSandbox implements Sandbox {
       socket.destroy();
       throw error;
     }
+  }
+
+  async limitNetwork(policy: NetworkPolicy): Promise<void> {
+    await this.#network.restrict(policy);
+    await writeRecord(this.#dir, { ...this.record, policy });
   }
 
   async stats(): Promise<Usage> {
@@ -179,6 +190,13 @@ async function explain(end: CommandEnd, directory: string): Promise<CommandEnd> 
   if (started) return end;
   const log = await readFile(join(directory, "runtime.log"), "utf8").catch(() => "");
   return { failed: "start_failed", message: log.trim().slice(-500) || "the runtime did not start the script" };
+}
+
+/** Replaces the record in one step. */
+export async function writeRecord(dir: string, record: ContainerRecord): Promise<void> {
+  const path = join(dir, "sandbox.json");
+  await writeFile(`${path}.new`, JSON.stringify(record));
+  await rename(`${path}.new`, path);
 }
 
 export const isAlive = (record: ContainerRecord): boolean =>

@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { constants } from "node:os";
 import { text } from "node:stream/consumers";
 import { setTimeout as delay } from "node:timers/promises";
 import { expect, test } from "vitest";
@@ -196,5 +197,15 @@ c.sendall(data.upper())`;
       expect(after.memory_bytes).toBeGreaterThan(0);
       expect(after.cpu_ns - before.cpu_ns).toBeGreaterThan(10e6);
       expect(after.written_bytes - before.written_bytes).toBeGreaterThan(15e6);
+    }));
+
+  test("a sandbox that may reach nothing is told so at once", () =>
+    inSandbox(async (sandbox) => {
+      await sandbox.limitNetwork("none");
+      const script = `import socket
+try: socket.create_connection(("203.0.113.1", 80), 20)
+except OSError as error: print(error.errno)`;
+      const { stdout } = await talk(await sandbox.open({ argv: ["/usr/bin/python3", "-c", script], env: { PATH } }));
+      expect(stdout).toBe(`${constants.errno.EHOSTUNREACH}\n`);
     }));
 }

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Literal, Optional, TypedDict
+from typing import Dict, List, Literal, Optional, TypedDict, Union
 
 
 class CronDeleted(TypedDict):
     id: str
     deleted: Literal[True]
+
+
+class CronJobNetwork(TypedDict):
+    allow: List[str]
 
 
 class _CronJob(TypedDict):
@@ -33,6 +37,8 @@ class _CronJob(TypedDict):
     memory_mb: int
     #: Size of the machine's writable disk, in GiB
     disk_gb: float
+    #: What the machine may reach: the internet, nothing, or only names and addresses of a list
+    network: Union[Literal["default", "none"], CronJobNetwork]
     #: Label; the jobs it starts have it, too
     name: str
     #: Five fields (minute, hour, day, month, weekday), six with seconds first, or a name such as @hourly
