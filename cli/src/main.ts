@@ -12,6 +12,7 @@ import { addOrg } from "./commands/org.ts";
 import { addPool } from "./commands/pool.ts";
 import { addRun } from "./commands/run.ts";
 import { addSet } from "./commands/set.ts";
+import { addSleep, addWake } from "./commands/sleep.ts";
 import { addSsh } from "./commands/ssh.ts";
 import { addSshKey } from "./commands/ssh-key.ts";
 import { addStatus } from "./commands/status.ts";
@@ -29,6 +30,8 @@ const commands = [
   addStatus,
   addLogs,
   addStop,
+  addSleep,
+  addWake,
   addExec,
   addCp,
   addSync,

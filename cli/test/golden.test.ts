@@ -72,6 +72,8 @@ describe("help", () => {
     "status",
     "logs",
     "stop",
+    "sleep",
+    "wake",
     "exec",
     "cp",
     "ssh",

@@ -6,6 +6,8 @@ import { NewRunPage } from "./pages/jobs/NewRunPage.tsx";
 import { MissingPage } from "./pages/MissingPage.tsx";
 import { SignInPage } from "./pages/SignInPage.tsx";
 import { SystemPage } from "./pages/system/SystemPage.tsx";
+import { WorkspacePage } from "./pages/workspaces/WorkspacePage.tsx";
+import { WorkspacesPage } from "./pages/workspaces/WorkspacesPage.tsx";
 
 /** The whole map of the dashboard. */
 export const router = createBrowserRouter([
@@ -17,6 +19,8 @@ export const router = createBrowserRouter([
       { path: "/jobs", element: <JobsPage /> },
       { path: "/jobs/new", element: <NewRunPage /> },
       { path: "/jobs/:id", element: <JobPage /> },
+      { path: "/workspaces", element: <WorkspacesPage /> },
+      { path: "/workspaces/:id", element: <WorkspacePage /> },
       { path: "/system", element: <SystemPage /> },
       { path: "*", element: <MissingPage /> },
     ],

@@ -116,6 +116,30 @@ test("a page of another site cannot act with the session, and no page may frame 
   expect(response.headers.get("content-security-policy")).toContain("frame-ancestors 'none'");
 });
 
+test("a workspace shows what is durable, its history, and is rolled back, forked and deleted", async () => {
+  const mags = await daemon.client();
+  for (const text of ["one", "two"]) await mags.runAndWait(`echo ${text} > /root/file`, { workspaceId: "shelf" });
+  await signIn();
+  await page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Workspaces" }).click();
+  await page.getByRole("link", { name: "shelf" }).click();
+  await page.getByText(/Everything up to .* is durable/).waitFor();
+  await page.getByRole("row", { name: /^1 / }).getByRole("button", { name: "Roll back" }).click();
+  await page.getByText("Version 1 is the latest again.").waitFor();
+  await keepScreenshot(page, "workspace");
+  expect(await accessibilityFaults(page)).toEqual([]);
+  expect((await mags.runAndWait("cat /root/file", { workspaceId: "shelf" })).stdout).toBe("one\n");
+  await page.getByLabel("Name of the new workspace").fill("shelf-2");
+  await page.getByRole("button", { name: "Fork" }).click();
+  await page.getByRole("heading", { name: "shelf-2" }).waitFor();
+  await page.getByRole("button", { name: "Delete" }).click();
+  await page.getByRole("button", { name: "Delete for good" }).click();
+  await page.waitForURL(/\/workspaces$/);
+  await page.getByRole("link", { name: "shelf" }).waitFor();
+  expect(await page.getByRole("link", { name: "shelf-2" }).count()).toBe(0);
+  await keepScreenshot(page, "workspaces");
+  expect(await accessibilityFaults(page)).toEqual([]);
+});
+
 test("works on a phone and in the dark", async () => {
   await page.setViewportSize({ width: 390, height: 800 });
   await page.emulateMedia({ colorScheme: "dark" });

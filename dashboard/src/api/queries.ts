@@ -38,6 +38,15 @@ export function useStop() {
   });
 }
 
+/** Puts a machine away or wakes it. */
+export function usePower() {
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: ({ id, verb }: { id: string; verb: "sleep" | "wake" }) => mags[verb](id),
+    onSettled: () => client.invalidateQueries(),
+  });
+}
+
 export function useRun() {
   const navigate = useNavigate();
   return useMutation({

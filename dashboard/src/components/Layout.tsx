@@ -7,6 +7,7 @@ import { applyTheme, currentTheme, type Theme } from "../ui/theme.ts";
 
 const PLACES = [
   ["/jobs", "Jobs"],
+  ["/workspaces", "Workspaces"],
   ["/system", "System"],
 ] as const;
 

@@ -220,6 +220,16 @@ export class Mags {
     return new MachineFiles(this.#http, id);
   }
 
+  /** Puts a persistent job's machine away; answers when it sleeps. Whoever wants in wakes it. */
+  sleep(id: string, options: CallSettings = {}): Promise<Job> {
+    return this.#json("POST", `${jobPath(id)}/sleep`, { signal: options.signal });
+  }
+
+  /** Wakes a sleeping machine; answers when it is up, at once where it is. */
+  wake(id: string, options: CallSettings = {}): Promise<Job> {
+    return this.#json("POST", `${jobPath(id)}/wake`, { timeout: this.#http.timeout + 30, signal: options.signal });
+  }
+
   /** Stops a job; one that has ended already is a MagsError with status 409. */
   async stop(id: string, options: CallSettings = {}): Promise<void> {
     await this.#json("POST", `${jobPath(id)}/stop`, { signal: options.signal });
@@ -233,10 +243,18 @@ export class Mags {
   /** Changes a live job; what is not named stays as it is. */
   update(
     id: string,
-    changes: { startupCommand?: string | null | undefined; noSleep?: boolean | undefined },
+    changes: {
+      startupCommand?: string | null | undefined;
+      noSleep?: boolean | undefined;
+      idleMinutes?: number | null | undefined;
+    },
     options: CallSettings = {},
   ): Promise<Job> {
-    const body = { startup_command: changes.startupCommand, no_sleep: changes.noSleep };
+    const body = {
+      startup_command: changes.startupCommand,
+      no_sleep: changes.noSleep,
+      idle_minutes: changes.idleMinutes,
+    };
     return this.#json("PATCH", jobPath(id), { body, signal: options.signal });
   }
 

@@ -13,6 +13,8 @@ export interface RunOptions extends CallSettings {
   /** while another job has the workspace: wait for it (the default), or fail with status 409 */
   onBusy?: "wait" | "fail";
   noSleep?: boolean;
+  /** minutes without use after which the machine sleeps; the server's setting by default */
+  idleMinutes?: number;
   startupCommand?: string;
   environment?: Record<string, string>;
   /** uploaded files, placed in /root before the script starts */
@@ -38,6 +40,7 @@ export const jobBody = (options: RunOptions) => ({
   base_workspace_id: options.baseWorkspaceId,
   on_busy: options.onBusy,
   no_sleep: options.noSleep,
+  idle_minutes: options.idleMinutes,
   startup_command: options.startupCommand,
   environment: options.environment,
   file_ids: options.fileIds,

@@ -1,6 +1,6 @@
 import { can, type Job } from "@mags/protocol";
-import { useParams } from "react-router";
-import { useJob, useStop } from "../../api/queries.ts";
+import { Link, useParams } from "react-router";
+import { useJob, usePower, useStop } from "../../api/queries.ts";
 import { LogView } from "../../components/LogView.tsx";
 import { Button, ButtonLink } from "../../ui/Button.tsx";
 import { duration, when } from "../../ui/format.ts";
@@ -21,6 +21,7 @@ export function JobPage() {
         <h1>{job.name}</h1>
         <Status job={job} />
         <div className="actions">
+          {job.persistent && <Power job={job} />}
           {can("stop", job.status) && (
             <Button look="danger" disabled={stop.isPending} onClick={() => stop.mutate(job.request_id)}>
               Stop
@@ -35,12 +36,32 @@ export function JobPage() {
           <p>{job.error}</p>
         </div>
       )}
+      {job.activity && (
+        <p>
+          {job.activity.state}: {job.activity.because}
+        </p>
+      )}
       <Timeline job={job} />
       <section aria-labelledby="output">
         <h2 id="output">Output</h2>
         <LogView id={job.request_id} />
       </section>
       <Facts job={job} />
+    </>
+  );
+}
+
+/** Puts the machine away, or fetches it back. */
+function Power({ job }: { job: Job }) {
+  const power = usePower();
+  const verb = job.status === "sleeping" ? "wake" : "sleep";
+  if (verb === "sleep" && job.status !== "running") return null;
+  return (
+    <>
+      <Button disabled={power.isPending} onClick={() => power.mutate({ id: job.request_id, verb })}>
+        {power.isPending ? "…" : verb === "wake" ? "Wake" : "Sleep"}
+      </Button>
+      <Failure error={power.error} />
     </>
   );
 }
@@ -91,6 +112,14 @@ function Facts({ job }: { job: Job }) {
     <section aria-labelledby="facts">
       <h2 id="facts">Details</h2>
       <dl className="facts">
+        {job.workspace_id && (
+          <div>
+            <dt>Workspace</dt>
+            <dd>
+              <Link to={`/workspaces/${job.workspace_id}`}>{job.workspace_id}</Link>
+            </dd>
+          </div>
+        )}
         {facts.map(([name, value]) => (
           <div key={name}>
             <dt>{name}</dt>

@@ -18,6 +18,8 @@ export function NewRunPage() {
       script: String(form.get("script")),
       name: text("name"),
       persistent,
+      workspaceId: text("workspace"),
+      baseWorkspaceId: text("base"),
       timeout: number("timeout"),
       memoryMb: number("memory"),
       vcpus: number("vcpus"),
@@ -45,6 +47,8 @@ export function NewRunPage() {
           )}
         </Field>
         <div className="columns">
+          <Input label="Workspace" name="workspace" maxLength={63} placeholder="none: nothing is kept" />
+          <Input label="Base workspace" name="base" maxLength={80} placeholder="none" />
           <Input label="Name" name="name" maxLength={128} placeholder="generated" />
           <Input
             label="Time limit, seconds"

@@ -218,11 +218,20 @@ class JobCalls:
         """Stops a job; one that has ended already is a MagsError with status 409."""
         return await self._http.call("POST", path_of("jobs", name_or_id, "/stop"))
 
+    async def sleep(self, name_or_id: str) -> Job:
+        """Puts a persistent job's machine away and returns it when it sleeps. Whoever wants in wakes it."""
+        return await self._http.call("POST", path_of("jobs", name_or_id, "/sleep"))
+
+    async def wake(self, name_or_id: str) -> Job:
+        """Wakes a sleeping machine and returns the job when it is up, at once where it is."""
+        return await self._http.call("POST", path_of("jobs", name_or_id, "/wake"))
+
     async def update_job(
-        self, request_id: str, *, startup_command: Optional[str] = None, no_sleep: Optional[bool] = None
+        self, request_id: str, *, startup_command: Optional[str] = None, no_sleep: Optional[bool] = None,
+        idle_minutes: Optional[float] = None,
     ) -> Job:
         """Changes a live job and returns it; what is not named stays as it is."""
-        body = {"startup_command": startup_command, "no_sleep": no_sleep}
+        body = {"startup_command": startup_command, "no_sleep": no_sleep, "idle_minutes": idle_minutes}
         return await self._http.call("PATCH", path_of("jobs", request_id), body=body)
 
     async def pool_status(self) -> PoolStatus:

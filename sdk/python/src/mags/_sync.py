@@ -113,11 +113,22 @@ class Mags(Blocking):
         """Stops a job; one that has ended already is a MagsError with status 409."""
         return complete(self._calls.stop(name_or_id))
 
+    def sleep(self, name_or_id: str) -> Job:
+        """Puts a persistent job's machine away and returns it when it sleeps. Whoever wants in wakes it."""
+        return complete(self._calls.sleep(name_or_id))
+
+    def wake(self, name_or_id: str) -> Job:
+        """Wakes a sleeping machine and returns the job when it is up, at once where it is."""
+        return complete(self._calls.wake(name_or_id))
+
     def update_job(
         self, request_id: str, *, startup_command: Optional[str] = None, no_sleep: Optional[bool] = None,
+        idle_minutes: Optional[float] = None,
     ) -> Job:
         """Changes a live job and returns it; what is not named stays as it is."""
-        return complete(self._calls.update_job(request_id, startup_command=startup_command, no_sleep=no_sleep))
+        return complete(self._calls.update_job(
+            request_id, startup_command=startup_command, no_sleep=no_sleep, idle_minutes=idle_minutes,
+        ))
 
     def pool_status(self) -> PoolStatus:
         """Machines ready and busy, over all nodes."""
