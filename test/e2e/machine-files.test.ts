@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, readdir, readFile, readlink, rm, symlink, writeFile } f
 import { request } from "node:http";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import type { FileChange, MachineFiles, Mags, MagsError } from "@mags/sdk";
+import { type FileChange, type MachineFiles, Mags, MagsError } from "@mags/sdk";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Daemon } from "../harness/daemon.ts";
 
@@ -117,6 +117,15 @@ describe("a file", () => {
     expect(await refusal(mags.machineFiles("nobody-here").read("/etc/passwd"))).toEqual([404, "not_found"]);
     const { requestId } = await mags.runAndWait("true");
     expect(await refusal(mags.machineFiles(requestId).read("/etc/passwd"))).toEqual([409, "conflict"]);
+  });
+
+  test("is not for a token that may only look at jobs", async () => {
+    const { body } = await daemon.http("POST", "/api/v1/tokens", { name: "looker", scopes: ["read"] });
+    const looker = new Mags({ apiUrl: daemon.url, apiToken: body.token });
+    expect((await looker.status(box)).status).toBe("running");
+    for (const call of [looker.machineFiles(box).read("/etc/passwd"), looker.machineFiles(box).list("/")])
+      expect(await refusal(call)).toEqual([403, "forbidden"]);
+    await expect(looker.session(box, { onOutput: () => undefined })).rejects.toBeInstanceOf(MagsError);
   });
 
   test("that does not fit is refused as a full disk, and leaves nothing", async () => {

@@ -33,6 +33,10 @@ export function sandboxFileRoutes(context: Context) {
     // Bodies are contents: they are passed on as they come, whatever they are said to be.
     app.removeAllContentTypeParsers();
     app.addContentTypeParser("*", (_request, _payload, done) => done(null));
+    // Also reading comes into the machine, wakes it, and may find secrets there.
+    app.addHook("onRoute", (route) => {
+      route.config = { ...route.config, scope: "run" };
+    });
     const files = new SandboxFiles(context.access);
     const locate = async (request: unknown, reply: FastifyReply): Promise<FileAt> => {
       const { params, query } = request as Asked;
