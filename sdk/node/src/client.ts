@@ -10,7 +10,7 @@ import { jobBody, type RunOptions } from "./job-body.ts";
 import { MachineFiles } from "./machine-files.ts";
 import { type OpenOptions, Session } from "./session.ts";
 import { TokensClient } from "./tokens.ts";
-import type { Job, Logs, SshOpened, SyncResult, UrlOpened } from "./wire.ts";
+import type { Job, Logs, SshOpened, SyncResult, UrlOpened, Usage } from "./wire.ts";
 import { syncUntilDone, WorkspacesClient } from "./workspaces.ts";
 
 export interface MagsOptions {
@@ -235,9 +235,44 @@ export class Mags {
     await this.#json("POST", `${jobPath(id)}/stop`, { signal: options.signal });
   }
 
+  /**
+   * Starts a machine that stays, on the workspace `name`, and answers once it is up; `waitTimeout` (30 by default) limits
+   * that.
+   */
+  async new(name: string, options: RunOptions & WaitOptions = {}): Promise<Job> {
+    const { requestId } = await this.run("true", { ...options, workspaceId: name, persistent: true });
+    const job = await this.wait(requestId, { waitTimeout: 30, ...options });
+    if (!FINAL.includes(job.status)) return job;
+    throw new MagsError(`the machine did not start: ${job.error ?? job.status}`, { code: "not_started" });
+  }
+
+  /** The job of this id, name or workspace: a live one before others, by its name before its workspace. */
+  async findJob(nameOrId: string, options: CallSettings = {}): Promise<Job | undefined> {
+    try {
+      // An id, or the name or workspace of a live job.
+      return await this.status(nameOrId, options);
+    } catch (error) {
+      if (!(error instanceof MagsError) || error.statusCode !== 404) throw error;
+    }
+    const named = await this.list({ name: nameOrId, pageSize: 1, ...options });
+    return named.jobs[0] ?? (await this.list({ workspaceId: nameOrId, pageSize: 1, ...options })).jobs[0];
+  }
+
   /** Resolves when everything that the job has written before is in the object store, however long that takes. */
   sync(id: string, options: CallSettings = {}): Promise<SyncResult> {
     return syncUntilDone(this.#http, `${jobPath(id)}/sync`, options);
+  }
+
+  listWorkspaces(...args: Parameters<WorkspacesClient["list"]>) {
+    return this.workspaces.list(...args);
+  }
+
+  deleteWorkspace(...args: Parameters<WorkspacesClient["delete"]>) {
+    return this.workspaces.delete(...args);
+  }
+
+  resize(...args: Parameters<WorkspacesClient["resize"]>) {
+    return this.workspaces.resize(...args);
   }
 
   /** Changes a live job; what is not named stays as it is. */
@@ -308,6 +343,12 @@ export class Mags {
 
   urlAliasDelete(subdomain: string, options: CallSettings = {}) {
     return this.access.deleteAlias(subdomain, options);
+  }
+
+  /** Jobs and machine time of the last days. */
+  usage(options: { windowDays?: number } & CallSettings = {}): Promise<Usage> {
+    const { windowDays = 30, signal } = options;
+    return this.#json("GET", `/mags-jobs/usage?window_days=${windowDays}`, { signal });
   }
 
   poolStatus(options: CallSettings = {}): Promise<PoolStatus> {

@@ -19,7 +19,7 @@ export interface RunOptions extends CallSettings {
   environment?: Record<string, string>;
   /** uploaded files, placed in /root before the script starts */
   fileIds?: string[];
-  /** time the script may run, `seconds`; 300 by default */
+  /** time the script may run, `seconds`; 300 by default, without limit for a persistent job */
   timeout?: number;
   vcpus?: number;
   memoryMb?: number;

@@ -103,7 +103,8 @@ test("a call ends at its timeout and at its signal", async () => {
   const leave = new AbortController();
   setTimeout(() => leave.abort(), 50);
   await expect(client(server.url).wait("job", { signal: leave.signal })).rejects.toMatchObject({ code: "aborted" });
-  expect(server.seen).toHaveLength(2);
+  // Neither is tried again; on a busy machine the end may come before the request has left.
+  expect(server.seen.length).toBeLessThanOrEqual(2);
 });
 
 test("waiting goes on while the script runs and ends at waitTimeout", async () => {

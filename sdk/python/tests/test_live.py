@@ -328,3 +328,12 @@ def test_files_of_a_machine_are_read_written_listed_packed_and_removed(live: Any
         with pytest.raises(MagsError) as caught:
             live.read_file(box, path)
         assert caught.value.status_code == 404
+
+
+def test_a_machine_sleeps_and_wakes_with_its_files(live: Any, box: str) -> None:
+    live.exec(box, "echo kept > note")
+    assert live.sleep(box)["status"] == "sleeping"
+    assert live.find_job(box)["status"] == "sleeping"
+    assert live.exec(box, "cat note", timeout=60)["stdout"] == "kept\n"
+    live.sleep(box)
+    assert live.wake(box)["status"] == "running"
