@@ -95,7 +95,10 @@ test("a persistent job's command ends with its script, with all of its output", 
     const url = request.url ?? "";
     if (url.endsWith("/mags-jobs")) return json(response, 202, { request_id: "j1", name: "n1", status: "accepted" });
     if (url.includes("/status"))
-      return void setTimeout(() => json(response, 200, { ...ended, status: "running", exit_code: 6 }), 300);
+      return void setTimeout(
+        () => json(response, 200, { ...ended, status: "running", persistent: true, exit_code: 6 }),
+        300,
+      );
     if (!url.includes("follow=1")) return json(response, 200, { logs: page, end: null, next: null });
     response.writeHead(200, { "content-type": "text/event-stream" });
     response.write(event(logEntry(0), "10.0.0")); // and stays open, as the machine does

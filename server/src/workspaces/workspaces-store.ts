@@ -219,7 +219,7 @@ export async function noteCommit(
   { syncMs, clean }: { syncMs: number; clean: boolean },
 ): Promise<Date> {
   const { rows } = await tx.query<{ durable_at: Date }>(
-    `UPDATE workspaces SET durable_at = clock_timestamp() - $3::float8 * interval '1 millisecond', last_sync_ms = $3,
+    `UPDATE workspaces SET durable_at = now() - $3::float8 * interval '1 millisecond', last_sync_ms = $3,
        last_error = NULL, pending_bytes = 0, dirty = dirty AND NOT $4::boolean
      WHERE id = $2 RETURNING durable_at, pg_notify('mags_events', $1)`,
     [payload, id, syncMs, clean],
