@@ -1,5 +1,5 @@
 /** What people read of workspaces, as a golden file each. */
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { json, refusal, serve, type WireServer } from "../../sdk/node/test/wire.ts";
@@ -74,6 +74,7 @@ const answers: Record<string, [number, object]> = {
   "POST /mags-jobs/app/sync": [200, { ...synced, message: `everything up to ${point.durable_at} is durable` }],
   "POST /mags-workspaces/app/verify": [200, { ...sound, mounted: { inodes: 345, bytes: 6 } }],
   "POST /mags-workspaces/broken/verify": [200, damaged],
+  "POST /mags-workspaces/app/import": [200, { path: "/srv" }],
   "POST /mags-workspaces/app/resize": [200, workspace("app", { disk_gb: 10 })],
   "DELETE /mags-workspaces/app": [
     409,
@@ -102,7 +103,7 @@ beforeAll(async () => {
 afterAll(() => server[Symbol.asyncDispose]());
 
 describe("help", () => {
-  const verbs = ["list", "show", "versions", "fork", "rollback", "sync", "verify", "export", "delete"];
+  const verbs = ["list", "show", "versions", "fork", "rollback", "sync", "verify", "export", "import", "delete"];
   test.for(["workspace", ...verbs.map((verb) => `workspace ${verb}`), "sync", "resize"])("%s", async (command) => {
     const text = await session([...command.split(" "), "--help"]);
     expect(text).toContain("Example:");
@@ -150,6 +151,17 @@ test("an export can be written to a file", async () => {
   const { stdout } = await mags(["workspace", "export", "app", "-o", path], env);
   expect(readFileSync(path, "utf8")).toBe("bytes of /mags-workspaces/app/export?format=tar");
   expect(stdout).toContain("47 B");
+});
+
+test("an import sends the file as it is", async () => {
+  const path = join(home, "in.tar");
+  writeFileSync(path, "a tar");
+  const { stdout } = await mags(["workspace", "import", "app", path, "--path", "/srv"], env);
+  expect(stdout).toBe("unpacked into /srv of app\n");
+  expect(server.seen.at(-1)).toMatchObject({
+    line: "POST /api/v1/mags-workspaces/app/import?create=1&path=%2Fsrv",
+    body: "a tar",
+  });
 });
 
 test("changes are sent in the wire's spelling", async () => {

@@ -1,4 +1,4 @@
-import { createWriteStream } from "node:fs";
+import { createReadStream, createWriteStream } from "node:fs";
 import { pipeline } from "node:stream/promises";
 import { type Command, Option } from "commander";
 import { client } from "../config.ts";
@@ -60,6 +60,11 @@ export function addWorkspace(program: Command): void {
     )
     .option("-o, --output <path>", "file to write")
     .action(exportVersion);
+  command(workspace, "import", "unpack a tar into a workspace", "mags workspace import app app.tar --path /srv")
+    .argument(WORKSPACE)
+    .argument("[file]", "the tar; standard input without it")
+    .option("--path <path>", "directory in the workspace", "/")
+    .action(importTar);
   command(workspace, "delete", "delete a workspace or, with --version, one version", "mags workspace delete app-next")
     .alias("rm")
     .argument(WORKSPACE)
@@ -175,6 +180,12 @@ async function exportVersion(id: string, { format, version: number, output, json
   });
   if (output === undefined) return;
   say({ path: output, bytes: written }, { json }, `wrote ${bytes(written)} to ${output}`);
+}
+
+async function importTar(id: string, file: string | undefined, flags: Flags & { path: string }): Promise<void> {
+  const tar = file === undefined || file === "-" ? process.stdin : createReadStream(file);
+  await client().workspaces.import(id, tar, { path: flags.path });
+  say({ workspace_id: id, path: flags.path }, flags, `unpacked into ${flags.path} of ${id}`);
 }
 
 async function remove(id: string, flags: Flags): Promise<void> {

@@ -12,6 +12,14 @@ export const FilePath = z.object({
   path: Text.describe("Path in the machine; relative ones begin at the user's home"),
   user: Text.max(64).optional().describe("Whose rights count: name, or numbers as uid or uid:gid; root by default"),
 });
+/** A file of a workspace, whether or not a machine is up. */
+export const StoredFilePath = FilePath.extend({
+  version: z.coerce.number().int().min(1).optional().describe("Of this version; the latest if absent"),
+});
+export const ImportQuery = FilePath.extend({
+  path: FilePath.shape.path.default("/"),
+  create: Flag.describe("1: make the workspace where there is none"),
+});
 export const FileWrite = FilePath.extend({
   mode: z
     .string()

@@ -94,6 +94,36 @@ export class WorkspacesClient {
     const { body } = await callRaw(this.#http, "GET", `${path(id)}/export${query}`, { signal });
     return body as unknown as AsyncIterable<Uint8Array>;
   }
+
+  /** Unpacks a tar into a workspace, made where there is none yet; resolves when that is durable. */
+  async import(
+    id: string,
+    tar: Uint8Array | AsyncIterable<Uint8Array>,
+    { path: to = "/", signal }: { path?: string | undefined } & CallSettings = {},
+  ): Promise<void> {
+    await callRaw(this.#http, "POST", `${path(id)}/import?create=1&path=${encodeURIComponent(to)}`, {
+      body: tar,
+      signal,
+    });
+  }
+
+  /** A file, from the machine that is up, else from the latest version or `version`. */
+  async readFile(id: string, file: string, { version, signal }: VersionChoice = {}): Promise<Uint8Array> {
+    const query = `?path=${encodeURIComponent(file)}${version === undefined ? "" : `&version=${version}`}`;
+    const response = await callRaw(this.#http, "GET", `${path(id)}/files${query}`, { signal });
+    return new Uint8Array(await response.arrayBuffer());
+  }
+
+  /** Replaces a file, and makes missing directories above it; resolves when that is durable. */
+  async writeFile(
+    id: string,
+    file: string,
+    content: string | Uint8Array,
+    { signal }: CallSettings = {},
+  ): Promise<void> {
+    const query = `?path=${encodeURIComponent(file)}&parents=1`;
+    await callRaw(this.#http, "PUT", `${path(id)}/files${query}`, { body: content, signal });
+  }
 }
 
 /** Asks for a sync as often as it takes. A failed one is told at once: what is not durable then is for the caller to know. */

@@ -6,6 +6,7 @@ import { jobLimits, MAX_FRAME_BYTES } from "@mags/protocol";
 import { type FastifyInstance, fastify } from "fastify";
 import { jsonSchemaTransform, serializerCompiler } from "fastify-type-provider-zod";
 import { sandboxFileRoutes } from "../access/files/routes.ts";
+import { workspaceFileRoutes } from "../access/files/workspace-routes.ts";
 import { accessRoutes } from "../access/routes.ts";
 import { cronRoutes } from "../cron/routes.ts";
 import { fileRoutes } from "../files/routes.ts";
@@ -80,6 +81,7 @@ function publicRoutes(context: Context, { hide }: { hide: boolean }) {
       });
       await guarded.register(sandboxFileRoutes(context) as never);
       await guarded.register(tokenRoutes(context) as never);
+      await guarded.register(workspaceFileRoutes(context) as never);
       await guarded.register(cronRoutes(context) as never);
       await guarded.register(fileRoutes(context) as never);
       await guarded.register(urlRoutes(context) as never);

@@ -70,6 +70,28 @@ describe("a commit", () => {
     expect(await workspace()).toMatchObject({ dirty: false, pending_bytes: "0", last_error: null });
   });
 
+  it("with the last words of a writer outlives what that had sent before and comes late", async () => {
+    const told = { dirty: true, pending_bytes: 0 };
+    await writer.progress(job, told);
+    expect((await workspace()).dirty).toBe(true);
+    await writer.write(job, ["one"], "stop");
+    await writer.progress(job, told);
+    expect((await workspace()).dirty).toBe(false);
+    await node.finished(job);
+    await writer.progress(job, told);
+    expect((await workspace()).dirty).toBe(false);
+  });
+
+  it("of a job whose start is heard after its last words leaves nothing that is not durable", async () => {
+    await createJob(world, { workspace_id: "quick" });
+    const [quick] = await node.claim();
+    await writer.write(quick!, ["one"], "completion");
+    await node.started(quick!);
+    await node.finished(quick!);
+    const { rows } = await world.sql.query("SELECT dirty FROM workspaces WHERE name = 'quick'");
+    expect(rows).toEqual([{ dirty: false }]);
+  });
+
   it("of an earlier writer, another node or a deleted workspace is refused", async () => {
     const upload = await writer.upload(["one"]);
     await node.finished(job);

@@ -75,7 +75,7 @@ export async function insertWorkspace(
 
 /** The writer has begun: from now on its node may hold what is not durable. */
 export async function markDirty(tx: Queryable, id: string, job: string): Promise<void> {
-  await tx.query("UPDATE workspaces SET dirty = true WHERE id = $1 AND holder_job = $2", [id, job]);
+  await tx.query("UPDATE workspaces SET dirty = closed_fence <> fence WHERE id = $1 AND holder_job = $2", [id, job]);
 }
 
 /** Ends the lease of `job`, if it has it, and tells those who wait. An anonymous workspace ends with its job when `ended`. */
@@ -200,7 +200,7 @@ export async function noteProgress(
      ), ours AS (
        SELECT w.id, w.dirty FROM workspaces w JOIN told t ON t.id = w.id AND t.fence = w.fence WHERE w.node = $1 ORDER BY w.id FOR NO KEY UPDATE OF w
      ), noted AS (
-       UPDATE workspaces w SET pending_bytes = t.pending_bytes, dirty = t.dirty, durable_at = coalesce(t.durable_at, w.durable_at),
+       UPDATE workspaces w SET pending_bytes = t.pending_bytes, dirty = t.dirty AND w.closed_fence <> w.fence, durable_at = coalesce(t.durable_at, w.durable_at),
          last_sync_ms = coalesce(t.last_sync_ms, w.last_sync_ms), last_error = t.error
        FROM told t JOIN ours o ON o.id = t.id WHERE w.id = t.id RETURNING w.id, o.dirty AND NOT w.dirty AND w.holder_job IS NULL AS freed
      )
@@ -220,7 +220,8 @@ export async function noteCommit(
 ): Promise<Date> {
   const { rows } = await tx.query<{ durable_at: Date }>(
     `UPDATE workspaces SET durable_at = now() - $3::float8 * interval '1 millisecond', last_sync_ms = $3,
-       last_error = NULL, pending_bytes = 0, dirty = dirty AND NOT $4::boolean
+       last_error = NULL, pending_bytes = 0, dirty = dirty AND NOT $4::boolean,
+       closed_fence = CASE WHEN $4::boolean THEN fence ELSE closed_fence END
      WHERE id = $2 RETURNING durable_at, pg_notify('mags_events', $1)`,
     [payload, id, syncMs, clean],
   );

@@ -138,6 +138,12 @@ export class Workspaces {
     return toVersion({ ...row, created_at: new Date() }, row.id) satisfies WorkspaceVersion;
   }
 
+  /** Gives up what the writer has not made durable; it will be told. */
+  async discard(tx: Queryable, org: string, name: string): Promise<void> {
+    const workspace = found(await findWorkspace(tx, org, name, "write"), name);
+    await fenceOff(tx, workspace.id);
+  }
+
   /** Throws ApiError not_found, conflict for the latest version or one that a job is about to start from. */
   async removeVersion(tx: Queryable, org: string, name: string, number: number): Promise<void> {
     const workspace = found(await findWorkspace(tx, org, name, "write"), name);

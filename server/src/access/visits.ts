@@ -1,0 +1,113 @@
+import type { Logger } from "@mags/kit";
+import { ApiError, CreateJob, isFinal } from "@mags/protocol";
+import type { Database } from "../db/database.ts";
+import type { Jobs } from "../jobs/service.ts";
+import type { LiveWorkspaces, Workspaces } from "../workspaces/service.ts";
+import type { Access, Place } from "./service.ts";
+
+/** Longest visit, `s`. The machine ends by itself then, also when no server is left that would end it. */
+const LONGEST_SECONDS = 3600;
+/** Events wake waiters at once; this is for the ones that got lost, `ms`. */
+const POLL_MS = 500;
+/** How long the end of a visit's machine is waited for, `ms`. */
+const END_MS = 60_000;
+
+/** A machine in which the files of a workspace are. */
+export interface Visit {
+  place: Place;
+  /**
+   * Ends it, once. What was written is durable when this resolves; with `whole: false` none of it is kept where the machine was
+   * our own.
+   */
+  end(whole: boolean): Promise<void>;
+}
+
+interface Needs {
+  db: Database;
+  jobs: Jobs;
+  access: Access;
+  workspaces: Workspaces;
+  live: LiveWorkspaces;
+  logger: Logger;
+}
+
+/**
+ * Opens workspaces that no job has up, for their files. That is a short job like any other, with its lease and its versions: so
+ * a file system that its owner has prepared is mounted where it can do no harm, and links in it lead nowhere outside.
+ */
+export class Visits {
+  readonly #needs: Needs;
+
+  constructor(needs: Needs) {
+    this.#needs = needs;
+  }
+
+  /** To read: the machine that is up, else the latest version, or the one that is named. Throws ApiError. */
+  async read(org: string, name: string, version: number | undefined, signal: AbortSignal): Promise<Visit> {
+    const { holder_job } = await this.#needs.workspaces.find(org, name);
+    if (holder_job && version === undefined) return this.#up(org, holder_job, signal);
+    const base_workspace_id = version === undefined ? name : `${name}@${version}`;
+    return this.#own(org, { base_workspace_id }, signal);
+  }
+
+  /**
+   * To write: in the machine that is up, else in one of our own. Throws ApiError workspace_in_use while a job is about to have it,
+   * not_found unless `create`.
+   */
+  async write(org: string, name: string, { create, signal }: { create: boolean; signal: AbortSignal }): Promise<Visit> {
+    const { workspaces, live } = this.#needs;
+    const before = create ? await workspaces.named(org, name) : await workspaces.find(org, name);
+    const up = before?.holder_job ? await this.#up(org, before.holder_job, signal) : undefined;
+    const visit = up ?? (await this.#own(org, { workspace_id: name, on_busy: "fail" }, signal));
+    return {
+      place: visit.place,
+      end: async (whole) => {
+        if (!whole && !up) await this.#discard(org, name);
+        await visit.end(whole);
+        if (!whole) return;
+        const { id } = await workspaces.find(org, name);
+        const done = await live.sync(org, id, AbortSignal.timeout(END_MS));
+        if (!done.synced) throw new ApiError("unavailable", done.message);
+      },
+    };
+  }
+
+  async #up(org: string, job: string, signal: AbortSignal): Promise<Visit> {
+    return { place: await this.#needs.access.find(org, job, signal), end: async () => undefined };
+  }
+
+  async #own(org: string, disk: Partial<CreateJob>, signal: AbortSignal): Promise<Visit> {
+    const { db, jobs, access } = this.#needs;
+    const name = `files-of-${(disk.workspace_id ?? disk.base_workspace_id ?? "").split("@")[0]}`;
+    const script = `exec sleep ${LONGEST_SECONDS}`;
+    const job = CreateJob.parse({ ...disk, name, script, timeout: LONGEST_SECONDS + 60 });
+    const made = await db.transaction((tx) => jobs.create(tx, org, job));
+    made.afterCommit();
+    const id = made.body.request_id;
+    try {
+      return { place: await access.find(org, id, signal), end: () => this.#stop(org, id) };
+    } catch (error) {
+      await this.#stop(org, id);
+      throw error;
+    }
+  }
+
+  /** What the machine has written so far will be no version. */
+  async #discard(org: string, name: string): Promise<void> {
+    const { db, workspaces, logger } = this.#needs;
+    await db
+      .transaction((tx) => workspaces.discard(tx, org, name))
+      .catch((err) =>
+        logger.warn({ err: err.message, workspace: name }, "a write that was cut off could not be undone"),
+      );
+  }
+
+  async #stop(org: string, id: string): Promise<void> {
+    const { db, jobs } = this.#needs;
+    const stops = jobs.stopping(org);
+    await db.transaction((tx) => stops.stop(tx, id));
+    stops.afterCommit();
+    const signal = AbortSignal.timeout(END_MS);
+    while (!signal.aborted && !isFinal((await jobs.find(org, id)).status)) await jobs.changed(id, POLL_MS, signal);
+  }
+}

@@ -1,0 +1,115 @@
+/** Files of workspaces that no job has up, and the ways in and out, with a whole Mags. */
+import { createReadStream } from "node:fs";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { run as runCommand } from "@mags/kit";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { Daemon } from "../harness/daemon.ts";
+import { run, start, until } from "../harness/workspaces.ts";
+
+let daemon: Daemon;
+let dir: string;
+beforeAll(async () => {
+  daemon = await Daemon.start();
+  dir = await mkdtemp(join(tmpdir(), "mags-files-"));
+});
+afterAll(async () => {
+  await daemon.remove();
+  await rm(dir, { recursive: true });
+});
+
+async function api(method: string, path: string, body?: string | Uint8Array<ArrayBuffer>): Promise<Response> {
+  const headers = { authorization: `Bearer ${await daemon.token()}` };
+  return fetch(`${daemon.url}/api/v1/mags-workspaces/${path}`, {
+    method,
+    headers,
+    body,
+    duplex: "half",
+  } as RequestInit);
+}
+// biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every shape
+const answer = async (response: Response): Promise<any> => response.json();
+const versions = async (name: string): Promise<{ version: number; reason: string }[]> =>
+  (await answer(await api("GET", `${name}/versions`))).versions;
+
+test("a file of a workspace is read, listed and written while no job is there, and the next job finds it", async () => {
+  await run(daemon, { workspace_id: "app", script: "echo one >/root/file; ln -s /root/file /root/link" });
+  const read = await api("GET", "app/files?path=/root/file");
+  expect([read.status, read.headers.get("content-length"), await read.text()]).toEqual([200, "4", "one\n"]);
+  const { entries } = await answer(await api("GET", "app/files/list?path=/root"));
+  expect(entries.map(({ name }: { name: string }) => name)).toEqual(expect.arrayContaining(["file", "link"]));
+  const written = await api("PUT", "app/files?path=/srv/new/file&parents=1&mode=600", "two\n");
+  expect([written.status, await written.json()]).toEqual([200, { path: "/srv/new/file" }]);
+  expect((await versions("app"))[0]).toMatchObject({ version: 2, reason: "stop" });
+  expect((await api("GET", "app/files?path=/srv/new/file&version=1")).status).toBe(404);
+  const next = await run(daemon, { workspace_id: "app", script: "cat /srv/new/file; stat -c %a /srv/new/file" });
+  expect(next.stdout).toEqual(["two", "600"]);
+});
+
+test("what cannot be read or written is said, and changes nothing", async () => {
+  await run(daemon, { workspace_id: "still", script: "mkdir /root/dir" });
+  expect((await api("GET", "still/files?path=/root/none")).status).toBe(404);
+  expect((await api("PUT", "still/files?path=/root/dir", "x")).status).toBe(409);
+  for (const [method, path] of [
+    ["GET", "files?path=/root/file"],
+    ["PUT", "files?path=/root/file"],
+    ["POST", "import"],
+  ] as const)
+    expect((await api(method, `none/${path}`, method === "GET" ? undefined : "x")).status, path).toBe(404);
+  expect((await versions("still")).map(({ version }) => version)).toEqual([1]);
+  const again = await run(daemon, { workspace_id: "still", script: "ls /root" });
+  expect(again).toMatchObject({ status: "completed", stdout: ["dir"] });
+});
+
+test("files of a machine that is up are read and written there", async () => {
+  const id = await start(daemon, { workspace_id: "up", persistent: true, script: "echo live >/root/file" });
+  await until(daemon, id, ({ exit_code }) => exit_code === 0);
+  expect(await (await api("GET", "up/files?path=/root/file")).text()).toBe("live\n");
+  expect((await api("PUT", "up/files?path=/root/other", "written")).status).toBe(200);
+  const guest = await run(daemon, { workspace_id: "up", script: "cat /root/other" });
+  expect(guest).toMatchObject({ host_job: id, stdout: ["written"] });
+  await daemon.http("POST", `/api/v1/mags-jobs/${id}/stop`);
+});
+
+test("a tar becomes a workspace, and a workspace a tar; one that is cut or no tar changes nothing", async () => {
+  await writeFile(join(dir, "hello"), "imported\n");
+  const tar = join(dir, "in.tar");
+  await runCommand("tar", ["-cf", tar, "-C", dir, "hello"]);
+  const imported = await api("POST", "brought/import?create=1&path=/opt/app", await readFile(tar));
+  expect([imported.status, await imported.json()]).toEqual([200, { path: "/opt/app" }]);
+  expect((await run(daemon, { workspace_id: "brought", script: "cat /opt/app/hello" })).stdout).toEqual(["imported"]);
+  const before = (await versions("brought")).length;
+  expect((await api("POST", "brought/import", "this is no tar at all".repeat(100))).status).toBe(409);
+  expect(await versions("brought")).toHaveLength(before);
+  const exported = await api("GET", "brought/export");
+  expect(exported.status).toBe(200);
+  const out = join(dir, "out.tar");
+  await writeFile(out, Buffer.from(await exported.arrayBuffer()));
+  expect(await runCommand("tar", ["-xOf", out, "--wildcards", "*opt/app/hello"])).toContain("imported");
+  const { body } = await daemon.http("POST", "/api/v1/mags-workspaces/brought/verify", {});
+  expect(body).toMatchObject({ ok: true, bad: [] });
+});
+
+test("the SDK reads, writes and imports", async () => {
+  const { workspaces } = await daemon.client();
+  const tar = join(dir, "sdk.tar");
+  await writeFile(join(dir, "other"), "from the tar");
+  await runCommand("tar", ["-cf", tar, "-C", dir, "other"]);
+  await workspaces.import("sdk", createReadStream(tar), { path: "/srv" });
+  await workspaces.writeFile("sdk", "/srv/file", "written");
+  expect(new TextDecoder().decode(await workspaces.readFile("sdk", "/srv/file"))).toBe("written");
+  const { stdout } = await run(daemon, { base_workspace_id: "sdk", script: "cat /srv/file; echo; cat /srv/other" });
+  expect(stdout).toEqual(["written", "from the tar"]);
+  await expect(workspaces.readFile("sdk", "/none")).rejects.toMatchObject({ statusCode: 404 });
+});
+
+test("files are written in the machine of a job that runs, and into a version of their own when it has ended", async () => {
+  const id = await start(daemon, { workspace_id: "busy", script: "until [ -e /root/go ]; do sleep 0.1; done" });
+  await until(daemon, id, ({ status }) => status === "running");
+  const during = await api("PUT", "busy/files?path=/root/go", "x");
+  expect([during.status, await answer(during)]).toEqual([200, { path: "/root/go" }]);
+  expect(await until(daemon, id, ({ status }) => status === "completed")).toMatchObject({ exit_code: 0 });
+  const after = await api("PUT", "busy/files?path=/root/third", "x");
+  expect([after.status, await answer(after)]).toEqual([200, { path: "/root/third" }]);
+});
