@@ -3,14 +3,18 @@ import { parseArgs } from "node:util";
 import { Mags } from "@mags/sdk";
 import { config } from "./config.ts";
 import { type Contender, crunExecIn, crunOnBundleOf, crunPlain, podman } from "./runtimes.ts";
-import { type Summary, summarise } from "./stats.ts";
+import { summarise } from "./stats.ts";
+import { benchWorkspaces, type Report } from "./workspaces.ts";
 
-const HELP = `usage: npm run bench -- [run|node|exec] [--runs N] [--json]
+const HELP = `usage: npm run bench -- [run|node|exec|workspaces] [--runs N] [--json]
   run   from POST to the final status of a job 'true', beside bare 'crun run' of the same bundle and of a plain one, and
         'podman run', in turns
   node  from POST to the output of the first 'node -v': N one at a time, then N at once
   exec  from POST …/exec of 'true' in a live machine to its answer, beside bare 'crun exec' in the same machine, in turns
-Needs a running server (npm start) on this machine, and root.
+  workspaces
+        a workspace of 1 GiB beside restic and tar | zstd, in turns: kept the first time, after 1 % has changed, when nothing
+        has, restored with cold caches; forks and freezing. Needs no server
+The others need a running server (npm start) on this machine; all need root.
 `;
 
 /** Pause before each measurement, `ms` */
@@ -22,7 +26,7 @@ const { values, positionals } = parseArgs({
 });
 const mags = new Mags(config);
 
-async function benchRun(runs: number) {
+async function benchRun(runs: number): Promise<Report> {
   const other = await podman();
   if (typeof other === "string") process.stderr.write(`podman is left out: ${other}\n`);
   const { requestId } = await mags.run("true", { persistent: true });
@@ -72,14 +76,14 @@ async function inTurns(contenders: Contender[], runs: number): Promise<Map<strin
   return times;
 }
 
-function report(times: Map<string, number[]>) {
+function report(times: Map<string, number[]>): Report {
   const results = Object.fromEntries([...times].map(([name, list]) => [name, summarise(list)]));
   const to = (name: string) => (results.mags?.p50 ?? Number.NaN) / (results[name]?.p50 ?? Number.NaN);
   const aims = { "mags / crun, same bundle": 1.5, "mags / podman run": 0.3 };
   return { results, ratios: Object.fromEntries(Object.keys(aims).map((name) => [name, to(name.slice(7))])), aims };
 }
 
-async function benchNode(runs: number) {
+async function benchNode(runs: number): Promise<Report> {
   const serial: number[] = [];
   for (let number = 0; number < runs; number++) serial.push(await timed(() => firstOutput("node -v")));
   const burst = await Promise.all(Array.from({ length: runs }, () => timed(() => firstOutput("node -v"))));
@@ -106,19 +110,16 @@ async function timed(action: () => Promise<void>): Promise<number> {
   return performance.now() - started;
 }
 
-interface Report {
-  results: Record<string, Summary>;
-  ratios: Record<string, number>;
-  aims: Record<string, number>;
-}
-
 function print(report: Report) {
   const ms = (value: number) => `${value.toFixed(1)} ms`.padStart(11);
   for (const [name, { runs, p50, p95, p99 }] of Object.entries(report.results)) {
-    process.stdout.write(`${name.padEnd(20)} p50${ms(p50)}  p95${ms(p95)}  p99${ms(p99)}  (${runs} runs)\n`);
+    process.stdout.write(`${name.padEnd(26)} p50${ms(p50)}  p95${ms(p95)}  p99${ms(p99)}  (${runs} runs)\n`);
   }
   for (const [name, ratio] of Object.entries(report.ratios)) {
-    process.stdout.write(`${name.padEnd(28)} ${ratio.toFixed(2)}  (aim: at most ${report.aims[name]})\n`);
+    const aim = report.aims[name];
+    process.stdout.write(
+      `${name.padEnd(32)} ${ratio.toFixed(2)}${aim === undefined ? "" : `  (aim: at most ${aim})`}\n`,
+    );
   }
 }
 
@@ -126,6 +127,7 @@ const scenarios: Record<string, () => Promise<Report>> = {
   run: () => benchRun(Number(values.runs ?? 30)),
   node: () => benchNode(Number(values.runs ?? 100)),
   exec: () => benchExec(Number(values.runs ?? 100)),
+  workspaces: () => benchWorkspaces(Number(values.runs ?? 5)),
 };
 const scenario = scenarios[positionals[0] ?? "run"];
 if (values.help || !scenario) {

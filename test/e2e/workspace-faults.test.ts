@@ -1,7 +1,7 @@
 /** Workspaces when things are lost, damaged, full or away; on a real S3 server. */
-import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm, statfs, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { createLogger } from "@mags/kit";
+import { createLogger, mount, run as runCommand, unmount } from "@mags/kit";
 import { type EmbeddedPostgres, startEmbeddedPostgres } from "@mags/server";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Radosgw, startRadosgw } from "../../storage/src/objects/testing/radosgw.ts";
@@ -120,3 +120,30 @@ test("a damaged chunk ends the job with the object's name; where the node has a 
     await other.remove();
   }
 }, 120_000);
+
+test("a node whose disk is almost full refuses new machines, says why, and takes work again when there is room", async () => {
+  const small = join(dir, "small");
+  await mkdir(small);
+  mount("tmpfs", "test", small, "size=1400m");
+  let crowded: Daemon | undefined;
+  try {
+    crowded = await Daemon.start({ MAGS_POOL_MIN: "0" }, small);
+    const kept = job("kept", "cat /root/file; date >>/root/file");
+    expect(await run(crowded, kept)).toMatchObject({ status: "completed" });
+    const { bavail, bsize } = await statfs(small);
+    const filler = join(small, "filler");
+    await runCommand("fallocate", ["-l", String(bavail * bsize - 200 * 1024 ** 2), filler]);
+    for (const refused of [kept, { script: "true" }]) {
+      const ran = await run(crowded, refused);
+      expect(ran).toMatchObject({ status: "error", reason: "disk_full" });
+      expect(ran.error).toContain("the node's disk is almost full");
+    }
+    await rm(filler);
+    const again = await run(crowded, kept);
+    expect(again).toMatchObject({ status: "completed", error: null });
+    expect(again.stdout).toHaveLength(1);
+  } finally {
+    await crowded?.remove();
+    unmount(small);
+  }
+}, 180_000);

@@ -26,8 +26,9 @@ export class Daemon {
     this.#env = env;
   }
 
-  static async start(env: Record<string, string> = {}): Promise<Daemon> {
-    const daemon = new Daemon(await mkdtemp("/tmp/mags-test-"), await freePorts(3), env);
+  /** `below` is the directory for its own. */
+  static async start(env: Record<string, string> = {}, below = "/tmp"): Promise<Daemon> {
+    const daemon = new Daemon(await mkdtemp(join(below, "mags-test-")), await freePorts(3), env);
     await daemon.start();
     return daemon;
   }
