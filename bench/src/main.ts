@@ -1,16 +1,19 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { Mags } from "@mags/sdk";
+import { type AccessReport, benchAccess, printAccess } from "./access.ts";
 import { config } from "./config.ts";
 import { type Contender, crunExecIn, crunOnBundleOf, crunPlain, podman } from "./runtimes.ts";
 import { summarise } from "./stats.ts";
 import { benchWorkspaces, type Report } from "./workspaces.ts";
 
-const HELP = `usage: npm run bench -- [run|node|exec|workspaces] [--runs N] [--json]
+const HELP = `usage: npm run bench -- [run|node|exec|access|workspaces] [--runs N] [--json]
   run   from POST to the final status of a job 'true', beside bare 'crun run' of the same bundle and of a plain one, and
         'podman run', in turns
   node  from POST to the output of the first 'node -v': N one at a time, then N at once
   exec  from POST …/exec of 'true' in a live machine to its answer, beside bare 'crun exec' in the same machine, in turns
+  access
+        requests to a server in a sandbox: directly, through nginx and through the gateway, in turns (needs nginx and wrk)
   workspaces
         a workspace of 1 GiB beside restic and tar | zstd, in turns: kept the first time, after 1 % has changed, when nothing
         has, restored with cold caches; forks and freezing. Needs no server
@@ -123,10 +126,11 @@ function print(report: Report) {
   }
 }
 
-const scenarios: Record<string, () => Promise<Report>> = {
+const scenarios: Record<string, () => Promise<Report | AccessReport>> = {
   run: () => benchRun(Number(values.runs ?? 30)),
   node: () => benchNode(Number(values.runs ?? 100)),
   exec: () => benchExec(Number(values.runs ?? 100)),
+  access: () => benchAccess(mags, Number(values.runs ?? 5)),
   workspaces: () => benchWorkspaces(Number(values.runs ?? 5)),
 };
 const scenario = scenarios[positionals[0] ?? "run"];
@@ -137,6 +141,7 @@ if (values.help || !scenario) {
 try {
   const report = await scenario();
   if (values.json) process.stdout.write(`${JSON.stringify(report)}\n`);
+  else if ("added" in report) printAccess(report);
   else print(report);
 } catch (error) {
   process.stderr.write(`bench: ${(error as Error).message}\n`);

@@ -1,46 +1,37 @@
-import { Cleanup, type Logger } from "@mags/kit";
-import { AgentDialer } from "./dial.ts";
-import { startIngress } from "./http/index.ts";
-import { startSsh } from "./ssh/index.ts";
-import { Wake } from "./wake.ts";
+import { once } from "node:events";
+import { Worker } from "node:worker_threads";
+import type { EdgeOptions } from "./edge.ts";
+import type { ThreadData, Word } from "./thread.ts";
 
 export { ensureHostKey, type HostKey } from "./ssh/host-key.ts";
 
-export interface GatewayOptions {
-  serverUrl: string;
-  nodeToken: string;
-  /** where URLs of sandboxes are answered */
-  appsListen: { host: string; port: number };
-  /** proxies whose X-Forwarded-… headers are believed: addresses and networks */
-  trustedProxies: readonly string[];
-  /** where SSH is answered */
-  sshListen: { host: string; port: number };
-  /** private key by which clients know the gateway again */
-  hostKey: string;
-  logger: Logger;
-}
+export type GatewayOptions = EdgeOptions;
 
-/** Starts the edge: HTTP and SSH from outside into sandboxes. Throws Error, naming the setting, when an address is taken. */
+/**
+ * Starts the gateway on a thread of its own: whatever traffic visitors make, the programs beside it keep their pace, and
+ * leases are renewed in time. What fails there ends the process, as it would on this thread. Throws Error, naming the
+ * setting, when an address is taken.
+ */
 export async function startGateway(options: GatewayOptions): Promise<{ close(): Promise<void> }> {
-  const cleanup = new Cleanup();
-  const wake = new Wake(options);
-  const dialer = new AgentDialer(options.nodeToken);
-  cleanup.add("questions to the server", () => wake.close());
-  try {
-    const ingress = await startIngress({ ...options, listen: options.appsListen, wake, dialer }).catch(
-      taken("MAGS_APPS_LISTEN"),
-    );
-    cleanup.add("HTTP", () => ingress.close());
-    const ssh = await startSsh({ ...options, listen: options.sshListen, wake, dialer }).catch(taken("MAGS_SSH_LISTEN"));
-    cleanup.add("SSH", () => ssh.close());
-    return { close: () => cleanup.run() };
-  } catch (error) {
-    await cleanup.run();
-    throw error;
-  }
+  const thread = new Worker(new URL("thread.ts", import.meta.url), { workerData: toData(options), execArgv: [] });
+  const ended = once(thread, "exit");
+  const [word] = (await Promise.race([once(thread, "message"), ended.then(() => [])])) as [Word?];
+  if (word !== "ready") throw new Error(word?.failed ?? "the gateway ended while it started");
+  return {
+    close: async () => {
+      thread.postMessage("close");
+      await ended;
+    },
+  };
 }
 
-const taken = (setting: string) => (cause: NodeJS.ErrnoException) => {
-  if (cause.code !== "EADDRINUSE" && cause.code !== "EADDRNOTAVAIL" && cause.code !== "EACCES") throw cause;
-  throw new Error(`${setting}: ${cause.message}`, { cause });
-};
+/** What a thread can be given: the options alone, whatever else the caller's object holds. */
+const toData = (options: GatewayOptions): ThreadData => ({
+  serverUrl: options.serverUrl,
+  nodeToken: options.nodeToken,
+  appsListen: options.appsListen,
+  trustedProxies: options.trustedProxies,
+  sshListen: options.sshListen,
+  hostKey: options.hostKey,
+  logLevel: options.logger.level,
+});

@@ -28,8 +28,8 @@ export async function ensureHostKey(dataDir: string): Promise<HostKey> {
   } finally {
     await file.close();
   }
-  // An empty file is what a crash may leave; link(2) fails where another process was first, and then its key holds.
-  if (existing !== "") await rm(path, { force: true });
+  // An empty file is no key; link(2) fails where another process was first, and then its key holds.
+  await rm(path, { force: true });
   await link(draft, path).catch(() => undefined);
   await rm(draft);
   return toHostKey(await readFile(path, "utf8"), path);
