@@ -73,17 +73,24 @@ async function start(config: ReturnType<typeof readConfig>, cleanup: Cleanup): P
     cleanup.add("server", () => server.close());
     serverUrl = server.url;
   }
-  if (roles.includes("gateway")) {
+  const startEdge = async () => {
+    if (!roles.includes("gateway")) return;
     const gateway = await startGateway({ ...config, serverUrl, nodeToken, hostKey: hostKey.privateKey, logger });
     cleanup.add("gateway", () => gateway.close());
-  }
-  let agent: Agent | undefined;
-  if (roles.includes("agent")) {
+  };
+  const startNode = async (): Promise<Agent | undefined> => {
+    if (!roles.includes("agent")) return undefined;
     const pool = { min: config.poolMin, max: config.poolMax };
     const busy = { cpuPercent: config.busyCpuPercent, writtenKbS: config.busyWrittenKbS };
-    agent = await startAgent({ ...config, serverUrl, nodeToken, pool, busy, objects, logger });
-    cleanup.add("agent", () => agent?.close());
-  }
+    const agent = await startAgent({ ...config, serverUrl, nodeToken, pool, busy, objects, logger });
+    cleanup.add("agent", () => agent.close());
+    return agent;
+  };
+  // Both to their end, whatever becomes of the other, so that what was started is undone.
+  const [edge, node] = await Promise.allSettled([startEdge(), startNode()]);
+  if (edge.status === "rejected") throw edge.reason;
+  if (node.status === "rejected") throw node.reason;
+  const agent = node.value;
   if (!roles.includes("server") || !roles.includes("agent")) {
     const what = roles.includes("server") ? "API" : "its server";
     process.stdout.write(`Mags ${roles.join(" and ")} is running; ${what}: ${serverUrl}\n`);

@@ -66,9 +66,6 @@ afterAll(() => daemon.remove());
 /** curl knows what is below .localhost. */
 const curl = (...args: string[]) => run("curl", ["-sS", "--max-time", "60", ...args]);
 
-/** Just after a start the gateway may not listen yet. */
-const listening = () => untilEmpty(async () => ((await curl(app.url).catch(() => "")) ? [] : ["no gateway"]));
-
 /** A persistent job and the URL of a port of it. */
 async function serving(script: string, port = 8080): Promise<{ id: string; url: string }> {
   const { requestId } = await mags.run(script, { persistent: true });
@@ -191,7 +188,6 @@ it("a restart ends 50 open connections, and afterwards all works again", async (
   await Promise.all(closed);
   expect(new Set(await Promise.all(cut))).toEqual(new Set(["ECONNRESET"]));
   await daemon.start();
-  await listening();
   expect(await curl(app.url)).toBe(`hello from ${host}`);
   const again = new WebSocket(`ws://127.0.0.1:${daemon.appsPort}/`, { headers: { host } });
   expect(String((await once(again, "message"))[0])).toBe("hi");
@@ -201,7 +197,6 @@ it("a restart ends 50 open connections, and afterwards all works again", async (
 it("a server killed with -9 is back for its visitors as well", async () => {
   await daemon.kill();
   await daemon.start();
-  await listening();
   expect(await curl(app.url)).toContain("hello");
 });
 

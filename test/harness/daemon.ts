@@ -1,5 +1,5 @@
 import { access, mkdtemp, readdir, readFile, readlink, rm } from "node:fs/promises";
-import { type AddressInfo, createServer } from "node:net";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { createLogger, type Running, run, spawn } from "@mags/kit";
@@ -198,7 +198,8 @@ export class Daemon {
         (response) => response.ok,
         () => false,
       );
-      if (ready && (await access(join(this.dataDir, "admin.token")).then(() => true))) return;
+      const open = ready && (await Promise.all([this.appsPort, this.sshPort].map(takesConnections))).every(Boolean);
+      if (open && (await access(join(this.dataDir, "admin.token")).then(() => true))) return;
       await delay(50);
     }
     throw new Error("magsd was not ready in time");
@@ -214,6 +215,14 @@ export async function untilEmpty(check: () => Promise<string[]>, ms = 60_000): P
     await delay(100);
     left = await check();
   }
+}
+
+function takesConnections(port: number): Promise<boolean> {
+  const socket = connect(port, "127.0.0.1");
+  return new Promise<boolean>((resolve) => {
+    socket.once("connect", () => resolve(true));
+    socket.once("error", () => resolve(false));
+  }).finally(() => socket.destroy());
 }
 
 /** Ports that are free now, all different. */
