@@ -1,3 +1,4 @@
+import { lazy, Suspense } from "react";
 import { createBrowserRouter, Navigate } from "react-router";
 import { Layout } from "./components/Layout.tsx";
 import { JobPage } from "./pages/jobs/JobPage.tsx";
@@ -8,6 +9,10 @@ import { SignInPage } from "./pages/SignInPage.tsx";
 import { SystemPage } from "./pages/system/SystemPage.tsx";
 import { WorkspacePage } from "./pages/workspaces/WorkspacePage.tsx";
 import { WorkspacesPage } from "./pages/workspaces/WorkspacesPage.tsx";
+import { Loading } from "./ui/Notice.tsx";
+
+// xterm.js is larger than all the rest, so it comes when it is wanted.
+const TerminalPage = lazy(async () => ({ default: (await import("./pages/jobs/TerminalPage.tsx")).TerminalPage }));
 
 /** The whole map of the dashboard. */
 export const router = createBrowserRouter([
@@ -19,6 +24,14 @@ export const router = createBrowserRouter([
       { path: "/jobs", element: <JobsPage /> },
       { path: "/jobs/new", element: <NewRunPage /> },
       { path: "/jobs/:id", element: <JobPage /> },
+      {
+        path: "/jobs/:id/terminal",
+        element: (
+          <Suspense fallback={<Loading what="the terminal" />}>
+            <TerminalPage />
+          </Suspense>
+        ),
+      },
       { path: "/workspaces", element: <WorkspacesPage /> },
       { path: "/workspaces/:id", element: <WorkspacePage /> },
       { path: "/system", element: <SystemPage /> },

@@ -81,6 +81,72 @@ test("a script is run, its output appears while it runs, and its end is shown", 
   expect(await accessibilityFaults(page)).toEqual([]);
 });
 
+test("a shell in the browser: typed into, resized, and taken up again when its connection is cut", async () => {
+  const mags = await daemon.client();
+  const { requestId } = await mags.run("sleep 600", { name: "workbench", persistent: true });
+  await page.addInitScript(
+    "sockets = []; WebSocket = class extends WebSocket { constructor(...all) { super(...all); sockets.push(this); } }",
+  );
+  await signIn();
+  await visit(page, `${daemon.url}/jobs/${requestId}`);
+  await page.getByRole("link", { name: "Terminal" }).click();
+  await page.getByText("Connected", { exact: true }).waitFor();
+  const screen = page.locator(".xterm-rows");
+  const type = async (line: string) => {
+    await page.keyboard.type(line);
+    await page.keyboard.press("Enter");
+  };
+  await type("cd /tmp; echo $((6 * 7)) > answer; tput setaf 2; cat answer; stty size");
+  await screen.getByText("42", { exact: true }).waitFor();
+  const size = async () =>
+    Number(/^(\d+) (\d+)$/m.exec((await screen.locator("> div").allInnerTexts()).join("\n"))?.[2]);
+  const wide = await size();
+  await keepScreenshot(page, "terminal");
+  expect(await accessibilityFaults(page)).toEqual([]);
+  await page.setViewportSize({ width: 700, height: 500 });
+  await type("clear");
+  await type("stty size");
+  await expect.poll(size, { timeout: 20_000 }).toBeLessThan(wide);
+  await type("clear; kept=yes; sleep 3; echo after");
+  await page.evaluate("sockets.forEach((socket) => socket.close())");
+  await page.getByText("Connected", { exact: true }).waitFor();
+  await screen.getByText("after", { exact: true }).waitFor();
+  await type("echo is $kept");
+  await screen.getByText("is yes", { exact: true }).waitFor();
+  await type("exit 3");
+  await page.getByText("Ended · exit 3").waitFor();
+  await page.getByRole("button", { name: "New shell" }).click();
+  await page.getByText("Connected", { exact: true }).waitFor();
+  await mags.stop(requestId);
+});
+
+test("the machine of a job: what it uses, a URL for a port, a key for SSH, and the job run again", async () => {
+  const mags = await daemon.client();
+  const script = "mkdir www; echo 'hello from inside' > www/index.html; cd www; exec python3 -m http.server 8080";
+  const { requestId } = await mags.run(script, { name: "site", persistent: true });
+  await signIn();
+  await visit(page, `${daemon.url}/jobs/${requestId}`);
+  await page.getByText("Awake", { exact: true }).waitFor();
+  await page.getByLabel("Port").fill("8080");
+  await page.getByRole("button", { name: "Open port" }).click();
+  const link = page.getByRole("link", { name: /^http:.*localhost/ });
+  await link.waitFor();
+  const [opened] = await Promise.all([context.waitForEvent("page"), link.click()]);
+  await opened.getByText("hello from inside").waitFor();
+  await opened.close();
+  await page.getByRole("button", { name: "Make a key" }).click();
+  await page.getByText("BEGIN OPENSSH PRIVATE KEY").waitFor();
+  await page.getByText(/^of 512 MiB, most /).waitFor();
+  await keepScreenshot(page, "machine");
+  expect(await accessibilityFaults(page)).toEqual([]);
+  await page.getByRole("button", { name: "Rerun" }).click();
+  await page.getByText("Repeats").waitFor();
+  await page.getByRole("link", { name: requestId }).waitFor();
+  await page.getByRole("button", { name: "Stop" }).click();
+  await page.getByText("Stopped", { exact: true }).waitFor();
+  await mags.stop(requestId);
+});
+
 test("a running job is stopped", async () => {
   await signIn();
   await run("sleep 600");

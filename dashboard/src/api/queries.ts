@@ -11,6 +11,7 @@ export interface JobFilter {
 
 const PAGE_SIZE = 25;
 const POLL_MS = 2000;
+const METRICS_MS = 5000;
 
 export const useJobs = (filter: JobFilter) =>
   useQuery({
@@ -29,6 +30,34 @@ export const useJob = (id: string) =>
 
 export const usePool = () =>
   useQuery({ queryKey: ["pool"], queryFn: ({ signal }) => mags.poolStatus({ signal }), refetchInterval: POLL_MS });
+
+export const useMetrics = (id: string, up: boolean) =>
+  useQuery({
+    queryKey: ["metrics", id],
+    queryFn: ({ signal }) => mags.metrics(id, { signal }),
+    refetchInterval: METRICS_MS,
+    enabled: up,
+  });
+
+/** Opens a port of the job's machine to visitors. */
+export function useOpenUrl(id: string) {
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: ({ port, access }: { port: number; access: "public" | "token" }) =>
+      mags.access.url(id, port, { access }),
+    onSuccess: () => client.invalidateQueries({ queryKey: ["job", id] }),
+  });
+}
+
+export const useSshKey = (id: string) => useMutation({ mutationFn: () => mags.access.ssh(id) });
+
+export function useRerun() {
+  const navigate = useNavigate();
+  return useMutation({
+    mutationFn: (id: string) => mags.rerun(id),
+    onSuccess: ({ requestId }) => navigate(`/jobs/${requestId}`),
+  });
+}
 
 export function useStop() {
   const client = useQueryClient();

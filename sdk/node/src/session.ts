@@ -16,6 +16,8 @@ export interface OpenOptions {
   tty?: { cols: number; rows: number; term?: string } | undefined;
   /** Takes the output as it comes; while it has not resolved, no more than a megabyte follows. */
   onOutput: (source: "stdout" | "stderr", data: Uint8Array) => unknown;
+  /** Told when the connection of a terminal is cut, and when it is there again. */
+  onConnection?: ((up: boolean) => unknown) | undefined;
 }
 
 /** Input and output that may be under way without having been dealt with, `bytes`. */
@@ -131,6 +133,7 @@ export class Session {
   /** Takes the session up again where that is possible. */
   async #lost(socket: WebSocket): Promise<void> {
     const deadline = Date.now() + REATTACH_MS;
+    if (!this.#closed && this.#id !== undefined) this.#options.onConnection?.(false);
     while (!this.#closed && this.#socket === socket && this.#id !== undefined && Date.now() < deadline) {
       try {
         this.#socket = await this.#connect();
@@ -141,6 +144,7 @@ export class Session {
         this.#send({ type: "attach", value });
         const { cols, rows } = this.#options.tty ?? {};
         if (cols && rows) this.resize(cols, rows);
+        this.#options.onConnection?.(true);
         return;
       } catch {
         await pause(REATTACH_PAUSE_MS);

@@ -1,17 +1,22 @@
 import { can, type Job } from "@mags/protocol";
+import type { ReactNode } from "react";
 import { Link, useParams } from "react-router";
-import { useJob, usePower, useStop } from "../../api/queries.ts";
+import { useJob, usePower, useRerun, useStop } from "../../api/queries.ts";
 import { LogView } from "../../components/LogView.tsx";
 import { Button, ButtonLink } from "../../ui/Button.tsx";
-import { duration, when } from "../../ui/format.ts";
+import { duration } from "../../ui/format.ts";
 import { Failure, Loading } from "../../ui/Notice.tsx";
 import { Status } from "../../ui/Status.tsx";
+import { Machine } from "./Machine.tsx";
+import { Timeline } from "./Timeline.tsx";
+import { Ways } from "./Ways.tsx";
 
 /** One job: what it is now, how it came there, and its live output. */
 export function JobPage() {
   const { id = "" } = useParams();
   const query = useJob(id);
   const stop = useStop();
+  const rerun = useRerun();
   const job = query.data;
   if (query.error && !job) return <Failure error={query.error} />;
   if (!job) return <Loading what="the job" />;
@@ -21,31 +26,34 @@ export function JobPage() {
         <h1>{job.name}</h1>
         <Status job={job} />
         <div className="actions">
+          {can("access", job.status) && <ButtonLink to={`/jobs/${job.request_id}/terminal`}>Terminal</ButtonLink>}
           {job.persistent && <Power job={job} />}
+          {job.ran_by && (
+            <Button disabled={rerun.isPending} onClick={() => rerun.mutate(job.request_id)}>
+              Rerun
+            </Button>
+          )}
           {can("stop", job.status) && (
             <Button look="danger" disabled={stop.isPending} onClick={() => stop.mutate(job.request_id)}>
               Stop
             </Button>
           )}
-          <ButtonLink to="/jobs/new">New run</ButtonLink>
         </div>
       </div>
-      <Failure error={stop.error} />
+      <Failure error={stop.error ?? rerun.error} />
       {job.error && (
         <div className="notice failure">
           <p>{job.error}</p>
         </div>
       )}
-      {job.activity && (
-        <p>
-          {job.activity.state}: {job.activity.because}
-        </p>
-      )}
+      {job.waiting_for && <p className="notice">{job.waiting_for}</p>}
       <Timeline job={job} />
       <section aria-labelledby="output">
         <h2 id="output">Output</h2>
         <LogView id={job.request_id} />
       </section>
+      <Machine job={job} />
+      <Ways job={job} />
       <Facts job={job} />
     </>
   );
@@ -66,40 +74,22 @@ function Power({ job }: { job: Job }) {
   );
 }
 
-function Timeline({ job }: { job: Job }) {
-  const steps: [string, string | null, string?][] = [
-    ["Accepted", job.created_at],
-    ["Started", job.started_at, waited(job)],
-    [
-      "Ended",
-      job.completed_at,
-      job.script_duration_ms === null ? undefined : `script ${duration(job.script_duration_ms)}`,
-    ],
-  ];
-  return (
-    <ol className="timeline">
-      {steps.map(([name, at, note]) => (
-        <li key={name} className={at ? "done" : ""}>
-          <strong>{name}</strong>
-          <span>{at ? when(at) : "not yet"}</span>
-          {note && <small>{note}</small>}
-        </li>
-      ))}
-    </ol>
-  );
-}
-
-const waited = ({ created_at, started_at }: Job) =>
-  started_at ? `after ${duration(Date.parse(started_at) - Date.parse(created_at))}` : undefined;
-
 function Facts({ job }: { job: Job }) {
   const ran = job.ran_by;
-  const facts: [string, string][] = [
-    ["Id", job.request_id],
+  const facts: [string, ReactNode][] = [
+    ["Id", <code key="id">{job.request_id}</code>],
     ["Machine", job.vm_id ?? "–"],
     ["Kept after the script", job.persistent ? "yes" : "no"],
     ["Time limit", job.timeout === null ? "none" : duration(job.timeout * 1000)],
   ];
+  if (job.started_from) facts.push(["Disk began as", <VersionLink key="from" version={job.started_from} />]);
+  if (job.rerun_of)
+    facts.push([
+      "Repeats",
+      <Link key="of" to={`/jobs/${job.rerun_of}`}>
+        {job.rerun_of}
+      </Link>,
+    ]);
   if (ran) {
     facts.push(
       ["Node", ran.node],
@@ -128,5 +118,14 @@ function Facts({ job }: { job: Job }) {
         ))}
       </dl>
     </section>
+  );
+}
+
+function VersionLink({ version }: { version: string }) {
+  const [name = "", number = ""] = version.split("@");
+  return (
+    <Link to={`/workspaces/${name}`}>
+      {name}, version {number}
+    </Link>
   );
 }
