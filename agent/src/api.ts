@@ -4,6 +4,7 @@ import { type Activity, ApiError } from "@mags/protocol";
 import fastify from "fastify";
 import type { z } from "zod";
 import { acceptVisitors, type Visited } from "./access/index.ts";
+import type { Metrics } from "./jobs/metrics.ts";
 import type { JobNode } from "./jobs/node.ts";
 import type { JobRecords } from "./jobs/record.ts";
 import { logRoutes } from "./logs/index.ts";
@@ -13,6 +14,7 @@ import { type Workspaces, workspaceRoutes } from "./workspaces/index.ts";
 export interface AgentApi {
   node: () => JobNode | undefined;
   pool: () => Pool | undefined;
+  metrics: Metrics;
   workspaces: Workspaces;
   records: JobRecords;
   nodeToken: string;
@@ -59,6 +61,12 @@ export async function startApi(options: AgentApi): Promise<{ address: string; cl
     const { sandbox, activity } = visited(options, request.params.id);
     const known = { open_connections: activity.open, last_used_at: new Date(activity.lastUsed).toISOString() };
     return { ...known, ...(await sandbox.stats()) } satisfies z.infer<typeof Activity>;
+  });
+  app.get<{ Params: { id: string } }>("/agent/v1/jobs/:id/metrics", async (request) => {
+    const job = options.node()?.job(request.params.id);
+    const measured = job && options.metrics.of(job);
+    if (!measured) throw new ApiError("not_found", `job ${request.params.id} has no machine on this node`);
+    return measured;
   });
   const closeVisits = acceptVisitors(app.server, {
     find: (id) => visited(options, id),

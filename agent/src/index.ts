@@ -9,6 +9,7 @@ import { ControlPlane } from "./control-plane.ts";
 import { ContainerDriver } from "./drivers/container/index.ts";
 import { readImage } from "./images.ts";
 import type { BusyLimits } from "./jobs/idleness.ts";
+import { Metrics } from "./jobs/metrics.ts";
 import { JobNode } from "./jobs/node.ts";
 import { JobRecords } from "./jobs/record.ts";
 import { Network, parseEgressAllow } from "./network/index.ts";
@@ -85,13 +86,16 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   let node: JobNode | undefined;
   let pool: Pool | undefined;
   const { nodeToken } = options;
-  const api = await startApi({ node: () => node, pool: () => pool, workspaces, records, nodeToken, logger });
+  const metrics = new Metrics(() => node?.jobs ?? []);
+  cleanup.add("metrics", () => metrics.close());
+  const api = await startApi({ node: () => node, pool: () => pool, metrics, workspaces, records, nodeToken, logger });
   cleanup.add("agent API", () => api.close());
   node = new JobNode({
     vcpus: options.vcpus,
     memoryMb: options.memoryMb,
     address: api.address,
     imageName: image.name,
+    imageDigest: image.digest,
     rebooted: await rebooted(agentDir),
     controlPlane,
     driver,

@@ -8,8 +8,10 @@ import { addFile } from "./commands/file.ts";
 import { addList } from "./commands/list.ts";
 import { addLogin, addLogout, addWhoami } from "./commands/login.ts";
 import { addLogs } from "./commands/logs.ts";
+import { addNode } from "./commands/node.ts";
 import { addOrg } from "./commands/org.ts";
 import { addPool } from "./commands/pool.ts";
+import { addRerun } from "./commands/rerun.ts";
 import { addRun } from "./commands/run.ts";
 import { addSet } from "./commands/set.ts";
 import { addSleep, addWake } from "./commands/sleep.ts";
@@ -26,6 +28,7 @@ import { leaveWithReader } from "./render/output.ts";
 /** Every command, in the order of `mags --help`. */
 const commands = [
   addRun,
+  addRerun,
   addList,
   addStatus,
   addLogs,
@@ -49,6 +52,7 @@ const commands = [
   addLogout,
   addWhoami,
   addPool,
+  addNode,
   addDoctor,
   addBench,
 ];

@@ -1,9 +1,11 @@
 import { z } from "zod";
-import { CronDeleted, CronJob, CronList, CronRun, CronRunList } from "./api/cron.ts";
+import { CronDeleted, CronJob, CronList, CronPreview, CronRun, CronRunList } from "./api/cron.ts";
 import { ExecResult } from "./api/exec.ts";
 import { FileDeleted, FileList, UploadedFile } from "./api/files.ts";
 import { Job, JobAccepted, JobList, PoolStatus, RanBy } from "./api/jobs.ts";
 import { LogEnd, LogEntry, Logs } from "./api/logs.ts";
+import { JobMetrics, MetricSample } from "./api/metrics.ts";
+import { Node, NodeList } from "./api/nodes.ts";
 import { DirectoryListing, FileEntry } from "./api/sandbox-files.ts";
 import { OrganisationList, OrganisationMade, Token, TokenList, TokenMade, Whoami } from "./api/tokens.ts";
 import { SshKey, SshKeyList, SshOpened, UrlAlias, UrlAliasList, UrlOpened } from "./api/urls.ts";
@@ -15,18 +17,21 @@ import {
   VersionList,
   Workspace,
   WorkspaceDeleted,
+  WorkspaceDiff,
   WorkspaceList,
   WorkspaceVersion,
 } from "./api/workspaces.ts";
-import { VersionVerified } from "./node-operations.ts";
+import { DiffEntry, VersionVerified } from "./node-operations.ts";
 
 /** What the public API answers with. The clients' types are generated from these; a new answer starts here. */
 const answers = {
   CronDeleted,
   CronJob,
   CronList,
+  CronPreview,
   CronRun,
   CronRunList,
+  DiffEntry,
   DirectoryListing,
   ExecResult,
   FileDeleted,
@@ -35,9 +40,13 @@ const answers = {
   Job,
   JobAccepted,
   JobList,
+  JobMetrics,
   LogEnd,
   LogEntry,
   Logs,
+  MetricSample,
+  Node,
+  NodeList,
   PoolStatus,
   RanBy,
   RecoveryPoint,
@@ -55,6 +64,7 @@ const answers = {
   VersionVerified,
   Workspace,
   WorkspaceDeleted,
+  WorkspaceDiff,
   WorkspaceList,
   WorkspaceVersion,
   OrganisationList,

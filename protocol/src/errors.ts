@@ -29,6 +29,10 @@ export const errors = {
   too_large: { status: 413, hint: "Make the request smaller; the limit is in the message." },
   unsupported_media_type: { status: 415, hint: "Send Content-Type: application/json." },
   isolation_unavailable: { status: 422, hint: "Leave isolation out, or use a host that offers it (`mags doctor`)." },
+  image_unavailable: {
+    status: 422,
+    hint: "Leave image_digest out, or bring the image of the message to a node; images are built from images/base.",
+  },
   too_big_for_nodes: { status: 422, hint: "Ask for fewer vcpus or less memory_mb than the largest node has." },
   not_started: { status: 422, hint: "Check the program, the directory and the user; the message says which is wrong." },
   rate_limited: { status: 429, hint: "Wait as long as Retry-After says." },

@@ -36,3 +36,27 @@ export const ExportVersion = z.object({
   format: z.enum(exportFormats),
 });
 export type ExportVersion = z.infer<typeof ExportVersion>;
+
+/** How a path differs between two versions, the image below included. */
+export const DiffEntry = z.object({
+  path: z.string().describe("From the root of the machine; bytes of a name that are no UTF-8 are shown as �"),
+  change: z.enum(["added", "removed", "modified"]),
+  kind: z.enum(["file", "directory", "link", "other"]).describe("What it is, or was"),
+  changed: z.array(z.enum(["kind", "content", "mode", "owner"])).describe("Of one that was modified"),
+  bytes_before: z.number().int().nullable(),
+  bytes_after: z.number().int().nullable(),
+});
+export type DiffEntry = z.infer<typeof DiffEntry>;
+
+/** Agent: `POST /agent/v1/versions/diff`. `from` null: the image alone. */
+export const DiffVersions = z.object({ org: z.string(), from: VersionRef.nullable(), to: VersionRef });
+export type DiffVersions = z.infer<typeof DiffVersions>;
+export const VersionsDiffer = z.object({
+  added: z.number().int(),
+  removed: z.number().int(),
+  modified: z.number().int(),
+  /** in order of path */
+  entries: z.array(DiffEntry),
+  truncated: z.boolean().describe("There are more than the first 10,000"),
+});
+export type VersionsDiffer = z.infer<typeof VersionsDiffer>;

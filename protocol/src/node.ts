@@ -15,6 +15,7 @@ export const RegisterNode = z.object({
   memory_mb: z.number(),
   isolation: z.array(Isolation).describe("Levels this node can give"),
   rootfs_types: z.array(z.string()),
+  image_digests: z.array(z.string()).default([]).describe("Digests of these images"),
 });
 export type RegisterNode = z.infer<typeof RegisterNode>;
 

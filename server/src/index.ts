@@ -13,6 +13,7 @@ import { buildApp } from "./http/app.ts";
 import { sweepKeys } from "./http/idempotency.ts";
 import { Dispatch, Jobs } from "./jobs/service.ts";
 import { Sleep } from "./jobs/sleep.ts";
+import { NodeAdmin } from "./nodes/admin.ts";
 import { Nodes } from "./nodes/service.ts";
 import { Sessions } from "./sessions/service.ts";
 import { SshKeys, type SshOptions } from "./ssh/service.ts";
@@ -138,6 +139,7 @@ async function start(
     tokens,
     sessions: new Sessions(db, tokens),
     nodes,
+    nodeAdmin: new NodeAdmin(db, nodes),
     jobs,
     access: new Access(sleep, nodes),
     files,

@@ -137,6 +137,7 @@ export class TestNode {
   readonly #world: World;
   bootId = randomUUID();
   address = "http://127.0.0.1:9";
+  imageDigests = ["0".repeat(64)];
   size = { vcpus: 4, memory_mb: 4096 };
 
   constructor(world: World, name: string) {
@@ -152,6 +153,7 @@ export class TestNode {
       ...this.size,
       isolation: ["container"],
       rootfs_types: ["base"],
+      image_digests: this.imageDigests,
     });
   }
 

@@ -22,6 +22,7 @@ export interface NodeOptions {
   memoryMb: number;
   address: string;
   imageName: string;
+  imageDigest: string;
   /** the machine has been restarted since the last agent process, so nothing of before can still run */
   rebooted: boolean;
   controlPlane: ControlPlane;
@@ -48,6 +49,10 @@ export class JobNode {
     return this.#jobs.get(id);
   }
 
+  get jobs(): Iterable<Job> {
+    return this.#jobs.values();
+  }
+
   get running(): number {
     return this.#jobs.size;
   }
@@ -62,7 +67,7 @@ export class JobNode {
       slept: async (record, because) => void (await this.#report({ event: "slept", because }, record)),
       giveBack: async (record, message) => void (await this.#report({ event: "returned", message }, record)),
     };
-    const { controlPlane, vcpus, memoryMb, address, driver, imageName } = this.#options;
+    const { controlPlane, vcpus, memoryMb, address, driver, imageName, imageDigest } = this.#options;
     const registered = await this.#persist("register", () =>
       controlPlane.register({
         address,
@@ -70,6 +75,7 @@ export class JobNode {
         memory_mb: memoryMb,
         isolation: [driver.facts.isolation.level],
         rootfs_types: [imageName],
+        image_digests: [imageDigest],
       }),
     );
     await this.#takeUp(registered?.held ?? []);

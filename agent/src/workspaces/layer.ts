@@ -1,8 +1,9 @@
-import { lstat, mkdir, readdir, rm, unlink, writeFile } from "node:fs/promises";
+import { lstat, readdir, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
-import { attributeOf, Cleanup, mountImage, RunError, spawn, unmount } from "@mags/kit";
+import { attributeOf, Cleanup, RunError, spawn } from "@mags/kit";
 import type { ReflinkStore } from "@mags/storage";
+import { mountCopy } from "./mounted.ts";
 
 const WHITEOUT = ".wh.";
 const OPAQUE = ".wh..wh..opq";
@@ -27,15 +28,8 @@ export async function openLayer(
   scratch: string,
 ): Promise<{ dir: string; close(): Promise<void> }> {
   const cleanup = new Cleanup();
-  const [copy, target] = [`${scratch}.ext4`, `${scratch}.mnt`];
   try {
-    cleanup.add("scratch", () => rm(copy, { force: true }));
-    store.clone(image, copy);
-    await mkdir(target);
-    cleanup.add("mount point", () => rm(target, { recursive: true, force: true }));
-    mountImage("ext4", copy, target, { fresh: true });
-    cleanup.add("mount", () => unmount(target));
-    const dir = join(target, "upper");
+    const dir = join(await mountCopy(store, image, scratch, cleanup), "upper");
     await writeWhiteouts(Buffer.from(dir));
     return { dir, close: () => cleanup.run() };
   } catch (error) {

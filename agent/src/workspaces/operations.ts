@@ -2,10 +2,13 @@ import { randomUUID } from "node:crypto";
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
-import type { ExportVersion, VersionRef, VersionVerified } from "@mags/protocol";
+import { Cleanup } from "@mags/kit";
+import type { DiffVersions, ExportVersion, VersionRef, VersionsDiffer, VersionVerified } from "@mags/protocol";
 import { drill, fetchManifest, type ObjectStore, type ReflinkStore } from "@mags/storage";
 import type { VersionCache } from "./cache.ts";
+import { diffVersions } from "./diff.ts";
 import { exportVolume } from "./export.ts";
+import { mountVersion } from "./mounted.ts";
 
 export interface OperationsOptions {
   store: ReflinkStore;
@@ -50,6 +53,23 @@ export class Operations {
       mounted: mounted ?? null,
       took_ms: performance.now() - started,
     };
+  }
+
+  /** What is different between two versions, or between the image and one. Throws as `VersionCache.image`. */
+  async diff({ org, from, to }: DiffVersions, signal: AbortSignal): Promise<VersionsDiffer> {
+    const cleanup = new Cleanup();
+    const open = async (version: VersionRef, near: VersionRef | null) => {
+      const { store, cache, rootfs } = this.#options;
+      cleanup.add("hold", cache.hold(version));
+      const { path } = await cache.image({ org, version, near, signal });
+      return mountVersion(store, path, rootfs, join(this.#dir, randomUUID()), cleanup);
+    };
+    try {
+      const before = from ? await open(from, null) : { root: this.#options.rootfs, upper: undefined };
+      return await diffVersions(before, await open(to, from), signal);
+    } finally {
+      await cleanup.run();
+    }
   }
 
   /** The bytes of a version; the stream fails where something goes wrong on the way. Throws as `VersionCache.image`. */

@@ -1,4 +1,12 @@
-import { ApiError, ExportVersion, ResizeVolume, type Synced, VerifyVersion, type VersionReason } from "@mags/protocol";
+import {
+  ApiError,
+  DiffVersions,
+  ExportVersion,
+  ResizeVolume,
+  type Synced,
+  VerifyVersion,
+  type VersionReason,
+} from "@mags/protocol";
 import { ObjectError, StoreFull, VersionError } from "@mags/storage";
 import type { FastifyInstance, FastifyReply } from "fastify";
 import type { z } from "zod";
@@ -28,6 +36,9 @@ export function workspaceRoutes(app: FastifyInstance, { workspaces, job }: Works
     const { org, version } = parsed(VerifyVersion, body);
     return answered(workspaces.operations.verify(org, version, hungUp(reply)));
   });
+  app.post("/agent/v1/versions/diff", async ({ body }, reply) =>
+    answered(workspaces.operations.diff(parsed(DiffVersions, body), hungUp(reply))),
+  );
   app.post("/agent/v1/versions/export", async ({ body }, reply) => {
     const bytes = await answered(workspaces.operations.export(parsed(ExportVersion, body), hungUp(reply)));
     return reply.type("application/octet-stream").send(bytes);

@@ -7,11 +7,10 @@ import { count, keyValue, list, positive } from "../flags/values.ts";
 import { err } from "../render/colours.ts";
 import { beforeLeaving, printJson, writeEntry } from "../render/output.ts";
 
-interface Flags {
+interface Flags extends FollowFlags {
   file?: string[];
   name?: string;
   env?: Record<string, string>;
-  persistent?: boolean;
   ephemeral?: boolean;
   workspace?: string;
   base?: string;
@@ -25,6 +24,12 @@ interface Flags {
   isolation?: "container" | "vm";
   network: boolean;
   allow?: string[];
+}
+
+/** How a job that was started here is followed. */
+export interface FollowFlags {
+  /** its machine stays, so the end of its script is the end */
+  persistent?: boolean;
   detach?: boolean;
   verbose?: boolean;
   json?: boolean;
@@ -66,15 +71,24 @@ async function run(words: string[], flags: Flags): Promise<void> {
   const mags = client();
   const { script, uploads } = readScript(words, flags.file ?? []);
   const options = { ...toOptions(flags), fileIds: uploads.length > 0 ? await mags.uploadFiles(uploads) : undefined };
+  await startAndFollow(mags, () => mags.run(script, options), flags);
+}
+
+/** Starts a job and stays with it to its end, unless it is to be left alone. */
+export async function startAndFollow(
+  mags: Mags,
+  start: () => Promise<{ requestId: string; name: string }>,
+  flags: FollowFlags,
+): Promise<void> {
   if (flags.detach) {
-    const { requestId, name } = await mags.run(script, options);
+    const { requestId, name } = await start();
     if (flags.json) return printJson({ request_id: requestId, name });
     process.stdout.write(`${requestId}\n`);
     return;
   }
   // Before the request, or a Ctrl-C in that moment would leave a job behind that nobody knows of.
   const started = stopOnInterrupt(mags);
-  const { requestId } = await mags.run(script, options);
+  const { requestId } = await start();
   started(requestId);
   await (flags.persistent ? streamUntilScriptEnds : stream)(mags, requestId, flags);
   const final = await mags.wait(requestId);
@@ -91,7 +105,7 @@ function exitCodeOf(job: { status: string; reason: string | null; exit_code: num
 }
 
 /** Prints the log to its end, or until `signal`; answers the cursor after the last entry. */
-async function stream(mags: Mags, id: string, flags: Flags, signal?: AbortSignal): Promise<string | undefined> {
+async function stream(mags: Mags, id: string, flags: FollowFlags, signal?: AbortSignal): Promise<string | undefined> {
   let cursor: string | undefined;
   for await (const item of mags.followLogs(id, { signal })) {
     if (item.type === "end") break;
@@ -102,14 +116,14 @@ async function stream(mags: Mags, id: string, flags: Flags, signal?: AbortSignal
 }
 
 /** A persistent job's log goes on with its machine, so the status tells of the script's end; the log up to then is whole. */
-async function streamUntilScriptEnds(mags: Mags, id: string, flags: Flags): Promise<void> {
+async function streamUntilScriptEnds(mags: Mags, id: string, flags: FollowFlags): Promise<void> {
   const leave = new AbortController();
   const ended = mags.wait(id).finally(() => leave.abort());
   const [cursor] = await Promise.all([stream(mags, id, flags, leave.signal), ended]);
   for (const entry of await mags.logs(id, { after: cursor })) await writeEntry(entry, outputs(flags));
 }
 
-const outputs = ({ verbose, json }: Flags) => ({ verbose, stdoutTo: json ? process.stderr : process.stdout });
+const outputs = ({ verbose, json }: FollowFlags) => ({ verbose, stdoutTo: json ? process.stderr : process.stdout });
 
 /** Ctrl-C stops the job, as soon as its id is known, and so does a reader of our output who leaves. */
 function stopOnInterrupt(mags: Mags): (id: string) => void {

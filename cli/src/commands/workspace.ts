@@ -5,7 +5,7 @@ import { client } from "../config.ts";
 import { count, positive } from "../flags/values.ts";
 import { printJson } from "../render/output.ts";
 import { harmless, moment, table } from "../render/table.ts";
-import { bytes, recovery, versionTable, workspaceTable } from "../render/workspaces.ts";
+import { bytes, diffLines, recovery, versionTable, workspaceTable } from "../render/workspaces.ts";
 
 interface Flags {
   json?: boolean;
@@ -50,6 +50,10 @@ export function addWorkspace(program: Command): void {
     .argument(WORKSPACE)
     .addOption(version())
     .action(verify);
+  command(workspace, "diff", "show which files changed between two versions", "mags workspace diff app@3 app@5")
+    .argument("<from>", "workspace, or one version as name@number; alone: what its version changed")
+    .argument("[to]")
+    .action(diff);
   command(workspace, "export", "write a version to a file or to standard output", "mags workspace export app > app.tar")
     .argument(WORKSPACE)
     .addOption(version())
@@ -164,6 +168,14 @@ async function verify(id: string, flags: Flags): Promise<void> {
       ),
     );
   else if (!report.ok) process.stdout.write(`${harmless(report.fsck?.output ?? "it could not be mounted")}\n`);
+}
+
+async function diff(first: string, second: string | undefined, { json }: Flags): Promise<void> {
+  const [name = "", number] = (second ?? first).split("@");
+  const version = number === undefined || number === "latest" ? undefined : Number(number);
+  const found = await client().workspaces.diff(name, { version, from: second && first });
+  if (json) return printJson(found);
+  process.stdout.write(diffLines(found));
 }
 
 async function exportVersion(id: string, { format, version: number, output, json }: Flags): Promise<void> {

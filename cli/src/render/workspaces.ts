@@ -1,4 +1,4 @@
-import { moment, table } from "./table.ts";
+import { harmless, moment, table } from "./table.ts";
 
 interface RecoveryPoint {
   durable_at: string | null;
@@ -24,6 +24,23 @@ interface Version {
   created_at: string;
   size_bytes: number;
   new_bytes: number;
+}
+
+interface Diff {
+  before: string | null;
+  after: string;
+  added: number;
+  removed: number;
+  modified: number;
+  truncated: boolean;
+  entries: readonly {
+    path: string;
+    change: "added" | "removed" | "modified";
+    kind: string;
+    changed: readonly string[];
+    bytes_before: number | null;
+    bytes_after: number | null;
+  }[];
 }
 
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB"];
@@ -68,3 +85,17 @@ export const versionTable = (versions: readonly Version[]): string =>
       bytes(version.new_bytes),
     ]),
   );
+
+const MARKS = { added: "+", removed: "-", modified: "~" };
+
+/** `~ /etc/hosts  1 KiB -> 2 KiB`, one line a path, and a sum. */
+export function diffLines({ before, after, entries, added, removed, modified, truncated }: Diff): string {
+  const lines = entries.map(({ path, change, kind, changed, bytes_before, bytes_after }) => {
+    const sizes = [bytes_before, bytes_after].flatMap((size) => (size === null ? [] : [bytes(size)]));
+    const what = changed.filter((each) => each !== "content").join(", ");
+    const notes = [[...new Set(sizes)].join(" -> "), what].filter(Boolean).join(", ");
+    return `${MARKS[change]} ${harmless(path)}${kind === "directory" ? "/" : ""}${notes ? `  ${notes}` : ""}\n`;
+  });
+  const sum = `${before ?? "the image"} -> ${after}: ${added} added, ${removed} removed, ${modified} modified\n`;
+  return `${lines.join("")}${truncated ? "… and more\n" : ""}${sum}`;
+}

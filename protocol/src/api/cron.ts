@@ -116,4 +116,9 @@ export const CronRunList = z.object({
 });
 export type CronRunList = z.infer<typeof CronRunList>;
 
+/** Body of `POST /mags-cron/preview`. */
+export const PreviewCron = z.object({ cron_expression: Schedule.cron_expression, time_zone: Schedule.time_zone });
+export const CronPreview = z.object({ next_runs: z.array(z.string()).describe("The next five firings") });
+export type CronPreview = z.infer<typeof CronPreview>;
+
 export const CronDeleted = z.object({ id: z.uuid(), deleted: z.literal(true) });

@@ -116,6 +116,11 @@ export const CreateJob = z
       .describe("Size of the machine's writable disk, in GiB"),
     rootfs_type: z.string().max(64).optional().describe("Image name; the base image if absent"),
     isolation: Isolation.optional(),
+    image_digest: z
+      .string()
+      .regex(/^(sha256:)?[0-9a-f]{64}$/, "must be a sha256 digest")
+      .optional()
+      .describe("Run on exactly this image, as ran_by of an earlier job names it; refused where no node has it"),
     network: NetworkPolicy.default("default").describe(
       "What the machine may reach: the internet, nothing, or only names and addresses of a list",
     ),
@@ -195,6 +200,11 @@ export const Job = z.object({
     ),
   workspace_id: z.string().nullable().describe("Workspace that keeps its files"),
   base_workspace_id: z.string().nullable().describe("Workspace it started from, as the request named it"),
+  started_from: z
+    .string()
+    .nullable()
+    .describe("Version that its disk began as, as name@version; null: it began empty, or has not begun"),
+  rerun_of: z.uuid().nullable().describe("Job that it repeats"),
   host_job: z.uuid().nullable().describe("Job whose machine it shares, because that one has the workspace"),
   waiting_for: z.string().nullable().describe("What keeps an accepted job from starting, where that is its workspace"),
   persistent: z.boolean(),

@@ -1,9 +1,9 @@
 import { z } from "zod";
-import { exportFormats } from "../node-operations.ts";
+import { exportFormats, VersionsDiffer } from "../node-operations.ts";
 import { versionReasons } from "../node-volumes.ts";
 import { jobStatuses } from "../states.ts";
 import { jobLimits } from "./jobs.ts";
-import { WorkspaceName } from "./workspace-names.ts";
+import { BaseWorkspace, WorkspaceName } from "./workspace-names.ts";
 
 const Number1 = z.coerce.number().int().min(1);
 const Flag = z
@@ -117,6 +117,19 @@ export const ExportQuery = z.object({
     .describe("tar: its files over the image; ext4: the raw disk; oci: image and files"),
   version: Number1.optional().describe("The latest if absent"),
 });
+
+export const DiffQuery = z.object({
+  version: Number1.optional().describe("The latest if absent"),
+  from: BaseWorkspace.optional().describe(
+    "What it is compared with: a workspace, or one version of it (name@version). If absent what it was made from",
+  ),
+});
+/** How a version differs from another, as machines see their files. */
+export const WorkspaceDiff = VersionsDiffer.extend({
+  before: z.string().nullable().describe("name@version; null: the image alone"),
+  after: z.string().describe("name@version"),
+});
+export type WorkspaceDiff = z.infer<typeof WorkspaceDiff>;
 
 /** What a collection has done. */
 export const Collected = z.object({

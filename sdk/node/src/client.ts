@@ -8,9 +8,10 @@ import { entryBytes, type Followed, followLogs } from "./follow.ts";
 import { type CallOptions, type CallSettings, callJson, type HttpOptions, pause, pauseBefore } from "./http.ts";
 import { jobBody, type RunOptions } from "./job-body.ts";
 import { MachineFiles } from "./machine-files.ts";
+import { NodesClient } from "./nodes.ts";
 import { type OpenOptions, Session } from "./session.ts";
 import { TokensClient } from "./tokens.ts";
-import type { Job, Logs, SshOpened, SyncResult, UrlOpened, Usage } from "./wire.ts";
+import type { Job, JobMetrics, Logs, SshOpened, SyncResult, UrlOpened, Usage } from "./wire.ts";
 import { syncUntilDone, WorkspacesClient } from "./workspaces.ts";
 
 export interface MagsOptions {
@@ -71,6 +72,7 @@ export class Mags {
   readonly workspaces: WorkspacesClient;
   readonly access: AccessClient;
   readonly tokens: TokensClient;
+  readonly nodes: NodesClient;
 
   constructor(options: MagsOptions = {}) {
     const { apiToken, apiUrl } = environment();
@@ -84,6 +86,7 @@ export class Mags {
     this.workspaces = new WorkspacesClient(this.#http);
     this.access = new AccessClient(this.#http);
     this.tokens = new TokensClient(this.#http);
+    this.nodes = new NodesClient(this.#http);
   }
 
   /** Starts a job and returns at once. */
@@ -228,6 +231,24 @@ export class Mags {
   /** Wakes a sleeping machine; answers when it is up, at once where it is. */
   wake(id: string, options: CallSettings = {}): Promise<Job> {
     return this.#json("POST", `${jobPath(id)}/wake`, { timeout: this.#http.timeout + 30, signal: options.signal });
+  }
+
+  /** CPU, memory and disk that a job's machine has used over the last half hour at most. */
+  metrics(id: string, options: CallSettings = {}): Promise<JobMetrics> {
+    return this.#json("GET", `${jobPath(id)}/metrics`, { signal: options.signal });
+  }
+
+  /**
+   * Runs a job again on the image and the version of its disk that it ran on. What the new run writes is kept in `workspaceId`, a
+   * new one, or nowhere.
+   */
+  async rerun(
+    id: string,
+    options: { workspaceId?: string | undefined } & CallSettings = {},
+  ): Promise<{ requestId: string; name: string; status: Job["status"] }> {
+    const body = { workspace_id: options.workspaceId };
+    const answer = await this.#json<JobAnswer>("POST", `${jobPath(id)}/rerun`, { body, signal: options.signal });
+    return { requestId: answer.request_id, name: answer.name, status: answer.status };
   }
 
   /** Stops a job; one that has ended already is a MagsError with status 409. */

@@ -1,6 +1,6 @@
 import { type CallSettings, callJson, type HttpOptions } from "./http.ts";
 import { jobBody, type RunOptions } from "./job-body.ts";
-import type { CronJob, CronList, CronRunList, Job } from "./wire.ts";
+import type { CronJob, CronList, CronPreview, CronRunList, Job } from "./wire.ts";
 
 /** A schedule, and beside it every option of the jobs that it starts. */
 export interface CronOptions extends Omit<RunOptions, "name" | "signal"> {
@@ -36,6 +36,12 @@ export class CronClient {
     options: CallSettings = {},
   ): Promise<CronJob> {
     return callJson(this.#http, "POST", "/mags-cron", { body: cronBody(cron), signal: options.signal });
+  }
+
+  /** When a schedule would fire; a MagsError says why it would be refused. */
+  preview(cronExpression: string, timeZone = "UTC", options: CallSettings = {}): Promise<CronPreview> {
+    const body = { cron_expression: cronExpression, time_zone: timeZone };
+    return callJson(this.#http, "POST", "/mags-cron/preview", { body, signal: options.signal });
   }
 
   list(options: CallSettings = {}): Promise<CronList> {

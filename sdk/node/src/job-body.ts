@@ -27,6 +27,8 @@ export interface RunOptions extends CallSettings {
   rootfsType?: string;
   /** weakest isolation that is accepted */
   isolation?: "container" | "vm";
+  /** run on exactly this image, as `ran_by` of an earlier job names it */
+  imageDigest?: string;
   /** what the machine may reach; a list has names (`*.` for all below), IPv4 addresses and CIDRs, with `:port` or without */
   network?: "default" | "none" | { allow: string[] };
 }
@@ -50,5 +52,6 @@ export const jobBody = (options: RunOptions) => ({
   disk_gb: options.diskGb,
   rootfs_type: options.rootfsType,
   isolation: options.isolation,
+  image_digest: options.imageDigest,
   network: options.network,
 });

@@ -46,6 +46,8 @@ export interface CronJob {
   rootfs_type?: string;
   /** The weakest isolation the job accepts; refused where it cannot be had */
   isolation?: "container" | "vm";
+  /** Run on exactly this image, as ran_by of an earlier job names it; refused where no node has it */
+  image_digest?: string;
   /** What the machine may reach: the internet, nothing, or only names and addresses of a list */
   network: "default" | "none" | CronJobNetwork;
   /** Label; the jobs it starts have it, too */
@@ -86,6 +88,11 @@ export interface CronList {
   total: number;
 }
 
+export interface CronPreview {
+  /** The next five firings */
+  next_runs: string[];
+}
+
 export interface CronRun {
   id: string;
   cron_id: string;
@@ -111,6 +118,18 @@ export interface CronRunList {
   total: number;
   page: number;
   page_size: number;
+}
+
+export interface DiffEntry {
+  /** From the root of the machine; bytes of a name that are no UTF-8 are shown as � */
+  path: string;
+  change: "added" | "removed" | "modified";
+  /** What it is, or was */
+  kind: "file" | "directory" | "link" | "other";
+  /** Of one that was modified */
+  changed: ("kind" | "content" | "mode" | "owner")[];
+  bytes_before: number | null;
+  bytes_after: number | null;
 }
 
 export interface FileEntry {
@@ -246,6 +265,10 @@ export interface Job {
   workspace_id: string | null;
   /** Workspace it started from, as the request named it */
   base_workspace_id: string | null;
+  /** Version that its disk began as, as name@version; null: it began empty, or has not begun */
+  started_from: string | null;
+  /** Job that it repeats */
+  rerun_of: string | null;
   /** Job whose machine it shares, because that one has the workspace */
   host_job: string | null;
   /** What keeps an accepted job from starting, where that is its workspace */
@@ -282,6 +305,27 @@ export interface JobList {
   total: number;
   page: number;
   page_size: number;
+}
+
+export interface MetricSample {
+  at: string;
+  /** CPUs in use on average since the sample before */
+  cpus: number;
+  memory_bytes: number;
+  /** Written to its disk since the sample before */
+  written_bytes: number;
+}
+
+export interface JobMetrics {
+  interval_seconds: number;
+  /** Limit of the machine */
+  vcpus: number;
+  /** Limit of the machine, in MiB */
+  memory_mb: number;
+  /** Connections into it now: dialled ports and sessions */
+  open_connections: number;
+  /** Oldest first, at most the last half hour; empty while no machine is up */
+  samples: MetricSample[];
 }
 
 export interface LogEndBytes {
@@ -323,6 +367,40 @@ export interface Logs {
   next: string | null;
 }
 
+export interface PoolStatus {
+  idle_vms: number;
+  busy_vms: number;
+  total_vms: number;
+  min_pool_size: number;
+  max_pool_size: number;
+}
+
+export interface Node {
+  name: string;
+  /** draining: gets no new work; drained: has none left; away: has said nothing for 15 seconds */
+  state: "ready" | "draining" | "drained" | "away";
+  vcpus: number;
+  memory_mb: number;
+  /** Of the jobs that it has now */
+  used_vcpus: number;
+  used_memory_mb: number;
+  /** Jobs that it has now */
+  jobs: number;
+  /** Workspaces with changes that are on this node only */
+  dirty_workspaces: number;
+  isolation: string[];
+  rootfs_types: string[];
+  seen_at: string;
+  draining_since: string | null;
+  /** Its ready machines; null where it does not answer */
+  pool: PoolStatus | null;
+}
+
+export interface NodeList {
+  nodes: Node[];
+  total: number;
+}
+
 export interface OrganisationListOrganisationsItem {
   id: string;
   created_at: string;
@@ -351,14 +429,6 @@ export interface TokenMade {
 export interface OrganisationMade {
   id: string;
   token: TokenMade;
-}
-
-export interface PoolStatus {
-  idle_vms: number;
-  busy_vms: number;
-  total_vms: number;
-  min_pool_size: number;
-  max_pool_size: number;
 }
 
 export interface RecoveryPoint {
@@ -575,6 +645,19 @@ export interface WorkspaceDeleted {
   deleted: true;
   /** Jobs that were stopped because of force */
   stopped_jobs: string[];
+}
+
+export interface WorkspaceDiff {
+  added: number;
+  removed: number;
+  modified: number;
+  entries: DiffEntry[];
+  /** There are more than the first 10,000 */
+  truncated: boolean;
+  /** name@version; null: the image alone */
+  before: string | null;
+  /** name@version */
+  after: string;
 }
 
 export interface WorkspaceList {

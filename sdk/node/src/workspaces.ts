@@ -6,12 +6,15 @@ import type {
   VersionVerified,
   Workspace,
   WorkspaceDeleted,
+  WorkspaceDiff,
   WorkspaceList,
   WorkspaceVersion,
 } from "./wire.ts";
 
 /** A drill fetches all of a version, `seconds` */
 const VERIFY_SECONDS = 3600;
+/** Versions may have to be fetched first, `seconds` */
+const DIFF_SECONDS = 600;
 /** The server answers a sync within 25 s, done or not, `seconds` */
 const SYNC_SECONDS = 40;
 const SYNC_PAUSE_MS = 500;
@@ -83,6 +86,16 @@ export class WorkspacesClient {
   /** Restores a version into a scratch disk and checks all of it. */
   verify(id: string, { version, signal }: VersionChoice = {}): Promise<VersionVerified> {
     return callJson(this.#http, "POST", `${path(id)}/verify`, { body: { version }, signal, timeout: VERIFY_SECONDS });
+  }
+
+  /** Which files a version changed: beside what it was made from, or `from`, a workspace or one version of it (`name@3`). */
+  diff(
+    id: string,
+    { version, from, signal }: { from?: string | undefined } & VersionChoice = {},
+  ): Promise<WorkspaceDiff> {
+    const given = Object.entries({ version, from }).filter(([, value]) => value !== undefined);
+    const query = new URLSearchParams(given.map(([key, value]): [string, string] => [key, String(value)]));
+    return callJson(this.#http, "GET", `${path(id)}/diff?${query}`, { signal, timeout: DIFF_SECONDS });
   }
 
   /** The bytes of a version; the stream fails when it is cut off. */

@@ -13,7 +13,13 @@ from mags import AsyncMags, Mags, MagsError
 HERE = Path(__file__).resolve().parent
 NODE = HERE.parent.parent / "node" / "src"
 #: what the Node SDK has below a name of its own, and the file that holds it
-PARTS = {"cron": "cron", "files": "files", "machineFiles": "machine-files", "workspaces": "workspaces"}
+PARTS = {
+    "cron": "cron",
+    "files": "files",
+    "machineFiles": "machine-files",
+    "nodes": "nodes",
+    "workspaces": "workspaces",
+}
 
 #: where the names differ by more than their case
 NODE_NAMES = {
@@ -22,6 +28,7 @@ NODE_NAMES = {
     "upload_file": "files.upload",
     "list_files": "files.list",
     "delete_file": "files.delete",
+    "cron_preview": "cron.preview",
     "cron_run": "cron.run",
     "cron_runs": "cron.runs",
     "get_workspace": "workspaces.get",
@@ -31,7 +38,11 @@ NODE_NAMES = {
     "delete_version": "workspaces.deleteVersion",
     "roll_back_workspace": "workspaces.rollBack",
     "verify_workspace": "workspaces.verify",
+    "diff_workspace": "workspaces.diff",
     "export_workspace": "workspaces.export",
+    "list_nodes": "nodes.list",
+    "drain_node": "nodes.drain",
+    "undrain_node": "nodes.undrain",
     "read_file": "machineFiles.read",
     "write_file": "machineFiles.write",
     "remove_file": "machineFiles.remove",

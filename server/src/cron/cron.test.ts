@@ -46,6 +46,19 @@ describe("a schedule", () => {
     expect(await show("nightly")).toEqual(body);
   });
 
+  it("is previewed without being made: the next five times in its zone, or why it would be refused", async () => {
+    const preview = (body: object) => call(world, "POST", `${url}/preview`, body);
+    const { status, body } = await preview({ cron_expression: "0 3 * * *", time_zone: "Asia/Tokyo" });
+    expect([status, body.next_runs.length]).toEqual([200, 5]);
+    expect(body.next_runs[0]).toMatch(/T18:00:00/);
+    const never = await preview({ cron_expression: "0 0 31 2 *" });
+    expect([never.status, never.body.error.field]).toEqual([400, "cron_expression"]);
+    expect((await preview({ cron_expression: "@hourly", time_zone: "Mars/Olympus" })).body.error.field).toBe(
+      "time_zone",
+    );
+    expect((await call(world, "GET", url)).body.total).toBe(0);
+  });
+
   it("is changed field by field; null takes one back to its default", async () => {
     const { id } = (await make({ environment: { A: "1" }, memory_mb: 256, retries: 2 })).body;
     expect((await change(id, { retries: 3 })).body).toMatchObject({

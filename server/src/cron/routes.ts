@@ -3,10 +3,12 @@ import {
   CronDeleted,
   CronJob,
   CronList,
+  CronPreview,
   CronRunList,
   ErrorBody,
   JobAccepted,
   ListCronRunsQuery,
+  PreviewCron,
   UpdateCron,
 } from "@mags/protocol";
 import type { FastifyRequest } from "fastify";
@@ -108,6 +110,21 @@ function writing(app: App, { db, crons }: Context): void {
 }
 
 function reading(app: App, { crons }: Context): void {
+  app.post(
+    "/mags-cron/preview",
+    {
+      config: { scope: "read" },
+      schema: {
+        tags,
+        operationId: "previewCron",
+        summary: "Show when a schedule would fire",
+        description: "The next five times, or why the schedule would be refused. Nothing is made.",
+        body: PreviewCron,
+        response: { 200: CronPreview, ...failures },
+      },
+    },
+    async (request) => crons.preview(request.body),
+  );
   app.get(
     "/mags-cron",
     {

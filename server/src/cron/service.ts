@@ -1,6 +1,16 @@
 import { randomUUID } from "node:crypto";
 import type { Logger } from "@mags/kit";
-import { ApiError, CreateCron, CreateJob, type CronJob, type CronList, type CronRunList } from "@mags/protocol";
+import {
+  ApiError,
+  CreateCron,
+  CreateJob,
+  type CronJob,
+  type CronList,
+  type CronPreview,
+  type CronRunList,
+  type PreviewCron,
+} from "@mags/protocol";
+import type { z } from "zod";
 import type { Database, Queryable } from "../db/database.ts";
 import { issueError } from "../http/validation.ts";
 import type { Jobs } from "../jobs/service.ts";
@@ -18,7 +28,7 @@ import {
   listCrons,
   listRuns,
 } from "./store.ts";
-import { toCronJob, toCronRun, toRequest } from "./view.ts";
+import { SHOWN_RUNS, toCronJob, toCronRun, toRequest } from "./view.ts";
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 /** How long the history of runs is kept */
@@ -49,6 +59,14 @@ export class Crons {
     if ((await countCrons(tx, org)) >= MOST)
       throw new ApiError("quota_exceeded", `the organisation has ${MOST} schedules already: delete some`);
     return { status: 201, body: toCronJob(await insertCron(tx, org, randomUUID(), settings)) };
+  }
+
+  /** When a schedule would fire; nothing is made. Throws ApiError invalid_request for what would be refused. */
+  preview({ cron_expression, time_zone }: z.infer<typeof PreviewCron>): CronPreview {
+    const schedule = readSchedule(cron_expression, time_zone);
+    const now = new Date();
+    refuseRhythm(schedule, now, this.#options.minSeconds);
+    return { next_runs: schedule.nextRuns(SHOWN_RUNS, now).map((run) => run.toISOString()) };
   }
 
   async list(org: string): Promise<CronList> {

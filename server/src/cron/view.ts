@@ -2,7 +2,8 @@ import { CreateCron, type CronJob, type CronRun } from "@mags/protocol";
 import { readSchedule } from "./schedule.ts";
 import type { CronRow, RunRow } from "./store.ts";
 
-const SHOWN_RUNS = 5;
+/** Firings to come that are shown. */
+export const SHOWN_RUNS = 5;
 const iso = (date: Date | null) => date?.toISOString() ?? null;
 
 /** A row as a request would say it: what was asked for of the job, and the schedule. */

@@ -12,7 +12,9 @@ export interface NodesTable {
   memory_mb: number;
   isolation: string[];
   rootfs_types: string[];
+  image_digests: Generated<string[]>;
   seen_at: Generated<Date>;
+  draining_since: Date | null;
 }
 
 export interface OrganisationsTable {
@@ -56,6 +58,12 @@ export interface JobsTable {
   script_duration_ms: number | null;
   log_truncated: Generated<boolean>;
   ran_by: Json<RanBy> | null;
+  /** the only image it may run on */
+  image_digest: string | null;
+  /** version that its disk began as */
+  start_version: string | null;
+  started_from: string | null;
+  rerun_of: string | null;
   /** row of the workspace that keeps its disk */
   workspace: string | null;
   workspace_name: string | null;

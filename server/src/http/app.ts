@@ -11,8 +11,10 @@ import { accessRoutes } from "../access/routes.ts";
 import { cronRoutes } from "../cron/routes.ts";
 import { fileRoutes } from "../files/routes.ts";
 import { gatewayRoutes } from "../gateway/routes.ts";
+import { moreJobRoutes } from "../jobs/more-routes.ts";
 import { jobRoutes } from "../jobs/routes.ts";
 import { logRoutes } from "../logs/routes.ts";
+import { nodeAdminRoutes } from "../nodes/admin-routes.ts";
 import { nodeRoutes } from "../nodes/routes.ts";
 import { sessionRoutes } from "../sessions/routes.ts";
 import { sshRoutes } from "../ssh/routes.ts";
@@ -75,12 +77,14 @@ function publicRoutes(context: Context, { hide }: { hide: boolean }) {
       guarded.addHook("onRequest", requireToken(context.tokens, context.sessions));
       await guarded.register(async (scope) => {
         await jobRoutes(context)(scope as unknown as App);
+        await moreJobRoutes(context)(scope as unknown as App);
         await logRoutes(context)(scope as unknown as App);
         await accessRoutes(context)(scope as unknown as App);
         await workspaceRoutes(context)(scope as unknown as App);
       });
       await guarded.register(sandboxFileRoutes(context) as never);
       await guarded.register(tokenRoutes(context) as never);
+      await guarded.register(nodeAdminRoutes(context) as never);
       await guarded.register(workspaceFileRoutes(context) as never);
       await guarded.register(cronRoutes(context) as never);
       await guarded.register(fileRoutes(context) as never);

@@ -15,6 +15,7 @@ import type { Files } from "../files/service.ts";
 import type { Doors } from "../gateway/service.ts";
 import type { Dispatch, Jobs } from "../jobs/service.ts";
 import type { Sleep } from "../jobs/sleep.ts";
+import type { NodeAdmin } from "../nodes/admin.ts";
 import type { Nodes } from "../nodes/service.ts";
 import type { Sessions } from "../sessions/service.ts";
 import type { SshKeys } from "../ssh/service.ts";
@@ -28,6 +29,7 @@ export interface Context {
   tokens: Tokens;
   sessions: Sessions;
   nodes: Nodes;
+  nodeAdmin: NodeAdmin;
   jobs: Jobs;
   access: Access;
   files: Files;

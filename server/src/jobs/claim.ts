@@ -9,6 +9,7 @@ export interface Room {
   max: number;
   vm: boolean;
   rootfsTypes: string[];
+  imageDigests: string[];
   leaseSeconds: number;
 }
 
@@ -26,8 +27,9 @@ const WAKE =
   "CASE WHEN j.wakes > 0 THEN jsonb_build_object('count', j.wakes, 'because', coalesce(j.activity_because, '')) END AS wake";
 
 const FITS = `(j.vcpus <= $3 + 1e-9 AND j.memory_mb <= $4
-      AND (j.isolation IS DISTINCT FROM 'vm' OR $6) AND (j.rootfs_type IS NULL OR j.rootfs_type = ANY($7)))`;
-const REGISTERED = "EXISTS (SELECT 1 FROM nodes WHERE name = $1 AND boot_id = $2)";
+      AND (j.isolation IS DISTINCT FROM 'vm' OR $6) AND (j.rootfs_type IS NULL OR j.rootfs_type = ANY($7))
+      AND (j.image_digest IS NULL OR j.image_digest = ANY($9)))`;
+const REGISTERED = "EXISTS (SELECT 1 FROM nodes WHERE name = $1 AND boot_id = $2 AND draining_since IS NULL)";
 
 /**
  * The oldest that fit one by one are locked; of those the ones are taken whose running sums still fit together. The tiny
@@ -35,7 +37,8 @@ const REGISTERED = "EXISTS (SELECT 1 FROM nodes WHERE name = $1 AND boot_id = $2
  *
  * A job that writes to a workspace must get its lease too, here, so that there is never a job without one: of those that
  * wait for it the oldest does, and `leases` locks the workspaces that nobody holds. What is not durable is on one node only,
- * and the job is left to it unless that node has been silent for 30 s; a node that merely has the newest copy gets 2 s. Where
+ * and the job is left to it unless that node has been silent for 30 s; a node that merely has the newest copy gets 2 s, and
+ * none while it is drained. Where
  * the workspace's machine is up for a persistent job, `host` is that job and the new one needs no room. A job that was asleep
  * has its workspace all the time: it goes before those that wait for it. For jobs without a
  * workspace all this costs 0.06 ms a claim.
@@ -58,7 +61,7 @@ const CLAIM = {
         AND (w.holder_job = j.id OR (w.holder_job IS NULL
           AND NOT EXISTS (SELECT 1 FROM jobs e WHERE e.workspace = j.workspace AND e.seq < j.seq AND e.status = 'accepted'))) AND (
         w.node IS NULL OR w.node = $1 OR n.seen_at IS NULL OR n.seen_at < now() - interval '30 seconds'
-        OR (NOT w.dirty AND greatest(w.used_at, j.created_at) < now() - interval '2 seconds'))))
+        OR (NOT w.dirty AND (n.draining_since IS NOT NULL OR greatest(w.used_at, j.created_at) < now() - interval '2 seconds')))))
     ORDER BY j.seq LIMIT $5 FOR UPDATE OF j SKIP LOCKED
   ), leases AS (
     SELECT id, fence, name, latest, disk_gb, used_at, dirty AND node = $1 AS dirty FROM workspaces
@@ -68,18 +71,22 @@ const CLAIM = {
   ), hosts AS (
     SELECT id FROM jobs WHERE id IN (SELECT host FROM keeping) AND status = 'running' FOR SHARE SKIP LOCKED
   ), sums AS (
-    SELECT id, seq, host, sum(vcpus) OVER (ORDER BY seq) AS vcpus, sum(memory_mb) OVER (ORDER BY seq) AS memory_mb
+    SELECT id, seq, host, workspace, sum(vcpus) OVER (ORDER BY seq) AS vcpus, sum(memory_mb) OVER (ORDER BY seq) AS memory_mb
     FROM (
-      SELECT id, seq, NULL::uuid AS host, vcpus, memory_mb FROM plain
+      SELECT id, seq, NULL::uuid AS host, NULL::uuid AS workspace, vcpus, memory_mb FROM plain
       UNION ALL
-      SELECT id, seq, host, vcpus, memory_mb FROM keeping
+      SELECT id, seq, host, workspace, vcpus, memory_mb FROM keeping
       WHERE host IN (SELECT id FROM hosts) OR (host IS NULL AND workspace IN (SELECT id FROM leases))
       ORDER BY seq LIMIT $5
     ) AS waiting
   ), taken AS (
     UPDATE jobs SET status = 'starting', node = $1, attempt = attempt + 1, host_job = sums.host,
-      lease_until = now() + $8::double precision * interval '1 second'
-    FROM sums WHERE jobs.id = sums.id AND sums.vcpus <= $3 + 1e-9 AND sums.memory_mb <= $4
+      lease_until = now() + $8::double precision * interval '1 second',
+      start_version = CASE WHEN started_at IS NOT NULL THEN start_version WHEN sums.host IS NULL THEN coalesce(begin.latest, base_version) END,
+      started_from = CASE WHEN started_at IS NOT NULL THEN started_from WHEN sums.host IS NULL THEN (
+        SELECT w.name || '@' || v.number FROM versions v JOIN workspaces w ON w.id = v.workspace
+        WHERE v.id = coalesce(begin.latest, base_version) AND NOT w.anonymous) END
+    FROM sums LEFT JOIN leases begin ON begin.id = sums.workspace WHERE jobs.id = sums.id AND sums.vcpus <= $3 + 1e-9 AND sums.memory_mb <= $4
     RETURNING jobs.id, jobs.seq, jobs.org, jobs.attempt, jobs.name, jobs.spec, jobs.workspace, jobs.base_version, jobs.host_job, jobs.created_at,
       jobs.wakes, jobs.activity_because
   ), held AS (
@@ -107,6 +114,7 @@ export async function claimJobs(q: Queryable, room: Room): Promise<Assignment[]>
     room.vm,
     room.rootfsTypes,
     room.leaseSeconds,
+    room.imageDigests,
   ];
   return (await q.query<Assignment>(CLAIM, values)).rows;
 }

@@ -100,7 +100,14 @@ describe("decideLease", () => {
 });
 
 describe("decideSleep", () => {
-  const row = { status: "running", no_sleep: false, idle_minutes: null, idle_ms: 600_000, sleep: false } as const;
+  const row = {
+    status: "running",
+    no_sleep: false,
+    idle_minutes: null,
+    idle_ms: 600_000,
+    sleep: false,
+    draining: false,
+  } as const;
   it.each([
     [{}, "sleep"],
     [{ idle_ms: 599_999 }, "stay"],
@@ -110,6 +117,9 @@ describe("decideSleep", () => {
     [{ idle_minutes: 0.5, idle_ms: 30_000 }, "sleep"],
     [{ no_sleep: true }, "stay"],
     [{ no_sleep: true, idle_ms: 0, sleep: true }, "sleep"],
+    [{ draining: true, idle_ms: 1 }, "sleep"],
+    [{ draining: true, idle_ms: 1, no_sleep: true }, "sleep"],
+    [{ draining: true, idle_ms: 0 }, "stay"],
     [{ status: "starting", sleep: true }, "stay"],
   ] as const)("%j: %s", (change, expected) => {
     expect(decideSleep({ ...row, ...change }, 10).action).toBe(expected);

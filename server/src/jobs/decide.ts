@@ -52,13 +52,25 @@ export function decideStop(row: Pick<JobFacts, "status">): Decision<"end" | "ask
     : { action: "ask", reason: "its node must end it" };
 }
 
-/** Whether a machine that its node says to be unused is put away. `idle_minutes` null is the server's default. */
+/**
+ * Whether a machine that its node says to be unused is put away. `idle_minutes` null is the server's default. One whose node
+ * is being drained moves on as soon as nobody is in it, also where it may not sleep: it is fetched back elsewhere.
+ */
 export function decideSleep(
-  row: { status: JobStatus; no_sleep: boolean; idle_minutes: number | null; idle_ms: number | null; sleep: boolean },
+  row: {
+    status: JobStatus;
+    no_sleep: boolean;
+    idle_minutes: number | null;
+    idle_ms: number | null;
+    sleep: boolean;
+    draining: boolean;
+  },
   defaultMinutes: number,
 ): Decision<"sleep" | "stay"> {
   if (row.status !== "running") return { action: "stay", reason: "it is not up yet" };
   if (row.sleep) return { action: "sleep", reason: "somebody asked for it" };
+  if (row.draining && row.idle_ms !== null && row.idle_ms > 0)
+    return { action: "sleep", reason: "its node is being drained" };
   if (row.no_sleep) return { action: "stay", reason: "it may not sleep" };
   if (row.idle_ms === null) return { action: "stay", reason: "its node does not say how long it was unused" };
   const minutes = row.idle_minutes ?? defaultMinutes;

@@ -78,6 +78,7 @@ export class Dispatch {
         max: want.max,
         vm: node.isolation.includes("vm"),
         rootfsTypes: node.rootfs_types,
+        imageDigests: node.image_digests,
         leaseSeconds: LEASE_SECONDS,
       };
       const pollUntil = performance.now() + 5 * POLL_MS;
@@ -100,7 +101,7 @@ export class Dispatch {
 
   /** Throws ApiError conflict when the node must register again. */
   async renew(request: z.infer<typeof RenewLeases>): Promise<z.infer<typeof LeasesRenewed>> {
-    await this.#nodes.alive(request.node, request.boot_id);
+    const node = await this.#nodes.alive(request.node, request.boot_id);
     if (request.jobs.length === 0) return { lost: [], stop: [], sleep: [] };
     const kept = await renewLeases(this.#db, request.node, request.jobs, LEASE_SECONDS);
     const ids = new Set(kept.map((job) => job.id));
@@ -108,7 +109,7 @@ export class Dispatch {
       lost: request.jobs.map((job) => job.id).filter((id) => !ids.has(id)),
       stop: kept.filter((job) => job.stop).map((job) => job.id),
       sleep: kept.flatMap((job) => {
-        const { action, reason } = decideSleep(job, this.#idleMinutes);
+        const { action, reason } = decideSleep({ ...job, draining: node.draining_since !== null }, this.#idleMinutes);
         return action === "sleep" ? [{ id: job.id, because: reason, forced: job.sleep }] : [];
       }),
     };

@@ -8,6 +8,7 @@ import type { Nodes } from "../nodes/service.ts";
 import { hasVolume, type Leases } from "../workspaces/service.ts";
 import { decideStop, decideUpdate } from "./decide.ts";
 import { generateName } from "./names.ts";
+import { markRerun, rerunRequest } from "./rerun.ts";
 import { wakeHolder } from "./sleep-store.ts";
 import {
   endWaiting,
@@ -79,6 +80,14 @@ export class Jobs {
       await wakeHolder(q, this.#events.payload("work"), disk.workspace, `job ${name} runs in its workspace`);
     const body = { request_id: id, name, status: "accepted" as const, message: "Job accepted" };
     return { status: 202, body, afterCommit: () => this.#events.emit("work") };
+  }
+
+  /** Queues a job that repeats another, see `rerunRequest`. Throws ApiError as that and `create` do, and not_found. */
+  async rerun(tx: Queryable, org: string, idOrName: string, workspace: string | undefined): Promise<Done> {
+    const row = await this.lock(tx, org, idOrName);
+    const made = await this.create(tx, org, await rerunRequest(tx, row, workspace));
+    await markRerun(tx, org, made.body.request_id, row.id);
+    return made;
   }
 
   /** Ends a job, or asks its node to. Throws ApiError not_found, or conflict when it has ended already. */

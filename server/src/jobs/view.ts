@@ -18,6 +18,8 @@ export function toJob(row: JobRow, { protocol, host }: URL, waitingFor?: string)
     reason: row.reason,
     workspace_id: row.workspace_name,
     base_workspace_id: row.base_name,
+    started_from: row.started_from,
+    rerun_of: row.rerun_of,
     host_job: row.host_job,
     waiting_for: waitingFor ?? null,
     persistent: row.persistent,

@@ -5,6 +5,7 @@ export interface Capability {
   memory_mb: number;
   isolation: string[];
   rootfs_types: string[];
+  image_digests: string[];
 }
 
 export interface Refusal {
@@ -34,6 +35,14 @@ export function refuse(job: CreateJob, nodes: Capability[]): Refusal | undefined
       message: `rootfs_type ${JSON.stringify(job.rootfs_type)} is not known; known: ${images.join(", ") || "(none)"}`,
     };
   }
+  const { image_digest } = job;
+  if (image_digest !== undefined && !nodes.some((node) => node.image_digests.includes(image_digest))) {
+    return {
+      code: "image_unavailable",
+      field: "image_digest",
+      message: `no node has the image ${image_digest}; there are: ${[...new Set(nodes.flatMap((n) => n.image_digests))].join(", ")}`,
+    };
+  }
   const fitting = nodes.filter((n) => suits(job, n));
   if (fitting.some((n) => job.vcpus <= n.vcpus && job.memory_mb <= n.memory_mb)) return undefined;
   const most =
@@ -50,6 +59,7 @@ export function refuse(job: CreateJob, nodes: Capability[]): Refusal | undefined
 function suits(job: CreateJob, node: Capability): boolean {
   return (
     (job.isolation !== "vm" || node.isolation.includes("vm")) &&
-    (job.rootfs_type === undefined || node.rootfs_types.includes(job.rootfs_type))
+    (job.rootfs_type === undefined || node.rootfs_types.includes(job.rootfs_type)) &&
+    (job.image_digest === undefined || node.image_digests.includes(job.image_digest))
   );
 }

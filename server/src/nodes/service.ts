@@ -47,6 +47,11 @@ export class Nodes {
     return node;
   }
 
+  /** What is known of the node is read anew; other servers do so within 3 s. */
+  forget(name: string): void {
+    this.#touched.delete(name);
+  }
+
   find(name: string): Promise<NodeRow | undefined> {
     return findNode(this.#db, name);
   }

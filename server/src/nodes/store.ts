@@ -11,9 +11,18 @@ export async function putNode(tx: Queryable, node: RegisterNode): Promise<string
     node.node,
   ]);
   await tx.query(
-    `INSERT INTO nodes (name, boot_id, address, vcpus, memory_mb, isolation, rootfs_types) VALUES ($1, $2, $3, $4, $5, $6, $7)
-     ON CONFLICT (name) DO UPDATE SET boot_id = $2, address = $3, vcpus = $4, memory_mb = $5, isolation = $6, rootfs_types = $7, seen_at = now()`,
-    [node.node, node.boot_id, node.address, node.vcpus, Math.floor(node.memory_mb), node.isolation, node.rootfs_types],
+    `INSERT INTO nodes (name, boot_id, address, vcpus, memory_mb, isolation, rootfs_types, image_digests) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+     ON CONFLICT (name) DO UPDATE SET boot_id = $2, address = $3, vcpus = $4, memory_mb = $5, isolation = $6, rootfs_types = $7, image_digests = $8, seen_at = now()`,
+    [
+      node.node,
+      node.boot_id,
+      node.address,
+      node.vcpus,
+      Math.floor(node.memory_mb),
+      node.isolation,
+      node.rootfs_types,
+      node.image_digests,
+    ],
   );
   return before.rows[0]?.boot_id;
 }
@@ -35,6 +44,38 @@ export async function listNodes(q: Queryable, seconds: number): Promise<NodeRow[
     [seconds],
   );
   return rows;
+}
+
+export interface NodeLoad extends NodeRow {
+  away: boolean;
+  jobs: number;
+  used_vcpus: number;
+  used_memory_mb: number;
+  dirty_workspaces: number;
+}
+
+/** All nodes that were seen within a week, with what each has to do now. Jobs in the machine of another need nothing of their own. */
+export async function listWithLoad(q: Queryable): Promise<NodeLoad[]> {
+  const { rows } = await q.query<NodeLoad>(
+    `SELECT n.*, n.seen_at < now() - interval '15 seconds' AS away, coalesce(j.jobs, 0)::integer AS jobs,
+       coalesce(j.vcpus, 0)::double precision AS used_vcpus, coalesce(j.memory_mb, 0)::double precision AS used_memory_mb,
+       (SELECT count(*) FROM workspaces w WHERE w.node = n.name AND w.dirty)::integer AS dirty_workspaces
+     FROM nodes n LEFT JOIN (
+       SELECT node, count(*) AS jobs, sum(vcpus) FILTER (WHERE host_job IS NULL) AS vcpus,
+         sum(memory_mb) FILTER (WHERE host_job IS NULL) AS memory_mb
+       FROM jobs WHERE status IN ('starting', 'running') GROUP BY node) AS j ON j.node = n.name
+     WHERE n.seen_at > now() - interval '7 days' ORDER BY n.name`,
+  );
+  return rows;
+}
+
+/** False when there is no such node. A node that is drained already keeps the time at which that began. */
+export async function setDraining(q: Queryable, name: string, draining: boolean): Promise<boolean> {
+  const { rowCount } = await q.query(
+    "UPDATE nodes SET draining_since = CASE WHEN $2 THEN coalesce(draining_since, now()) END WHERE name = $1",
+    [name, draining],
+  );
+  return rowCount === 1;
 }
 
 const FIND = { name: "find_node", text: "SELECT * FROM nodes WHERE name = $1" };

@@ -31,6 +31,7 @@ const bodies: Record<string, object> = {
   rollBackWorkspace: { version: 1 },
   verifyWorkspace: {},
   updateCron: { enabled: false },
+  rerunJob: {},
 };
 
 let world: World;
@@ -85,6 +86,7 @@ async function makeThings(): Promise<Record<string, string[]>> {
     "/mags-url-aliases/": ["secret-alias"],
     "/mags-ssh-keys/": [rows[0].id],
     "/tokens/": [token.body.id],
+    "/nodes/": ["n1"],
   };
 }
 
@@ -109,7 +111,7 @@ async function look(): Promise<unknown> {
   for (const operation of operations) {
     if (operation.method !== "GET" || operation.parameters.length !== 1) continue;
     // What comes out of machines; this job's has none yet.
-    if (operation.query.length > 0 || /export|logs|terminal/.test(operation.path)) continue;
+    if (operation.query.length > 0 || /export|diff|logs|terminal/.test(operation.path)) continue;
     for (const thing of thingsOf(operation.path) ?? []) seen.push((await ask(operation, thing, {})).body);
   }
   return seen;

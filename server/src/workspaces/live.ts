@@ -5,6 +5,7 @@ import {
   errors,
   Synced,
   type SyncResult,
+  VersionsDiffer,
   VersionVerified,
 } from "@mags/protocol";
 import { z } from "zod";
@@ -64,6 +65,20 @@ export class LiveWorkspaces {
     const response = await this.#ask(on, "versions/verify", { ...json({ org, version: toRef(version) }), signal });
     if (!response.ok) throw await refusal(on, response);
     return VersionVerified.parse(await response.json());
+  }
+
+  /** What is different between a version and an earlier one, or the image; any node can tell. */
+  async diff(
+    org: string,
+    node: string | null,
+    { from, to }: { from: VersionRow | undefined; to: VersionRow },
+    signal: AbortSignal,
+  ): Promise<VersionsDiffer> {
+    const on = await this.#anyNode(node);
+    const body = { org, from: from ? toRef(from) : null, to: toRef(to) };
+    const response = await this.#ask(on, "versions/diff", { ...json(body), signal });
+    if (!response.ok) throw await refusal(on, response);
+    return VersionsDiffer.parse(await response.json());
   }
 
   /** The bytes of a version; the stream fails where something goes wrong on the way. */

@@ -2,6 +2,7 @@ import { Readable } from "node:stream";
 import {
   ApiError,
   Collected,
+  DiffQuery,
   ErrorBody,
   ExportQuery,
   ForceQuery,
@@ -16,6 +17,7 @@ import {
   VersionVerified,
   Workspace,
   WorkspaceDeleted,
+  WorkspaceDiff,
   WorkspaceList,
   WorkspaceVersion,
 } from "@mags/protocol";
@@ -200,6 +202,7 @@ function versions(app: App, { db, jobs, workspaces, live, closing }: Context): v
       return live.verify(org, node, version, hangUp(reply, closing));
     },
   );
+  comparing(app, { workspaces, live, closing });
   const exporting = {
     tags,
     operationId: "exportWorkspace",
@@ -228,6 +231,26 @@ function versions(app: App, { db, jobs, workspaces, live, closing }: Context): v
       reply.header("content-type", format === "ext4" ? "application/octet-stream" : "application/x-tar");
       reply.header("content-disposition", `attachment; filename="${id}-${version.number}.${extension}"`);
       return reply.send(Readable.fromWeb(bytes as never));
+    },
+  );
+}
+
+function comparing(app: App, { workspaces, live, closing }: Pick<Context, "workspaces" | "live" | "closing">): void {
+  const diff = {
+    tags,
+    operationId: "diffWorkspace",
+    summary: "Show which files a version changed",
+    description:
+      "Beside what it was made from, or any other version: files that were added, removed or modified, as machines see them. Times and attributes alone make no difference.",
+  };
+  app.get(
+    "/mags-workspaces/:id/diff",
+    { schema: { ...diff, params, querystring: DiffQuery, response: { 200: WorkspaceDiff, ...failures } } },
+    async (request, reply) => {
+      const org = orgOf(request);
+      const { node } = await workspaces.find(org, request.params.id);
+      const { names, ...versions } = await workspaces.compared(org, request.params.id, request.query);
+      return { ...names, ...(await live.diff(org, node, versions, hangUp(reply, closing))) };
     },
   );
 }

@@ -103,3 +103,25 @@ export async function lockVersion(tx: Queryable, id: string): Promise<void> {
 export async function deleteVersion(tx: Queryable, org: string, id: string): Promise<void> {
   await tx.query("DELETE FROM versions WHERE org = $1 AND id = $2", [org, id]);
 }
+
+/** The newest version of the same workspace that is older. */
+export async function versionBefore(
+  q: Queryable,
+  org: string,
+  { workspace, number }: VersionRow,
+): Promise<VersionRow | undefined> {
+  const { rows } = await q.query<VersionRow>(
+    `SELECT ${COLUMNS} FROM versions WHERE org = $1 AND workspace = $2 AND number < $3 ORDER BY number DESC LIMIT 1`,
+    [org, workspace, number],
+  );
+  return rows[0];
+}
+
+/** As people name it. */
+export async function versionName(q: Queryable, org: string, { workspace, number }: VersionRow): Promise<string> {
+  const { rows } = await q.query<{ name: string }>("SELECT name FROM workspaces WHERE org = $1 AND id = $2", [
+    org,
+    workspace,
+  ]);
+  return `${rows[0]?.name ?? workspace}@${number}`;
+}

@@ -1,5 +1,12 @@
 import { randomUUID } from "node:crypto";
-import { ApiError, type VersionList, type Workspace, type WorkspaceList, type WorkspaceVersion } from "@mags/protocol";
+import {
+  ApiError,
+  parseBase,
+  type VersionList,
+  type Workspace,
+  type WorkspaceList,
+  type WorkspaceVersion,
+} from "@mags/protocol";
 import type { Database, Queryable } from "../db/database.ts";
 import { holdCollection } from "./chunks-store.ts";
 import { refuseRemoval, refuseRollBack } from "./decide.ts";
@@ -13,6 +20,8 @@ import {
   listVersions,
   lockVersion,
   type VersionRow,
+  versionBefore,
+  versionName,
 } from "./versions-store.ts";
 import { toVersion, toWorkspace } from "./view.ts";
 import {
@@ -68,6 +77,27 @@ export class Workspaces {
   /** Version `number`, or the latest. Throws ApiError not_found. */
   async version(org: string, name: string, number: number | undefined): Promise<VersionRow> {
     return versionOf(this.#db, org, await this.find(org, name), number);
+  }
+
+  /**
+   * A version and what it is compared with: the one that is named, else what it was made from, else the one before it; undefined
+   * for the image. Throws ApiError not_found.
+   */
+  async compared(
+    org: string,
+    name: string,
+    { version, from }: { version?: number | undefined; from?: string | undefined },
+  ): Promise<{ to: VersionRow; from: VersionRow | undefined; names: { before: string | null; after: string } }> {
+    const to = await this.version(org, name, version);
+    const names = { before: null, after: `${name}@${to.number}` };
+    if (from !== undefined) {
+      const other = parseBase(from);
+      const row = await this.version(org, other.name, other.number);
+      return { to, from: row, names: { ...names, before: `${other.name}@${row.number}` } };
+    }
+    const row =
+      (to.parent && (await findVersion(this.#db, org, to.parent))) || (await versionBefore(this.#db, org, to));
+    return { to, from: row, names: { ...names, before: row ? await versionName(this.#db, org, row) : null } };
   }
 
   /** Throws ApiError not_found. */

@@ -8,12 +8,13 @@ from ._config import settings
 from ._http import Http
 from ._jobs import JobCalls
 from ._machine_files import MachineFileCalls
+from ._nodes import NodeCalls
 from ._resources import ResourceCalls
 from ._transport import AsyncTransport, BlockingTransport, Transport, complete
 from ._workspaces import WorkspaceCalls
 
 
-class Calls(JobCalls, AccessCalls, MachineFileCalls, WorkspaceCalls, ResourceCalls):
+class Calls(JobCalls, AccessCalls, MachineFileCalls, WorkspaceCalls, NodeCalls, ResourceCalls):
     """Every call of the API as a coroutine, over either transport."""
 
     def __init__(

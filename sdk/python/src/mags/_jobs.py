@@ -8,7 +8,7 @@ from ._follow import follow, text_of
 from ._http import Http, path_of, pause_before
 from ._results import Machine, RunResult
 from ._transport import closing
-from .types import Job, JobAccepted, JobList, LogEntry, Logs, PoolStatus, Usage
+from .types import Job, JobAccepted, JobList, JobMetrics, LogEntry, Logs, PoolStatus, Usage
 
 #: longest time that the server holds a status request, in seconds
 HELD = 25.0
@@ -42,6 +42,7 @@ class JobCalls:
         memory_mb: Optional[int] = None,
         rootfs_type: Optional[str] = None,
         isolation: Optional[str] = None,
+        image_digest: Optional[str] = None,
         idle_minutes: Optional[float] = None,
         timeout: Optional[int] = None,
     ) -> JobAccepted:
@@ -67,6 +68,7 @@ class JobCalls:
             "memory_mb": memory_mb,
             "rootfs_type": rootfs_type,
             "isolation": isolation,
+            "image_digest": image_digest,
             "idle_minutes": idle_minutes,
             "timeout": timeout,
         }
@@ -217,6 +219,18 @@ class JobCalls:
     async def stop(self, name_or_id: str) -> JobAccepted:
         """Stops a job; one that has ended already is a MagsError with status 409."""
         return await self._http.call("POST", path_of("jobs", name_or_id, "/stop"))
+
+    async def rerun(self, request_id: str, *, workspace_id: Optional[str] = None) -> JobAccepted:
+        """Runs a job again on the image and the version of its disk that it ran on.
+
+        What the new run writes is kept in ``workspace_id``, a new one, or nowhere.
+        """
+        body = {"workspace_id": workspace_id}
+        return await self._http.call("POST", path_of("jobs", request_id, "/rerun"), body=body)
+
+    async def metrics(self, name_or_id: str) -> JobMetrics:
+        """CPU, memory and disk that a job's machine has used over the last half hour at most: ``samples``."""
+        return await self._http.call("GET", path_of("jobs", name_or_id, "/metrics"))
 
     async def sleep(self, name_or_id: str) -> Job:
         """Puts a persistent job's machine away and returns it when it sleeps. Whoever wants in wakes it."""

@@ -5,7 +5,7 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional
 from ._errors import MagsError
 from ._files import Progress, Upload, open_source
 from ._http import Http, path_of
-from .types import CronDeleted, CronJob, CronList, CronRunList, FileDeleted, FileList, JobAccepted
+from .types import CronDeleted, CronJob, CronList, CronPreview, CronRunList, FileDeleted, FileList, JobAccepted
 
 
 class ResourceCalls:
@@ -86,6 +86,11 @@ class ResourceCalls:
             "enabled": enabled,
         }
         return await self._http.call("POST", "/mags-cron", body=body)
+
+    async def cron_preview(self, cron_expression: str, *, time_zone: str = "UTC") -> CronPreview:
+        """When a schedule would fire: ``next_runs``. A MagsError says why it would be refused."""
+        body = {"cron_expression": cron_expression, "time_zone": time_zone}
+        return await self._http.call("POST", "/mags-cron/preview", body=body)
 
     async def cron_list(self) -> CronList:
         """``cron_jobs``, each with ``id``, ``name``, ``cron_expression``, ``enabled``, ``last_run_at``, ``next_run_at``."""

@@ -8,7 +8,7 @@ from ._client import Blocking
 from ._files import Progress, Upload
 from ._results import CommandResult, Machine, RunResult
 from ._transport import complete, iterate
-from .types import CronDeleted, CronJob, CronList, CronRunList, FileDeleted, FileEntry, FileList, Job, JobAccepted, JobList, Logs, PoolStatus, SyncResult, UrlAlias, UrlAliasList, Usage, VersionDeleted, VersionList, VersionVerified, Workspace, WorkspaceDeleted, WorkspaceList, WorkspaceVersion
+from .types import CronDeleted, CronJob, CronList, CronPreview, CronRunList, FileDeleted, FileEntry, FileList, Job, JobAccepted, JobList, JobMetrics, Logs, Node, NodeList, PoolStatus, SyncResult, UrlAlias, UrlAliasList, Usage, VersionDeleted, VersionList, VersionVerified, Workspace, WorkspaceDeleted, WorkspaceDiff, WorkspaceList, WorkspaceVersion
 
 
 class Mags(Blocking):
@@ -27,8 +27,8 @@ class Mags(Blocking):
         no_sleep: Optional[bool] = None, no_sync: Optional[bool] = None, startup_command: Optional[str] = None,
         environment: Optional[Mapping[str, str]] = None, file_ids: Optional[Sequence[str]] = None,
         disk_gb: Optional[float] = None, vcpus: Optional[float] = None, memory_mb: Optional[int] = None,
-        rootfs_type: Optional[str] = None, isolation: Optional[str] = None, idle_minutes: Optional[float] = None,
-        timeout: Optional[int] = None,
+        rootfs_type: Optional[str] = None, isolation: Optional[str] = None, image_digest: Optional[str] = None,
+        idle_minutes: Optional[float] = None, timeout: Optional[int] = None,
     ) -> JobAccepted:
         """Starts a job and returns at once, with its ``request_id``, ``name`` and ``status``.
 
@@ -38,7 +38,8 @@ class Mags(Blocking):
             script, name=name, workspace_id=workspace_id, base_workspace_id=base_workspace_id, persistent=persistent,
             ephemeral=ephemeral, no_sleep=no_sleep, no_sync=no_sync, startup_command=startup_command,
             environment=environment, file_ids=file_ids, disk_gb=disk_gb, vcpus=vcpus, memory_mb=memory_mb,
-            rootfs_type=rootfs_type, isolation=isolation, idle_minutes=idle_minutes, timeout=timeout,
+            rootfs_type=rootfs_type, isolation=isolation, image_digest=image_digest, idle_minutes=idle_minutes,
+            timeout=timeout,
         ))
 
     def run_and_wait(
@@ -112,6 +113,17 @@ class Mags(Blocking):
     def stop(self, name_or_id: str) -> JobAccepted:
         """Stops a job; one that has ended already is a MagsError with status 409."""
         return complete(self._calls.stop(name_or_id))
+
+    def rerun(self, request_id: str, *, workspace_id: Optional[str] = None) -> JobAccepted:
+        """Runs a job again on the image and the version of its disk that it ran on.
+
+        What the new run writes is kept in ``workspace_id``, a new one, or nowhere.
+        """
+        return complete(self._calls.rerun(request_id, workspace_id=workspace_id))
+
+    def metrics(self, name_or_id: str) -> JobMetrics:
+        """CPU, memory and disk that a job's machine has used over the last half hour at most: ``samples``."""
+        return complete(self._calls.metrics(name_or_id))
 
     def sleep(self, name_or_id: str) -> Job:
         """Puts a persistent job's machine away and returns it when it sleeps. Whoever wants in wakes it."""
@@ -260,6 +272,12 @@ class Mags(Blocking):
         """Restores a version into a scratch disk and checks every byte and the file system."""
         return complete(self._calls.verify_workspace(workspace_id, version=version, timeout=timeout))
 
+    def diff_workspace(
+        self, workspace_id: str, *, version: Optional[int] = None, from_: Optional[str] = None, timeout: float = 600.0,
+    ) -> WorkspaceDiff:
+        """Which files a version changed: beside what it was made from, or ``from_``, such as ``name@3``."""
+        return complete(self._calls.diff_workspace(workspace_id, version=version, from_=from_, timeout=timeout))
+
     def export_workspace(
         self, workspace_id: str, *, format: str = 'tar', version: Optional[int] = None,
     ) -> Generator[bytes, None, None]:
@@ -268,6 +286,18 @@ class Mags(Blocking):
         Raises MagsError when the download is cut.
         """
         return iterate(self._calls.export_workspace(workspace_id, format=format, version=version))
+
+    def list_nodes(self) -> NodeList:
+        """``nodes``, each with its ``state`` and what it has to do."""
+        return complete(self._calls.list_nodes())
+
+    def drain_node(self, name: str) -> Node:
+        """Gives a node no new work; it has finished when its ``state`` is ``drained``."""
+        return complete(self._calls.drain_node(name))
+
+    def undrain_node(self, name: str) -> Node:
+        """Puts a node back into service."""
+        return complete(self._calls.undrain_node(name))
 
     def upload_file(
         self, file: Upload, *, name: Optional[str] = None, progress: Optional[Progress] = None,
@@ -307,6 +337,10 @@ class Mags(Blocking):
             name=name, cron_expression=cron_expression, script=script, workspace_id=workspace_id,
             environment=environment, persistent=persistent, enabled=enabled, **options,
         ))
+
+    def cron_preview(self, cron_expression: str, *, time_zone: str = 'UTC') -> CronPreview:
+        """When a schedule would fire: ``next_runs``. A MagsError says why it would be refused."""
+        return complete(self._calls.cron_preview(cron_expression, time_zone=time_zone))
 
     def cron_list(self) -> CronList:
         """``cron_jobs``, each with ``id``, ``name``, ``cron_expression``, ``enabled``, ``last_run_at``, ``next_run_at``."""

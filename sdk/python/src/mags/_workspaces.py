@@ -13,6 +13,7 @@ from .types import (
     VersionVerified,
     Workspace,
     WorkspaceDeleted,
+    WorkspaceDiff,
     WorkspaceList,
     WorkspaceVersion,
 )
@@ -78,6 +79,13 @@ class WorkspaceCalls:
         """Restores a version into a scratch disk and checks every byte and the file system."""
         path = path_of("workspaces", workspace_id, "/verify")
         return await self._http.call("POST", path, body={"version": version}, timeout=timeout, repeatable=False)
+
+    async def diff_workspace(
+        self, workspace_id: str, *, version: Optional[int] = None, from_: Optional[str] = None, timeout: float = 600.0
+    ) -> WorkspaceDiff:
+        """Which files a version changed: beside what it was made from, or ``from_``, such as ``name@3``."""
+        query = {"version": version, "from": from_}
+        return await self._http.call("GET", path_of("workspaces", workspace_id, "/diff"), query=query, timeout=timeout)
 
     async def export_workspace(
         self, workspace_id: str, *, format: str = "tar", version: Optional[int] = None

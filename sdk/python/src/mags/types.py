@@ -87,11 +87,18 @@ class CronJob(_CronJob, total=False):
     rootfs_type: str
     #: The weakest isolation the job accepts; refused where it cannot be had
     isolation: Literal["container", "vm"]
+    #: Run on exactly this image, as ran_by of an earlier job names it; refused where no node has it
+    image_digest: str
 
 
 class CronList(TypedDict):
     cron_jobs: List[CronJob]
     total: int
+
+
+class CronPreview(TypedDict):
+    #: The next five firings
+    next_runs: List[str]
 
 
 class CronRun(TypedDict):
@@ -119,6 +126,18 @@ class CronRunList(TypedDict):
     total: int
     page: int
     page_size: int
+
+
+class DiffEntry(TypedDict):
+    #: From the root of the machine; bytes of a name that are no UTF-8 are shown as �
+    path: str
+    change: Literal["added", "removed", "modified"]
+    #: What it is, or was
+    kind: Literal["file", "directory", "link", "other"]
+    #: Of one that was modified
+    changed: List[Literal["kind", "content", "mode", "owner"]]
+    bytes_before: Optional[int]
+    bytes_after: Optional[int]
 
 
 class _FileEntry(TypedDict):
@@ -260,6 +279,10 @@ class Job(TypedDict):
     workspace_id: Optional[str]
     #: Workspace it started from, as the request named it
     base_workspace_id: Optional[str]
+    #: Version that its disk began as, as name@version; null: it began empty, or has not begun
+    started_from: Optional[str]
+    #: Job that it repeats
+    rerun_of: Optional[str]
     #: Job whose machine it shares, because that one has the workspace
     host_job: Optional[str]
     #: What keeps an accepted job from starting, where that is its workspace
@@ -296,6 +319,27 @@ class JobList(TypedDict):
     total: int
     page: int
     page_size: int
+
+
+class MetricSample(TypedDict):
+    at: str
+    #: CPUs in use on average since the sample before
+    cpus: float
+    memory_bytes: int
+    #: Written to its disk since the sample before
+    written_bytes: int
+
+
+class JobMetrics(TypedDict):
+    interval_seconds: float
+    #: Limit of the machine
+    vcpus: float
+    #: Limit of the machine, in MiB
+    memory_mb: float
+    #: Connections into it now: dialled ports and sessions
+    open_connections: int
+    #: Oldest first, at most the last half hour; empty while no machine is up
+    samples: List[MetricSample]
 
 
 class LogEndBytes(TypedDict):
@@ -340,6 +384,40 @@ class Logs(TypedDict):
     next: Optional[str]
 
 
+class PoolStatus(TypedDict):
+    idle_vms: int
+    busy_vms: int
+    total_vms: int
+    min_pool_size: int
+    max_pool_size: int
+
+
+class Node(TypedDict):
+    name: str
+    #: draining: gets no new work; drained: has none left; away: has said nothing for 15 seconds
+    state: Literal["ready", "draining", "drained", "away"]
+    vcpus: float
+    memory_mb: float
+    #: Of the jobs that it has now
+    used_vcpus: float
+    used_memory_mb: float
+    #: Jobs that it has now
+    jobs: int
+    #: Workspaces with changes that are on this node only
+    dirty_workspaces: int
+    isolation: List[str]
+    rootfs_types: List[str]
+    seen_at: str
+    draining_since: Optional[str]
+    #: Its ready machines; null where it does not answer
+    pool: Optional[PoolStatus]
+
+
+class NodeList(TypedDict):
+    nodes: List[Node]
+    total: int
+
+
 class OrganisationListOrganisationsItem(TypedDict):
     id: str
     created_at: str
@@ -368,14 +446,6 @@ class TokenMade(TypedDict):
 class OrganisationMade(TypedDict):
     id: str
     token: TokenMade
-
-
-class PoolStatus(TypedDict):
-    idle_vms: int
-    busy_vms: int
-    total_vms: int
-    min_pool_size: int
-    max_pool_size: int
 
 
 class RecoveryPoint(TypedDict):
@@ -598,6 +668,19 @@ class WorkspaceDeleted(TypedDict):
     deleted: Literal[True]
     #: Jobs that were stopped because of force
     stopped_jobs: List[str]
+
+
+class WorkspaceDiff(TypedDict):
+    added: int
+    removed: int
+    modified: int
+    entries: List[DiffEntry]
+    #: There are more than the first 10,000
+    truncated: bool
+    #: name@version; null: the image alone
+    before: Optional[str]
+    #: name@version
+    after: str
 
 
 class WorkspaceList(TypedDict):

@@ -1,0 +1,66 @@
+import { ApiError, type Node, PoolStatus } from "@mags/protocol";
+import type { Database } from "../db/database.ts";
+import type { Nodes } from "./service.ts";
+import { listWithLoad, type NodeLoad, setDraining } from "./store.ts";
+
+const POOL_DEADLINE_MS = 2000;
+
+/** The nodes as who runs the installation sees them, and taking one out of service in order. */
+export class NodeAdmin {
+  readonly #db: Database;
+  readonly #nodes: Nodes;
+
+  constructor(db: Database, nodes: Nodes) {
+    this.#db = db;
+    this.#nodes = nodes;
+  }
+
+  async list(): Promise<Node[]> {
+    return Promise.all((await listWithLoad(this.#db)).map((row) => this.#show(row)));
+  }
+
+  /** A draining node gets no new work, and its persistent machines sleep as soon as nobody is in them. Throws ApiError not_found. */
+  async drain(name: string, draining: boolean): Promise<Node> {
+    if (!(await setDraining(this.#db, name, draining)))
+      throw new ApiError("not_found", `there is no node ${JSON.stringify(name.slice(0, 128))}`);
+    this.#nodes.forget(name);
+    const row = (await listWithLoad(this.#db)).find((node) => node.name === name);
+    if (!row) throw new ApiError("not_found", `node ${JSON.stringify(name)} has just been removed`);
+    return this.#show(row);
+  }
+
+  async #show(row: NodeLoad): Promise<Node> {
+    const { name, isolation, rootfs_types, vcpus, memory_mb, used_vcpus, used_memory_mb, jobs, dirty_workspaces } = row;
+    return {
+      name,
+      state: stateOf(row),
+      vcpus,
+      memory_mb,
+      used_vcpus,
+      used_memory_mb,
+      jobs,
+      dirty_workspaces,
+      isolation,
+      rootfs_types,
+      seen_at: row.seen_at.toISOString(),
+      draining_since: row.draining_since?.toISOString() ?? null,
+      pool: row.away ? null : await this.#pool(name),
+    };
+  }
+
+  async #pool(name: string): Promise<Node["pool"]> {
+    try {
+      const signal = AbortSignal.timeout(POOL_DEADLINE_MS);
+      const response = await this.#nodes.agentFetch(name, "/agent/v1/pool", { signal });
+      return PoolStatus.parse(await response.json());
+    } catch {
+      return null;
+    }
+  }
+}
+
+function stateOf({ away, draining_since, jobs, dirty_workspaces }: NodeLoad): Node["state"] {
+  if (away) return "away";
+  if (draining_since === null) return "ready";
+  return jobs === 0 && dirty_workspaces === 0 ? "drained" : "draining";
+}
