@@ -6,6 +6,7 @@ import { spawn } from "@mags/kit";
 import type { MachineFiles, MagsError } from "@mags/sdk";
 import type { Command } from "commander";
 import { client } from "../config.ts";
+import { printJson } from "../render/output.ts";
 
 export function addCp(program: Command): void {
   program
@@ -13,6 +14,7 @@ export function addCp(program: Command): void {
     .description("copy a file or a directory into a live machine or out of it")
     .argument("<from>", "a path here, <job>:<path> there, or - for standard input")
     .argument("<to>", "the other kind of the two; - for standard output")
+    .option("--json", "print JSON when it is done")
     .addHelpText(
       "after",
       "\nExample:\n  mags cp ./src brave-otter-3f2a:/srv/src\n  mags cp brave-otter-3f2a:/var/log/app.log .\n\nInto a directory that is there it goes under its own name. Relative paths there begin in /root; a path here with a colon needs ./ before it.",
@@ -20,11 +22,13 @@ export function addCp(program: Command): void {
     .action(cp);
 }
 
-async function cp(from: string, to: string, _flags: object, command: Command): Promise<void> {
+async function cp(from: string, to: string, { json }: { json?: boolean }, command: Command): Promise<void> {
   const [source, target] = [inMachine(from), inMachine(to)];
-  if (source && !target) return download(client().machineFiles(source.job), source.path, to);
-  if (target && !source) return upload(from, client().machineFiles(target.job), target.path);
-  command.error("error: one of the two must be a path here, and the other <job>:<path>");
+  if (json && to === "-") command.error("error: the file goes to standard output, so JSON cannot");
+  if (source && !target) await download(client().machineFiles(source.job), source.path, to);
+  else if (target && !source) await upload(from, client().machineFiles(target.job), target.path);
+  else command.error("error: one of the two must be a path here, and the other <job>:<path>");
+  if (json) printJson({ from, to });
 }
 
 /** `<job>:<path>`; a slash before the colon makes it a path here. */

@@ -4,6 +4,7 @@ import { client, terminalType } from "../config.ts";
 import { exitCodes } from "../exit-codes.ts";
 import { keyValue, positive } from "../flags/values.ts";
 import { err } from "../render/colours.ts";
+import { printJson } from "../render/output.ts";
 
 interface Flags {
   tty?: boolean;
@@ -11,6 +12,7 @@ interface Flags {
   cwd?: string;
   user?: string;
   timeout?: number;
+  json?: boolean;
 }
 
 export function addExec(program: Command): void {
@@ -24,6 +26,7 @@ export function addExec(program: Command): void {
     .option("--cwd <directory>", "directory to run it in; the user's home by default")
     .option("-u, --user <user>", "name, or numbers as uid or uid:gid; root by default")
     .option("--timeout <seconds>", "time it may run; no limit by default", positive)
+    .option("--json", "print how it ended and its output as JSON when it has ended")
     .passThroughOptions()
     .addHelpText(
       "after",
@@ -32,8 +35,11 @@ export function addExec(program: Command): void {
     .action(exec);
 }
 
-async function exec(job: string, given: string[], { tty, ...flags }: Flags): Promise<void> {
+async function exec(job: string, given: string[], { tty, json, ...flags }: Flags, command: Command): Promise<void> {
   const words = given[0] === "--" ? given.slice(1) : given;
+  if (json && (tty || words.length === 0)) command.error("error: --json needs a command, and no terminal");
+  const printed = { stdout: new TextDecoder(), stderr: new TextDecoder() };
+  const text = { stdout: "", stderr: "" };
   let complained = false;
   const inTerminal = tty ?? (words.length === 0 && process.stdin.isTTY && process.stdout.isTTY);
   const session = await client().session(job, {
@@ -42,6 +48,10 @@ async function exec(job: string, given: string[], { tty, ...flags }: Flags): Pro
     tty: inTerminal ? { ...windowSize(), term: terminalType } : undefined,
     onOutput: (source, data) => {
       complained ||= source === "stderr";
+      if (json) {
+        text[source] += printed[source].decode(data, { stream: true });
+        return;
+      }
       return write(source === "stdout" ? process.stdout : process.stderr, data);
     },
   });
@@ -49,8 +59,9 @@ async function exec(job: string, given: string[], { tty, ...flags }: Flags): Pro
   void sendInput(session);
   try {
     const { exit_code, timed_out, error } = await session.exit;
+    if (json) printJson({ exit_code, timed_out, error, ...text });
     // Where the runtime has said it already, once is enough.
-    if (error !== null && !complained) process.stderr.write(`${err.red("error")}: ${error}\n`);
+    else if (error !== null && !complained) process.stderr.write(`${err.red("error")}: ${error}\n`);
     process.exitCode = timed_out ? exitCodes.timeout : (exit_code ?? exitCodes.notRun);
   } finally {
     restore();

@@ -11,6 +11,7 @@ export function addLogin(program: Command): void {
     .command("login")
     .description("keep a token for later commands, in ~/.mags/config.json")
     .option("--url <url>", "address of the server", apiUrl)
+    .option("--json", "print JSON")
     .addHelpText(
       "after",
       "\nThe token is read from standard input.\n\nExample:\n  mags login --url https://mags.example.com < token",
@@ -22,10 +23,12 @@ export function addLogout(program: Command): void {
   program
     .command("logout")
     .description("forget the token that login kept")
+    .option("--json", "print JSON")
     .addHelpText("after", "\nExample:\n  mags logout")
-    .action(() => {
+    .action(({ json }) => {
       forgetConfig();
-      process.stdout.write("logged out\n");
+      if (json) printJson({ logged_out: true });
+      else process.stdout.write("logged out\n");
     });
 }
 
@@ -42,7 +45,7 @@ export function addWhoami(program: Command): void {
     });
 }
 
-async function login({ url }: { url: string }, command: Command): Promise<void> {
+async function login({ url, json }: { url: string; json?: boolean }, command: Command): Promise<void> {
   if (process.stdin.isTTY) process.stderr.write(`${err.dim("paste the token, then Enter and Ctrl-D")}\n`);
   const token = readFileSync(0, "utf8").trim();
   if (!/^\S+$/.test(token)) command.error("error: no token: give it on standard input, alone");
@@ -50,6 +53,7 @@ async function login({ url }: { url: string }, command: Command): Promise<void> 
   // Asked before it is kept, so that a wrong one is told now and not by the next command.
   const me = await new Mags({ apiToken: token, apiUrl: address }).tokens.whoami();
   saveConfig({ api_token: token, api_url: address });
-  process.stdout.write(`logged in as ${harmless(me.token)} of ${me.organisation}; kept in ${configPath}\n`);
+  if (json) printJson({ ...me, api_url: address, config: configPath });
+  else process.stdout.write(`logged in as ${harmless(me.token)} of ${me.organisation}; kept in ${configPath}\n`);
   if (tokenVariable) process.stderr.write(`${err.yellow(`${tokenVariable} is set, and wins over it`)}\n`);
 }

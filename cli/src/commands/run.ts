@@ -1,11 +1,12 @@
 import { readFileSync } from "node:fs";
-import { type Mags, MagsError, type RunOptions } from "@mags/sdk";
+import { type Mags, MagsError, type RunOptions, type Upload } from "@mags/sdk";
 import { type Command, Option } from "commander";
 import { client } from "../config.ts";
 import { exitCodes } from "../exit-codes.ts";
 import { count, keyValue, list, positive } from "../flags/values.ts";
 import { err } from "../render/colours.ts";
 import { beforeLeaving, printJson, writeEntry } from "../render/output.ts";
+import { isScriptFile, type Script, scriptOf } from "../script.ts";
 
 interface Flags extends FollowFlags {
   file?: string[];
@@ -24,6 +25,8 @@ interface Flags extends FollowFlags {
   isolation?: "container" | "vm";
   network: boolean;
   allow?: string[];
+  url?: boolean;
+  port?: number;
 }
 
 /** How a job that was started here is followed. */
@@ -39,7 +42,10 @@ export function addRun(program: Command): void {
   program
     .command("run")
     .description("run a script in a sandbox; streams its output and exits with its exit code")
-    .argument("[script...]", "the script; - reads it from standard input")
+    .argument(
+      "[script...]",
+      "the script; or a file with its arguments, run by what its first line or its extension says; - reads standard input",
+    )
     .option("-f, --file <path>", "upload a file to /root (repeatable); without a script it is the script", list)
     .option("-n, --name <name>", "label of the job")
     .option("-e, --env <KEY=VALUE>", "environment variable (repeatable)", keyValue)
@@ -57,21 +63,30 @@ export function addRun(program: Command): void {
     .addOption(new Option("--isolation <level>", "weakest isolation that is accepted").choices(["container", "vm"]))
     .option("--no-network", "reach nothing outside")
     .option("--allow <host>", "reach only this: a name, *.name, IPv4 address or CIDR, and :port (repeatable)", list)
+    .option("--url", "print the URL of a port on standard error (needs --persistent)")
+    .option("--port <port>", "the port for --url; 8080 by default", count)
     .option("-d, --detach", "print the job's id and return at once")
     .option("--verbose", "show what Mags says about the job, on standard error")
     .option("--json", "print the job as JSON when it has ended; its own output goes to standard error")
     .addHelpText(
       "after",
-      "\nExample:\n  mags run 'echo out; echo err >&2; exit 3'\n\nExit codes: the script's own; 124 time limit, 125 not run or ended by another limit, 130 stopped.\nCtrl-C stops the job; a second one leaves at once.",
+      "\nExample:\n  mags run 'echo out; echo err >&2; exit 3'\n  mags run -f data.csv analyse.py data.csv\n\nExit codes: the script's own; 124 time limit, 125 not run or ended by another limit, 130 stopped.\nCtrl-C stops the job; a second one leaves at once.",
     )
     .action(run);
 }
 
-async function run(words: string[], flags: Flags): Promise<void> {
+async function run(words: string[], flags: Flags, command: Command): Promise<void> {
+  if (flags.url && !flags.persistent)
+    command.error("error: --url needs --persistent: a URL leads to a machine that stays");
   const mags = client();
   const { script, uploads } = readScript(words, flags.file ?? []);
   const options = { ...toOptions(flags), fileIds: uploads.length > 0 ? await mags.uploadFiles(uploads) : undefined };
-  await startAndFollow(mags, () => mags.run(script, options), flags);
+  const start = async () => {
+    const made = await mags.run(script, options);
+    if (flags.url) process.stderr.write(`${(await mags.url(made.requestId, flags.port)).url}\n`);
+    return made;
+  };
+  await startAndFollow(mags, start, flags);
 }
 
 /** Starts a job and stays with it to its end, unless it is to be left alone. */
@@ -152,15 +167,26 @@ function stopOnInterrupt(mags: Mags): (id: string) => void {
 }
 
 /** Files go with a script that is given in words; one file alone is the script. */
-function readScript(words: string[], files: string[]): { script: string; uploads: string[] } {
-  const given = words.length > 0 && !(words.length === 1 && words[0] === "-");
-  if (given) return { script: words.join(" "), uploads: files };
+function readScript(words: string[], files: string[]): { script: string; uploads: Upload[] } {
+  const [word, ...args] = words;
   const [file] = files;
-  if (files.length === 1 && words.length === 0 && file !== "-")
-    return { script: readFileSync(file as string, "utf8"), uploads: [] };
+  const alone = files.length === 1 && words.length === 0 && file !== "-";
+  if (alone) return withUploads(scriptOf(file as string, readFileSync(file as string), []), []);
+  if (word !== undefined && word !== "-")
+    return isScriptFile(word)
+      ? withUploads(scriptOf(word, readFileSync(word), args), files)
+      : { script: words.join(" "), uploads: files };
   if (process.stdin.isTTY) process.stderr.write(`${err.dim("reading the script; Ctrl-D ends it")}\n`);
-  return { script: readFileSync(0, "utf8"), uploads: files.filter((path) => path !== "-") };
+  return withUploads(
+    scriptOf("stdin", readFileSync(0), args),
+    files.filter((path) => path !== "-"),
+  );
 }
+
+const withUploads = ({ script, upload }: Script, files: Upload[]) => ({
+  script,
+  uploads: upload ? [...files, upload] : files,
+});
 
 function toOptions(flags: Flags): RunOptions {
   return {

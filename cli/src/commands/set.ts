@@ -19,7 +19,7 @@ export function addSet(program: Command): void {
     .action(async (id: string, { sleep, idleMinutes, startupCommand, json }, command: Command) => {
       if (sleep === undefined && startupCommand === undefined && idleMinutes === undefined)
         command.error("error: nothing to change: give --sleep, --no-sleep, --idle-minutes or --startup-command");
-      const job = await client().update(id, {
+      const job = await client().updateJob(id, {
         noSleep: sleep === undefined ? undefined : !sleep,
         idleMinutes,
         startupCommand: startupCommand === "" ? null : startupCommand,

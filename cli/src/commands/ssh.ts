@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { spawn } from "@mags/kit";
 import type { Command } from "commander";
 import { client } from "../config.ts";
+import { printJson } from "../render/output.ts";
 
 /** The key is used at once; should this process be killed, what it leaves behind opens nothing for long, `seconds`. */
 const KEY_SECONDS = 120;
@@ -18,6 +19,7 @@ export function addSsh(program: Command): void {
     .description("log in to a live machine with the system's ssh")
     .argument("<job>", "id or name")
     .argument("[arguments...]", "options of ssh and a command; by default a shell")
+    .option("--json", "make a key and print it with the address as JSON, for another program to log in with")
     .passThroughOptions()
     .addHelpText(
       "after",
@@ -26,7 +28,8 @@ export function addSsh(program: Command): void {
     .action(ssh);
 }
 
-async function ssh(job: string, given: string[]): Promise<void> {
+async function ssh(job: string, given: string[], { json }: { json?: boolean }): Promise<void> {
+  if (json) return printJson(await client().access.ssh(job));
   const words = given[0] === "--" ? given.slice(1) : given;
   const door = await client().access.ssh(job, { expiresIn: KEY_SECONDS });
   const dir = await mkdtemp(join(tmpdir(), "mags-ssh-"));

@@ -297,7 +297,7 @@ export class Mags {
   }
 
   /** Changes a live job; what is not named stays as it is. */
-  update(
+  updateJob(
     id: string,
     changes: {
       startupCommand?: string | null | undefined;

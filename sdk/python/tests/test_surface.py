@@ -24,7 +24,6 @@ PARTS = {
 #: where the names differ by more than their case
 NODE_NAMES = {
     "list_jobs": "list",
-    "update_job": "update",
     "upload_file": "files.upload",
     "list_files": "files.list",
     "delete_file": "files.delete",
