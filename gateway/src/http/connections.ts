@@ -1,8 +1,8 @@
-import { Agent, type AgentOptions } from "node:http";
-import type { Duplex } from "node:stream";
+import type { Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { type Dialer, isClosed } from "../dial.ts";
 import type { Door, Wake } from "../wake.ts";
+import { SandboxConnection } from "./connection.ts";
 
 /** How long a port that nobody listens on is tried again, `ms`: a server inside may still be starting. */
 const PATIENCE_MS = 5000;
@@ -10,57 +10,83 @@ const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 500;
 /** How long an unused connection to a sandbox is kept, `ms`: short, because open ones count as use of the sandbox. */
 const IDLE_MS = 4000;
+const SWEEP_MS = 1000;
 /** Unused connections kept, of one port of a sandbox and of all. */
 const IDLE_PER_PORT = 64;
 const IDLE_TOTAL = 1024;
 
-/** Connections to ports of sandboxes, kept and used again. Requests carry their door in the option `door`. */
-export class SandboxConnections extends Agent {
+interface Idle {
+  connection: SandboxConnection;
+  since: number;
+}
+
+/** Connections to ports of sandboxes, kept for a while and used again, the last used first. */
+export class SandboxConnections {
   readonly #wake: Wake;
   readonly #dialer: Dialer;
+  readonly #all = new Set<SandboxConnection>();
+  /** oldest first, by job and port */
+  readonly #idle = new Map<string, Idle[]>();
+  readonly #sweeping = setInterval(() => this.#sweep(), SWEEP_MS).unref();
 
-  constructor(wake: Wake, dialer: Dialer, { keep }: { keep: boolean }) {
-    super({
-      keepAlive: keep,
-      timeout: IDLE_MS,
-      maxFreeSockets: IDLE_PER_PORT,
-      maxTotalSockets: Number.POSITIVE_INFINITY,
-      scheduling: "lifo",
-    });
+  constructor(wake: Wake, dialer: Dialer) {
     this.#wake = wake;
     this.#dialer = dialer;
   }
 
-  /** Free connections above the total limit go, oldest port first. */
-  trim(): void {
-    let spare = Object.values(this.freeSockets).reduce((sum, sockets) => sum + (sockets?.length ?? 0), 0) - IDLE_TOTAL;
-    for (const sockets of Object.values(this.freeSockets)) {
-      for (const socket of sockets ?? []) if (spare-- > 0) socket.destroy();
-    }
-  }
-
-  override getName(options?: AgentOptions): string {
-    const { job, port } = doorOf(options);
-    return `${job}:${port}`;
-  }
-
-  override createConnection(
-    options: AgentOptions,
-    done: (error: Error | null, stream: Duplex) => void,
-  ): Duplex | null | undefined {
-    const { job, port } = doorOf(options);
-    dialPatiently(() => this.#wake.reach(job, (door) => this.#dialer.dial(door, port as number))).then(
-      (socket) => done(null, socket),
-      (error: Error) => done(error, undefined as never),
-    );
+  /** One that is there and unused, or undefined. */
+  kept(door: Door): SandboxConnection | undefined {
+    const list = this.#idle.get(keyOf(door));
+    for (let last = list?.pop(); last; last = list?.pop()) if (last.connection.isFree) return last.connection;
     return undefined;
+  }
+
+  /** A new one. Throws NoDoor; ApiError, port_closed when nobody listened for a few seconds. */
+  async open(door: Door): Promise<SandboxConnection> {
+    const { job, port } = door;
+    const socket = await dialPatiently(() =>
+      this.#wake.reach(job, (found) => this.#dialer.dial(found, port as number)),
+    );
+    const connection = new SandboxConnection(socket);
+    this.#all.add(connection);
+    connection.onFree = () => this.#keep(keyOf(door), connection);
+    return connection;
+  }
+
+  close(): void {
+    clearInterval(this.#sweeping);
+    for (const { socket } of this.#all) socket.destroy();
+  }
+
+  #keep(key: string, connection: SandboxConnection): void {
+    if (!connection.isFree) {
+      this.#all.delete(connection);
+      return;
+    }
+    const list = this.#idle.get(key) ?? [];
+    this.#idle.set(key, list);
+    if (list.length < IDLE_PER_PORT) list.push({ connection, since: performance.now() });
+    else connection.destroy();
+  }
+
+  #sweep(): void {
+    const oldest = performance.now() - IDLE_MS;
+    let spare = [...this.#idle.values()].reduce((sum, list) => sum + list.length, 0) - IDLE_TOTAL;
+    for (const [key, list] of this.#idle) {
+      const kept = list.filter(({ connection, since }) => {
+        if (connection.isFree && since > oldest && spare-- <= 0) return true;
+        connection.destroy();
+        return false;
+      });
+      if (kept.length > 0) this.#idle.set(key, kept);
+      else this.#idle.delete(key);
+    }
   }
 }
 
-const doorOf = (options: object | undefined) => (options as { door: Door }).door;
+const keyOf = ({ job, port }: Door) => `${job}:${port}`;
 
-/** Throws ApiError, port_closed when nobody listened for a few seconds. */
-async function dialPatiently(dial: () => Promise<Duplex>): Promise<Duplex> {
+async function dialPatiently(dial: () => Promise<Socket>): Promise<Socket> {
   const deadline = Date.now() + PATIENCE_MS;
   for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
     try {

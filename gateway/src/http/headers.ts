@@ -1,4 +1,5 @@
 import type { IncomingMessage } from "node:http";
+import { lowerCase, type ReplyHead } from "./reply-parser.ts";
 
 /** Who sent a request and how it reached us. */
 export interface Visitor {
@@ -30,57 +31,64 @@ const NO_TRAILERS =
 
 type Raw = string[];
 
-/** Headers of a request as the sandbox gets them: names, order and duplicates kept, what belongs to one hop replaced. */
-export function requestHeaders(
+/** Anything else in a head would end a line of it, or is read differently by different servers. */
+const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
+const TARGET = /^[\x21-\xff]+$/;
+
+/**
+ * Head of a request as the sandbox gets it: names, order and duplicates kept, what belongs to one hop replaced. Undefined
+ * where it has characters that are not allowed.
+ */
+export function requestHead(
   request: IncomingMessage,
   visitor: Visitor,
-  options: { upgrade: boolean; replace: Record<string, string | null> },
-): Raw {
-  const named = connectionTokens(request.headers.connection);
-  const headers: Raw = [];
-  each(request.rawHeaders, (name, value, lower) => {
-    if (HOP_BY_HOP.has(lower) || OF_PROXIES.test(lower)) return;
-    if (named.has(lower) && !END_TO_END.has(lower)) return;
+  options: { path: string; upgrade: boolean; replace: Record<string, string | null> },
+): string | undefined {
+  const { headers, rawHeaders, method } = request;
+  if (!TARGET.test(options.path)) return undefined;
+  const named = connectionTokens(headers.connection);
+  let head = `${method} ${options.path} HTTP/1.1\r\n`;
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] as string;
+    const lower = lowerCase(name);
+    if (kindOf(lower) !== "end-to-end" || isNamed(named, lower)) continue;
     const replacement = options.replace[lower];
-    if (replacement === null) return;
-    headers.push(name, replacement ?? value);
-  });
-  if (/(^|,)\s*trailers\s*($|,|;)/i.test(String(request.headers.te ?? ""))) headers.push("TE", "trailers");
-  if (request.headers["transfer-encoding"] !== undefined) headers.push("Transfer-Encoding", "chunked");
-  else if (request.headers["content-length"] === undefined && /^(POST|PUT|PATCH)$/.test(request.method ?? ""))
-    headers.push("Content-Length", "0");
-  if (options.upgrade) headers.push("Connection", "Upgrade", "Upgrade", request.headers.upgrade ?? "");
-  else headers.push("Connection", "keep-alive");
-  return headers.concat(forwarded(visitor));
+    if (replacement === null) continue;
+    const value = replacement ?? (rawHeaders[i + 1] as string);
+    if (!VALUE.test(value)) return undefined;
+    head += `${name}: ${value}\r\n`;
+  }
+  if (headers.te !== undefined && /(^|,)\s*trailers\s*($|,|;)/i.test(String(headers.te))) head += "TE: trailers\r\n";
+  if (headers["transfer-encoding"] !== undefined) head += "Transfer-Encoding: chunked\r\n";
+  else if (headers["content-length"] === undefined && (method === "POST" || method === "PUT" || method === "PATCH"))
+    head += "Content-Length: 0\r\n";
+  head += options.upgrade
+    ? `Connection: Upgrade\r\nUpgrade: ${headers.upgrade ?? ""}\r\n`
+    : "Connection: keep-alive\r\n";
+  return head + forwarded(visitor);
 }
 
-function forwarded({ address, protocol, host }: Visitor): Raw {
+function forwarded({ address, protocol, host }: Visitor): string {
   const node = address.includes(":") ? `"[${address}]"` : address;
-  return Object.entries({
-    "X-Forwarded-For": address,
-    "X-Forwarded-Proto": protocol,
-    "X-Forwarded-Host": host,
-    "X-Real-IP": address,
-    Forwarded: `for=${node};host="${host}";proto=${protocol}`,
-  }).flat();
+  return `X-Forwarded-For: ${address}\r\nX-Forwarded-Proto: ${protocol}\r\nX-Forwarded-Host: ${host}\r\nX-Real-IP: ${address}\r\nForwarded: for=${node};host="${host}";proto=${protocol}\r\n\r\n`;
 }
 
 /** Headers of an answer as the client gets them. A cookie for all hosts of the domain becomes one for this host. */
-export function responseHeaders(answer: IncomingMessage, host: string): Raw {
-  const named = connectionTokens(answer.headers.connection);
+export function responseHeaders(answer: ReplyHead, host: string): Raw {
+  const named = connectionTokens(answer.connection);
   const headers: Raw = [];
-  each(answer.rawHeaders, (name, value, lower) => {
-    if (HOP_BY_HOP.has(lower) || (named.has(lower) && !END_TO_END.has(lower))) return;
+  each(answer.headers, (name, value, lower) => {
+    if (HOP_BY_HOP.has(lower) || isNamed(named, lower)) return;
     headers.push(name, lower === "set-cookie" ? ownCookie(value, host) : value);
   });
   return headers;
 }
 
-/** Trailers fit to be passed on, as pairs. */
-export function trailers(message: IncomingMessage): [string, string][] {
+/** Those of the trailers that are fit to be passed on, as pairs. */
+export function trailers(raw: Raw): [string, string][] {
   const pairs: [string, string][] = [];
-  each(message.rawTrailers, (name, value, lower) => {
-    if (!HOP_BY_HOP.has(lower) && !OF_PROXIES.test(lower) && !NO_TRAILERS.test(lower)) pairs.push([name, value]);
+  each(raw, (name, value, lower) => {
+    if (kindOf(lower) === "end-to-end" && !NO_TRAILERS.test(lower) && VALUE.test(value)) pairs.push([name, value]);
   });
   return pairs;
 }
@@ -92,12 +100,22 @@ function ownCookie(cookie: string, host: string): string {
   );
 }
 
-const connectionTokens = (header: string | undefined) =>
-  new Set((header ?? "").split(",").map((token) => token.trim().toLowerCase()));
+/** Headers that a Connection header takes away; undefined where it says what nearly all say. */
+function connectionTokens(header: string | undefined): Set<string> | undefined {
+  if (header === undefined || header === "" || header === "keep-alive" || header === "close") return undefined;
+  return new Set(header.split(",").map((token) => token.trim().toLowerCase()));
+}
+
+const isNamed = (named: Set<string> | undefined, lower: string) => named?.has(lower) === true && !END_TO_END.has(lower);
+
+function kindOf(lower: string): "hop" | "proxy" | "end-to-end" {
+  if (HOP_BY_HOP.has(lower)) return "hop";
+  return OF_PROXIES.test(lower) ? "proxy" : "end-to-end";
+}
 
 function each(raw: Raw, visit: (name: string, value: string, lower: string) => void): void {
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const name = raw[i] as string;
-    visit(name, raw[i + 1] as string, name.toLowerCase());
+    visit(name, raw[i + 1] as string, lowerCase(name));
   }
 }

@@ -23,7 +23,6 @@ const STALL_MS = 120_000;
 const CONNECTIONS = 10_000;
 const CONNECTIONS_PER_CLIENT = 256;
 const WRONG_SECRETS_A_MINUTE = 20;
-const TRIM_MS = 10_000;
 /** Notices peers that vanished without a word, `ms` */
 const KEEP_ALIVE_MS = 15_000;
 
@@ -80,23 +79,20 @@ class Ingress {
   readonly #logger: Logger;
   readonly #guards = new Guards();
   readonly #wrongSecrets = new Attempts(WRONG_SECRETS_A_MINUTE);
-  readonly #ways: { kept: SandboxConnections; fresh: SandboxConnections };
+  readonly #connections: SandboxConnections;
   readonly #tunnels = new Set<Duplex>();
-  readonly #trimming: NodeJS.Timeout;
 
   constructor({ wake, dialer, trustedProxies, logger }: IngressOptions) {
     this.visitors = new Visitors(trustedProxies, CONNECTIONS_PER_CLIENT);
     this.#wake = wake;
     this.#logger = logger;
-    const kept = new SandboxConnections(wake, dialer, { keep: true });
-    this.#ways = { kept, fresh: new SandboxConnections(wake, dialer, { keep: false }) };
-    this.#trimming = setInterval(() => kept.trim(), TRIM_MS).unref();
+    this.#connections = new SandboxConnections(wake, dialer);
   }
 
   async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     response.on("timeout", () => endIfStalled(request, response));
     const passage = await this.#admit(request, response);
-    if (passage) forward(passage, this.#ways);
+    if (passage) forward(passage, this.#connections);
   }
 
   async upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
@@ -112,14 +108,12 @@ class Ingress {
       return;
     }
     const passage = await this.#admit(request, response);
-    if (passage) tunnel(passage, socket, head, this.#ways.fresh);
+    if (passage) tunnel(passage, socket, head, this.#connections);
   }
 
   close(): void {
-    clearInterval(this.#trimming);
     for (const socket of this.#tunnels) socket.destroy();
-    this.#ways.kept.destroy();
-    this.#ways.fresh.destroy();
+    this.#connections.close();
   }
 
   /** Finds the sandbox that a request is for and judges its visitor; undefined when the request has been answered. */

@@ -2,6 +2,7 @@ import type { ServerResponse } from "node:http";
 import { ApiError } from "@mags/protocol";
 import { isClosed } from "../dial.ts";
 import { NoDoor } from "../wake.ts";
+import { ReplyError } from "./reply-parser.ts";
 
 /** Why the gateway itself answers. The word goes into a header, so that programs tell it from the sandbox's own answers. */
 const kinds = {
@@ -49,5 +50,6 @@ export function pageOf(error: unknown, port?: number | null): Page {
   if (isClosed(error)) return { kind: "port_closed", message: `nothing listens on port ${port} of the sandbox` };
   if (error instanceof ApiError)
     return { kind: "connection_lost", message: "the sandbox cannot be reached: it may just have ended" };
-  return { kind: "connection_lost", message: `the server on port ${port} of the sandbox broke off before it answered` };
+  const did = error instanceof ReplyError ? "did not answer in HTTP" : "broke off before it answered";
+  return { kind: "connection_lost", message: `the server on port ${port} of the sandbox ${did}` };
 }
