@@ -3,6 +3,7 @@ import { request as tlsRequest } from "node:https";
 import type { Socket } from "node:net";
 import { text } from "node:stream/consumers";
 import { ApiError, type ErrorCode, errors, type SessionOptions } from "@mags/protocol";
+import { askFor, takeOver } from "./handover.ts";
 import { RemoteSession } from "./session.ts";
 
 const KEEP_ALIVE_MS = 30_000;
@@ -11,11 +12,16 @@ const KEEP_ALIVE_MS = 30_000;
 export class AgentClient {
   readonly #address: string;
   readonly #token: string;
+  readonly #processSecret: string | undefined;
 
-  /** `address` is the base URL that the agent registered, `token` the node token. */
-  constructor(address: string, token: string) {
+  /**
+   * `address` is the base URL that the agent registered, `token` the node token, `processSecret` what an agent in this very process
+   * knows as well.
+   */
+  constructor(address: string, token: string, processSecret?: string) {
     this.#address = address;
     this.#token = token;
+    this.#processSecret = processSecret;
   }
 
   /** Connects to a TCP port inside the job's sandbox; the connection may be half-closed. Throws port_closed when nothing listens. */
@@ -35,14 +41,22 @@ export class AgentClient {
 
   #upgrade(path: string, protocol: string, signal: AbortSignal | undefined): Promise<Socket> {
     const url = new URL(path, this.#address);
-    const headers = { connection: "Upgrade", upgrade: protocol, authorization: `Bearer ${this.#token}` };
+    const secret = protocol === "tcp" ? this.#processSecret : undefined;
+    const headers = {
+      connection: "Upgrade",
+      upgrade: protocol,
+      authorization: `Bearer ${this.#token}`,
+      ...(secret === undefined ? {} : askFor(secret)),
+    };
     const options = { method: "POST", headers, agent: false, signal } as const;
     const request = url.protocol === "https:" ? tlsRequest(url, options) : plainRequest(url, options);
     return new Promise((resolve, reject) => {
-      request.once("upgrade", (_response, socket: Socket, head) => {
+      request.once("upgrade", (response, socket: Socket, head) => {
         // The caller's signal is for connecting; from here on the connection is theirs.
         socket.on("error", () => undefined);
         socket.setKeepAlive(true, KEEP_ALIVE_MS);
+        const inside = secret === undefined ? undefined : takeOver(response, socket, secret);
+        if (inside) return resolve(inside);
         if (head.length > 0) socket.unshift(head);
         resolve(socket);
       });

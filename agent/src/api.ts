@@ -18,6 +18,7 @@ export interface AgentApi {
   workspaces: Workspaces;
   records: JobRecords;
   nodeToken: string;
+  processSecret: string | undefined;
   logger: Logger;
 }
 
@@ -71,6 +72,7 @@ export async function startApi(options: AgentApi): Promise<{ address: string; cl
   const closeVisits = acceptVisitors(app.server, {
     find: (id) => visited(options, id),
     authorize,
+    processSecret: options.processSecret,
     logger: options.logger,
   });
   const address = await app.listen({ host: "127.0.0.1", port: 0 });

@@ -36,6 +36,8 @@ export interface AgentOptions {
   logLimitBytes: number;
   /** from how much on the processes of an unvisited machine count as work */
   busy: BusyLimits;
+  /** given to a gateway in this process as well, which is then handed connections themselves */
+  processSecret: string | undefined;
   /** where versions of workspaces are kept; stays open longer than the agent */
   objects: ObjectStore;
   logger: Logger;
@@ -85,10 +87,19 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   cleanup.add("driver", () => driver.close());
   let node: JobNode | undefined;
   let pool: Pool | undefined;
-  const { nodeToken } = options;
+  const { nodeToken, processSecret } = options;
   const metrics = new Metrics(() => node?.jobs ?? []);
   cleanup.add("metrics", () => metrics.close());
-  const api = await startApi({ node: () => node, pool: () => pool, metrics, workspaces, records, nodeToken, logger });
+  const api = await startApi({
+    node: () => node,
+    pool: () => pool,
+    metrics,
+    workspaces,
+    records,
+    nodeToken,
+    processSecret,
+    logger,
+  });
   cleanup.add("agent API", () => api.close());
   node = new JobNode({
     vcpus: options.vcpus,

@@ -14,9 +14,11 @@ export interface Dialer {
 /** Reaches them through the agents. */
 export class AgentDialer implements Dialer {
   readonly #token: string;
+  readonly #processSecret: string | undefined;
 
-  constructor(nodeToken: string) {
+  constructor(nodeToken: string, processSecret: string | undefined) {
     this.#token = nodeToken;
+    this.#processSecret = processSecret;
   }
 
   dial(door: Door, port: number): Promise<Socket> {
@@ -28,7 +30,7 @@ export class AgentDialer implements Dialer {
   }
 
   #agent(door: Door): AgentClient {
-    return new AgentClient(door.address, this.#token);
+    return new AgentClient(door.address, this.#token, this.#processSecret);
   }
 }
 

@@ -7,6 +7,8 @@ import { Wake } from "./wake.ts";
 export interface EdgeOptions {
   serverUrl: string;
   nodeToken: string;
+  /** given to an agent in this process as well, which then hands connections over */
+  processSecret?: string | undefined;
   /** where URLs of sandboxes are answered */
   appsListen: { host: string; port: number };
   /** proxies whose X-Forwarded-… headers are believed: addresses and networks */
@@ -22,7 +24,7 @@ export interface EdgeOptions {
 export async function startEdge(options: EdgeOptions): Promise<{ close(): Promise<void> }> {
   const cleanup = new Cleanup();
   const wake = new Wake(options);
-  const dialer = new AgentDialer(options.nodeToken);
+  const dialer = new AgentDialer(options.nodeToken, options.processSecret);
   cleanup.add("questions to the server", () => wake.close());
   try {
     const ingress = await startIngress({ ...options, listen: options.appsListen, wake, dialer }).catch(

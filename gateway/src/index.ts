@@ -29,6 +29,7 @@ export async function startGateway(options: GatewayOptions): Promise<{ close(): 
 const toData = (options: GatewayOptions): ThreadData => ({
   serverUrl: options.serverUrl,
   nodeToken: options.nodeToken,
+  processSecret: options.processSecret,
   appsListen: options.appsListen,
   trustedProxies: options.trustedProxies,
   sshListen: options.sshListen,

@@ -9,7 +9,7 @@ export { SyscallError } from "./syscalls/libc.ts";
 export { growLoop, loopOf, mountImage } from "./syscalls/loop.ts";
 export { bindIdmapped, MS_NOATIME, mount, mountAs, unmount, unmountAside } from "./syscalls/mount.ts";
 export { createNetns, inNetns, openSocket, RouteTables, setNetworkSetting } from "./syscalls/network.ts";
-export { makeFifo, makePipe, setPipeSize, splicePipe } from "./syscalls/pipe.ts";
+export { duplicate, makeFifo, makePipe, setPipeSize, splicePipe } from "./syscalls/pipe.ts";
 export { emptyFile, startProcess } from "./syscalls/process.ts";
 export { openTerminal, openWithin, resizeTerminal } from "./syscalls/terminal.ts";
 export { getXattr, makeWhiteout, removeXattr, setXattr } from "./syscalls/xattr.ts";

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { type Agent, startAgent } from "@mags/agent";
@@ -73,16 +74,24 @@ async function start(config: ReturnType<typeof readConfig>, cleanup: Cleanup): P
     cleanup.add("server", () => server.close());
     serverUrl = server.url;
   }
+  const processSecret = randomBytes(32).toString("hex");
   const startEdge = async () => {
     if (!roles.includes("gateway")) return;
-    const gateway = await startGateway({ ...config, serverUrl, nodeToken, hostKey: hostKey.privateKey, logger });
+    const gateway = await startGateway({
+      ...config,
+      serverUrl,
+      nodeToken,
+      processSecret,
+      hostKey: hostKey.privateKey,
+      logger,
+    });
     cleanup.add("gateway", () => gateway.close());
   };
   const startNode = async (): Promise<Agent | undefined> => {
     if (!roles.includes("agent")) return undefined;
     const pool = { min: config.poolMin, max: config.poolMax };
     const busy = { cpuPercent: config.busyCpuPercent, writtenKbS: config.busyWrittenKbS };
-    const agent = await startAgent({ ...config, serverUrl, nodeToken, pool, busy, objects, logger });
+    const agent = await startAgent({ ...config, serverUrl, nodeToken, processSecret, pool, busy, objects, logger });
     cleanup.add("agent", () => agent.close());
     return agent;
   };

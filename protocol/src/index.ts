@@ -16,6 +16,7 @@ export * from "./api/workspace-names.ts";
 export * from "./api/workspaces.ts";
 export * from "./errors.ts";
 export * from "./gateway.ts";
+export * from "./handover.ts";
 export * from "./node.ts";
 export * from "./node-files.ts";
 export * from "./node-operations.ts";

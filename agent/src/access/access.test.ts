@@ -1,12 +1,15 @@
+import { createHash } from "node:crypto";
 import { once } from "node:events";
+import { readdirSync } from "node:fs";
 import { createServer, type Server } from "node:http";
+import { type AddressInfo, connect, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { text } from "node:stream/consumers";
 import { setTimeout as delay } from "node:timers/promises";
 import { AgentClient } from "@mags/agent-client";
 import { createLogger } from "@mags/kit";
-import { ApiError, encodeFrame, FrameDecoder, type SessionFrame } from "@mags/protocol";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { ApiError, encodeFrame, FrameDecoder, HANDOVER_ASK, HANDOVER_GIVE, type SessionFrame } from "@mags/protocol";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { openTestDriver, type TestDriver } from "../drivers/container/testing.ts";
 import type { Sandbox } from "../sandbox/driver.ts";
 import { Activity, acceptVisitors } from "./index.ts";
@@ -14,6 +17,7 @@ import { Activity, acceptVisitors } from "./index.ts";
 const JOB = "3a1d2f5e-0000-4000-8000-000000000001";
 const ASLEEP = "3a1d2f5e-0000-4000-8000-000000000002";
 const TOKEN = "token of the node";
+const SECRET = "secret of this process";
 const ended = { exit_code: 0, signal: null, error: null, timed_out: false };
 const sh = (command: string) => ({ argv: ["/bin/sh", "-c", command] });
 
@@ -38,6 +42,7 @@ beforeAll(async () => {
     authorize: ({ headers }) => {
       if (headers.authorization !== `Bearer ${TOKEN}`) throw new ApiError("unauthorized", "wrong token");
     },
+    processSecret: SECRET,
     logger: createLogger("silent"),
   });
   client = new AgentClient(address(), TOKEN);
@@ -188,7 +193,15 @@ test("a caller with a window gets no more output than that before it gives credi
   expect(most).toBeLessThan(3 * 65_536);
 });
 
-test("a port of the sandbox is dialled, with half-close and back-pressure", async () => {
+const outsiders = () => client;
+const insiders = () => new AgentClient(address(), TOKEN, SECRET);
+const impostors = () => new AgentClient(address(), TOKEN, "secret of another process");
+
+test.each([
+  ["through the agent", outsiders, false],
+  ["through the agent, also for who says that he is in its process", impostors, false],
+  ["without the agent in between, for who is in its process", insiders, true],
+])("a port of the sandbox is dialled %s, with half-close and back-pressure", async (_way, caller, handedOver) => {
   const service = await client.open(JOB, {
     argv: [
       "/usr/bin/python3",
@@ -201,12 +214,55 @@ c.sendall(str(n).encode())`,
     ],
   });
   await once(service.stdout, "readable");
-  const socket = await client.dial(JOB, 8000);
+  const lineOpened = once(server, "upgrade");
+  const socket = await caller().dial(JOB, 8000);
+  const line: Socket = (await lineOpened)[1];
+  expect(activity.open).toBe(2);
   const block = Buffer.alloc(1 << 20);
   for (let i = 0; i < 50; i++) if (!socket.write(block)) await once(socket, "drain");
   socket.end();
   expect(await text(socket)).toBe(String(50 << 20));
   expect(await service.exit).toEqual(ended);
+  await untilIdle();
+  expect(line.bytesRead < 1000).toBe(handedOver);
+});
+
+test("a connection that was handed over ends with its line, and one that nobody took is closed", async () => {
+  const service = await client.open(JOB, {
+    argv: [
+      "/usr/bin/python3",
+      "-c",
+      `import socket
+s = socket.create_server(("127.0.0.1", 8001)); print("up", flush=True)
+c, _ = s.accept(); print("in", flush=True); c.recv(1); print("out", flush=True)`,
+    ],
+  });
+  await once(service.stdout, "readable");
+  const said = text(service.stdout);
+  const lineOpened = once(server, "upgrade");
+  const socket = await insiders().dial(JOB, 8001);
+  const closed = once(socket, "close");
+  ((await lineOpened)[1] as Socket).destroy();
+  await closed;
+  expect(await said).toBe("up\nin\nout\n");
+  // Asked for by hand, and left without a word.
+  const ports = await client.open(JOB, { argv: ["/usr/bin/python3", "-m", "http.server", "8002"] });
+  const descriptors = () => readdirSync("/proc/self/fd").length;
+  await vi.waitFor(async () => (await client.dial(JOB, 8002)).destroy(), 20_000);
+  await vi.waitFor(() => expect(activity.open).toBe(1), 10_000);
+  const open = descriptors();
+  const digest = createHash("sha256").update(SECRET).digest("hex");
+  for (let i = 0; i < 5; i++) {
+    const rude = connect((server.address() as AddressInfo).port, "127.0.0.1");
+    rude.write(
+      `POST /agent/v1/jobs/${JOB}/dial/8002 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nAuthorization: Bearer ${TOKEN}\r\n${HANDOVER_ASK}: ${digest}\r\n\r\n`,
+    );
+    expect(String((await once(rude, "data"))[0])).toMatch(new RegExp(`${HANDOVER_GIVE}: \\d+ ${SECRET}`));
+    rude.end();
+    await once(rude, "close");
+  }
+  await vi.waitFor(() => expect(descriptors()).toBe(open), 10_000);
+  ports.hangUp();
   await untilIdle();
 });
 

@@ -5,6 +5,7 @@ import { join, type Logger } from "@mags/kit";
 import { ApiError } from "@mags/protocol";
 import type { Sandbox } from "../sandbox/driver.ts";
 import type { Activity } from "./activity.ts";
+import { asksForHandover, given, untilLeft } from "./handover.ts";
 import { serveSession } from "./serve-session.ts";
 import { HeldSessions } from "./sessions.ts";
 
@@ -23,6 +24,8 @@ export interface AccessOptions {
   find(jobId: string): Visited;
   /** throws ApiError when the request may not come in */
   authorize(request: IncomingMessage): void;
+  /** callers in this process know it, and are given connections themselves */
+  processSecret?: string | undefined;
   logger: Logger;
 }
 
@@ -70,23 +73,38 @@ async function visit(
   const { sandbox, environment, activity } = options.find(jobId);
   const end = activity.begin();
   try {
-    if (kind === "tcp") {
-      const inside = await dial(sandbox, Number(port));
-      accept(socket, kind);
-      await join(socket, inside);
-    } else {
+    if (kind === "session") {
       accept(socket, kind);
       await serveSession(socket, held.of(jobId, sandbox, environment));
+    } else {
+      await carry(socket, sandbox, Number(port), request, options.processSecret);
     }
   } finally {
     end();
   }
 }
 
-async function dial(sandbox: Sandbox, port: number): Promise<Duplex> {
+async function carry(
+  socket: Duplex,
+  sandbox: Sandbox,
+  port: number,
+  request: IncomingMessage,
+  processSecret: string | undefined,
+): Promise<void> {
+  if (processSecret && sandbox.dialDescriptor && asksForHandover(request, processSecret)) {
+    const fd = await dial(port, (signal) => sandbox.dialDescriptor?.(port, signal) as Promise<number>);
+    accept(socket, "tcp", given(fd, processSecret));
+    return untilLeft(socket, fd);
+  }
+  const inside = await dial(port, (signal) => sandbox.dial(port, signal));
+  accept(socket, "tcp");
+  return join(socket, inside);
+}
+
+async function dial<T>(port: number, connect: (signal: AbortSignal) => Promise<T>): Promise<T> {
   if (port < 1 || port > 65_535) throw new ApiError("invalid_request", "port must be from 1 to 65535", "port");
   try {
-    return await sandbox.dial(port, AbortSignal.timeout(DIAL_MS));
+    return await connect(AbortSignal.timeout(DIAL_MS));
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === "ECONNREFUSED") throw new ApiError("port_closed", `nothing listens on port ${port} of the sandbox`);
@@ -95,8 +113,8 @@ async function dial(sandbox: Sandbox, port: number): Promise<Duplex> {
   }
 }
 
-function accept(socket: Duplex, protocol: string): void {
-  socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${protocol}\r\n\r\n`);
+function accept(socket: Duplex, protocol: string, more = ""): void {
+  socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${protocol}\r\n${more}\r\n`);
 }
 
 function refuse(socket: Duplex, error: ApiError): void {

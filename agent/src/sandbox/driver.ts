@@ -123,6 +123,11 @@ export interface Sandbox {
   open(request: SessionRequest): Promise<Session>;
   /** Connects to a TCP port inside, also of a service that listens on loopback only. Throws as `net.connect` fails, or AbortError. */
   dial(port: number, signal?: AbortSignal): Promise<Duplex>;
+  /**
+   * The same as a bare descriptor, which the caller closes: who is given it talks to the sandbox without the agent in between.
+   * Only where a connection is one of this machine's own.
+   */
+  dialDescriptor?(port: number, signal?: AbortSignal): Promise<number>;
   /** Lets it reach less from now on; holds for as long as it lives, also while no agent is there. */
   limitNetwork(policy: NetworkPolicy): Promise<void>;
   stats(): Promise<Usage>;

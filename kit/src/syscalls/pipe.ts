@@ -1,4 +1,4 @@
-/** splice(2), fcntl(2) and mkfifo(3) through koffi: moving bytes from a pipe into a file in one system call. */
+/** splice(2), fcntl(2) and mkfifo(3) through koffi: moving bytes from a pipe into a file in one system call, and descriptors. */
 import { check, libc, SyscallError } from "./libc.ts";
 
 const spliceCall = libc.func(
@@ -10,6 +10,7 @@ const mkfifo = libc.func("int mkfifo(str path, unsigned int mode)");
 
 const SPLICE_F_NONBLOCK = 2;
 const F_SETPIPE_SZ = 1031;
+const F_DUPFD_CLOEXEC = 1030;
 const O_CLOEXEC = 0o2000000;
 
 /**
@@ -42,4 +43,9 @@ export function makePipe(): [number, number] {
   const ends: [number, number] = [0, 0];
   check(pipe2(ends, O_CLOEXEC), "pipe2");
   return ends;
+}
+
+/** A second descriptor of the same open file or socket; children do not inherit it. */
+export function duplicate(fd: number): number {
+  return check(fcntl(fd, F_DUPFD_CLOEXEC, 0), "fcntl F_DUPFD_CLOEXEC");
 }

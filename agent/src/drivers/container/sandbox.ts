@@ -1,9 +1,9 @@
 import { once } from "node:events";
-import { chmodSync, chownSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, closeSync, writeFileSync } from "node:fs";
 import { readFile, rename, writeFile } from "node:fs/promises";
 import { Socket } from "node:net";
 import { join } from "node:path";
-import { type Cleanup, inNetns, openSocket } from "@mags/kit";
+import { type Cleanup, duplicate, inNetns, openSocket } from "@mags/kit";
 import type { NetworkPolicy } from "@mags/protocol";
 import type { NetworkSlot } from "../../network/index.ts";
 import type {
@@ -120,18 +120,17 @@ export class ContainerSandbox implements Sandbox {
   }
 
   async dial(port: number, signal?: AbortSignal): Promise<Socket> {
-    const fd = inNetns(`/proc/${this.record.pid}/ns/net`, () => {
-      // Now that the namespace is held: its name may have come to mean another process's.
-      this.#mustLive();
-      return openSocket("tcp");
-    });
-    const socket = new Socket({ fd, allowHalfOpen: true });
+    return connected(this.#socketInside(), port, signal);
+  }
+
+  async dialDescriptor(port: number, signal?: AbortSignal): Promise<number> {
+    const fd = this.#socketInside();
+    const kept = duplicate(fd);
     try {
-      socket.connect({ host: "127.0.0.1", port });
-      await once(socket, "connect", { signal });
-      return socket;
+      (await connected(fd, port, signal)).destroy();
+      return kept;
     } catch (error) {
-      socket.destroy();
+      closeSync(kept);
       throw error;
     }
   }
@@ -144,6 +143,14 @@ export class ContainerSandbox implements Sandbox {
   async stats(): Promise<Usage> {
     const { cgroupsPath, volume } = this.record;
     return { ...(await usage(cgroupsPath)), written_bytes: await writtenBytes(volume) };
+  }
+
+  #socketInside(): number {
+    return inNetns(`/proc/${this.record.pid}/ns/net`, () => {
+      // Now that the namespace is held: its name may have come to mean another process's.
+      this.#mustLive();
+      return openSocket("tcp");
+    });
   }
 
   #mustLive(): void {
@@ -172,6 +179,18 @@ export class ContainerSandbox implements Sandbox {
   async destroy(): Promise<void> {
     await this.kill();
     await this.#cleanup.run();
+  }
+}
+
+async function connected(fd: number, port: number, signal: AbortSignal | undefined): Promise<Socket> {
+  const socket = new Socket({ fd, allowHalfOpen: true });
+  try {
+    socket.connect({ host: "127.0.0.1", port });
+    await once(socket, "connect", { signal });
+    return socket;
+  } catch (error) {
+    socket.destroy();
+    throw error;
   }
 }
 
