@@ -1,6 +1,80 @@
+import { Command } from "commander";
+import { addBench } from "./commands/bench.ts";
+import { addCp } from "./commands/cp.ts";
+import { addCron } from "./commands/cron.ts";
+import { addDoctor } from "./commands/doctor.ts";
+import { addExec } from "./commands/exec.ts";
+import { addFile } from "./commands/file.ts";
+import { addList } from "./commands/list.ts";
+import { addLogin, addLogout, addWhoami } from "./commands/login.ts";
+import { addLogs } from "./commands/logs.ts";
+import { addMember } from "./commands/member.ts";
+import { addNode } from "./commands/node.ts";
+import { addOrg } from "./commands/org.ts";
+import { addPool } from "./commands/pool.ts";
+import { addRerun } from "./commands/rerun.ts";
+import { addRun } from "./commands/run.ts";
+import { addSet } from "./commands/set.ts";
+import { addSleep, addWake } from "./commands/sleep.ts";
+import { addSsh } from "./commands/ssh.ts";
+import { addSshKey } from "./commands/ssh-key.ts";
+import { addStatus } from "./commands/status.ts";
+import { addStop } from "./commands/stop.ts";
+import { addToken } from "./commands/token.ts";
+import { addUrl } from "./commands/url.ts";
+import { addResize, addSync, addWorkspace } from "./commands/workspace.ts";
 import { fail } from "./fail.ts";
 import { program } from "./program.ts";
 import { leaveWithReader } from "./render/output.ts";
+
+/** Every command, in the order of `mags --help`. */
+const commands = [
+  addRun,
+  addRerun,
+  addList,
+  addStatus,
+  addLogs,
+  addStop,
+  addSleep,
+  addWake,
+  addExec,
+  addCp,
+  addSync,
+  addResize,
+  addWorkspace,
+  addSsh,
+  addUrl,
+  addSet,
+  addCron,
+  addFile,
+  addSshKey,
+  addToken,
+  addMember,
+  addOrg,
+  addLogin,
+  addLogout,
+  addWhoami,
+  addPool,
+  addNode,
+  addDoctor,
+  addBench,
+];
+
+/** The `mags` command. */
+function program(): Command {
+  const mags = new Command("mags")
+    .description("run scripts in isolated Linux sandboxes")
+    .version("0.1.0")
+    .showHelpAfterError("(add --help for the options)")
+    .addHelpText("after", "\nExample:\n  mags run 'echo hello'")
+    .addHelpText("after", "\nSettings: MAGS_API_URL, MAGS_API_TOKEN; on the server's own machine root needs none.")
+    // Commands inherit this when they are added, so it comes before them.
+    .exitOverride()
+    // What follows a command of `exec` is that command's own.
+    .enablePositionalOptions();
+  for (const add of commands) add(mags);
+  return mags;
+}
 
 leaveWithReader();
 try {

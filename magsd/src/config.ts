@@ -2,6 +2,7 @@ import { availableParallelism, hostname, totalmem } from "node:os";
 import { parseArgs } from "node:util";
 import type { ObjectStoreOptions } from "@mags/storage";
 import { z } from "zod";
+import { AccessSettings, accessContradictions, accessOptions } from "./access-config.ts";
 import { GatewaySettings, gatewayOptions, Listen, settleGateway } from "./gateway-config.ts";
 import { readStore, StoreSettings, storeOptions } from "./store-config.ts";
 import { WorkspaceSettings, workspaceOptions } from "./workspace-config.ts";
@@ -53,6 +54,7 @@ export const options = [
     help: "OCI runtime: auto (crun, else runc), or a name or path",
   },
   { name: "imageDir", env: "MAGS_IMAGE_DIR", default: "<data directory>/images", help: "Directory of the images" },
+  ...accessOptions,
   ...gatewayOptions,
   ...storeOptions,
   {
@@ -178,6 +180,7 @@ const Raw = z.object({
   runtime: Runtime.default("auto"),
   ociRuntime: z.string().default("auto"),
   imageDir: z.string().startsWith("/", "must be an absolute path").optional(),
+  ...AccessSettings.shape,
   ...GatewaySettings.shape,
   ...StoreSettings.shape,
   uploadMaxMb: count(2048),
@@ -254,8 +257,9 @@ function readArguments(args: string[]): Record<string, string | undefined> {
 }
 
 /** What is wrong between options that are right by themselves. */
-function contradictions({ poolMin, poolMax, roles, serverUrl }: z.infer<typeof Raw>): string[] {
-  const problems: string[] = [];
+function contradictions(settings: z.infer<typeof Raw>): string[] {
+  const { poolMin, poolMax, roles, serverUrl } = settings;
+  const problems = accessContradictions(settings);
   if (poolMax < poolMin) problems.push(`MAGS_POOL_MAX: is ${poolMax}, less than MAGS_POOL_MIN, which is ${poolMin}`);
   if (!roles.includes("server") && !serverUrl)
     problems.push("MAGS_SERVER_URL: an agent or gateway without a server in its process needs it");

@@ -6,6 +6,7 @@ import { ensureHostKey, startGateway } from "@mags/gateway";
 import { Cleanup, createLogger } from "@mags/kit";
 import { startServer } from "@mags/server";
 import { openObjectStore } from "@mags/storage";
+import { accessOf } from "./access-config.ts";
 import { help, readConfig } from "./config.ts";
 import { firstRun, waitUntilReady, welcome } from "./first-run.ts";
 import { lockDataDir } from "./lock.ts";
@@ -65,6 +66,7 @@ async function start(config: ReturnType<typeof readConfig>, cleanup: Cleanup): P
       files,
       cron: { minSeconds: config.cronMinSeconds },
       tokens: { requestsPerMinute: config.rateLimit },
+      access: accessOf(config),
       urls,
       ssh,
       workspaces: workspaceLimits(config),

@@ -4,6 +4,7 @@ import { ExecResult } from "./api/exec.ts";
 import { FileDeleted, FileList, UploadedFile } from "./api/files.ts";
 import { Job, JobAccepted, JobList, PoolStatus, RanBy } from "./api/jobs.ts";
 import { LogEnd, LogEntry, Logs } from "./api/logs.ts";
+import { Member, MemberDeleted, MemberList, MemberMade } from "./api/members.ts";
 import { JobMetrics, MetricSample } from "./api/metrics.ts";
 import { Node, NodeList } from "./api/nodes.ts";
 import { DirectoryListing, FileEntry } from "./api/sandbox-files.ts";
@@ -47,6 +48,10 @@ const answers = {
   MetricSample,
   Node,
   NodeList,
+  Member,
+  MemberDeleted,
+  MemberList,
+  MemberMade,
   PoolStatus,
   RanBy,
   RecoveryPoint,

@@ -62,11 +62,14 @@ export class ApiError extends Error {
   override readonly name = "ApiError";
   readonly code: ErrorCode;
   readonly field: string | undefined;
+  /** sent as Retry-After, `s` */
+  readonly retryAfter: number | undefined;
 
-  constructor(code: ErrorCode, message: string, field?: string) {
+  constructor(code: ErrorCode, message: string, field?: string, more: { retryAfter?: number } = {}) {
     super(message);
     this.code = code;
     this.field = field;
+    this.retryAfter = more.retryAfter;
   }
 
   get status(): number {

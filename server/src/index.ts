@@ -13,8 +13,10 @@ import { buildApp } from "./http/app.ts";
 import { sweepKeys } from "./http/idempotency.ts";
 import { Dispatch, Jobs } from "./jobs/service.ts";
 import { Sleep } from "./jobs/sleep.ts";
+import { Members } from "./members/service.ts";
 import { NodeAdmin } from "./nodes/admin.ts";
 import { Nodes } from "./nodes/service.ts";
+import { Oidc, type OidcOptions } from "./sessions/oidc.ts";
 import { Sessions } from "./sessions/service.ts";
 import { SshKeys, type SshOptions } from "./ssh/service.ts";
 import { type TokenOptions, Tokens } from "./tokens/service.ts";
@@ -54,6 +56,7 @@ export interface ServerOptions {
   files: FileLimits;
   cron: CronOptions;
   tokens: TokenOptions;
+  access?: AccessOptions | undefined;
   workspaces: WorkspaceOptions;
   /** after which an unused persistent machine sleeps; 10 by default */
   idleMinutes?: number | undefined;
@@ -65,6 +68,15 @@ export interface ServerOptions {
   ssh: SshOptions;
   logger: Logger;
   version: string;
+}
+
+/** How people reach the server and sign in. */
+export interface AccessOptions {
+  /** where browsers find the dashboard, without a path; the address it listens on by default */
+  publicUrl?: string | undefined;
+  /** whose X-Forwarded-… headers are believed, as addresses and networks */
+  trustedProxies?: string[] | undefined;
+  oidc?: OidcOptions | undefined;
 }
 
 export interface WorkspaceOptions extends CollectorOptions {
@@ -107,6 +119,8 @@ async function start(
 
   const tokens = new Tokens(db, events, options.tokens, logger);
   await tokens.setAdmin(adminToken);
+  const { publicUrl = `http://${listen.host}:${listen.port}`, trustedProxies = [], oidc } = options.access ?? {};
+  const members = new Members(db, events, publicUrl);
   const nodes = new Nodes(db, nodeToken, logger);
   const files = new Files(db, options.objects, options.files, logger);
   const quota = new Quota(options.workspaces.quota);
@@ -137,7 +151,11 @@ async function start(
   const app = await buildApp({
     db,
     tokens,
-    sessions: new Sessions(db, tokens),
+    sessions: new Sessions(db, tokens, members),
+    members,
+    oidc: oidc && new Oidc(oidc, publicUrl),
+    secureCookies: publicUrl.startsWith("https:"),
+    trustedProxies,
     nodes,
     nodeAdmin: new NodeAdmin(db, nodes),
     jobs,

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { type MemberRole, memberRoles } from "./members.ts";
 
 /** What a token may do, each with all before it; `operator` is for who runs the server: organisations. */
 export const tokenScopes = ["read", "run", "admin", "operator"] as const;
@@ -7,6 +8,14 @@ export type TokenScope = (typeof tokenScopes)[number];
 /** True when one of `scopes` is `needed` or more. */
 export const allows = (scopes: readonly TokenScope[], needed: TokenScope): boolean =>
   scopes.some((scope) => tokenScopes.indexOf(scope) >= tokenScopes.indexOf(needed));
+
+/** What a sign-in of that role may do. Owners differ from admins in this alone: only they change owners. */
+export const scopeOfRole: Record<MemberRole, TokenScope> = {
+  owner: "admin",
+  admin: "admin",
+  member: "run",
+  viewer: "read",
+};
 
 const Name = z
   .string()
@@ -27,7 +36,11 @@ export const Token = z.object({
   id: z.uuid(),
   name: z.string(),
   scopes: z.array(z.enum(tokenScopes)),
-  created_by: z.string().nullable().describe("Name of the token that made it"),
+  created_by: z.string().nullable().describe("Name of the token, or e-mail of the member, that made it"),
+  member: z
+    .string()
+    .nullable()
+    .describe("E-mail of the member whose token it is: it may never do more than the member, and goes with the member"),
   created_at: z.string(),
   expires_at: z.string().nullable(),
   last_used_at: z.string().nullable().describe("To the minute"),
@@ -45,8 +58,12 @@ export const TokenRevoked = z.object({ id: z.uuid(), revoked: z.literal(true) })
 /** Whom the server takes the caller for. */
 export const Whoami = z.object({
   organisation: z.string(),
-  token: z.string().describe("Name of the token"),
+  token: z.string().describe("Name of the token, or the member's e-mail where a browser is signed in by password"),
   scopes: z.array(z.enum(tokenScopes)),
+  member: z
+    .object({ id: z.uuid(), email: z.string(), name: z.string(), role: z.enum(memberRoles) })
+    .nullable()
+    .describe("The member who is signed in, or whose token it is"),
 });
 export type Whoami = z.infer<typeof Whoami>;
 

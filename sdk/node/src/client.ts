@@ -8,6 +8,7 @@ import { entryBytes, type Followed, followLogs } from "./follow.ts";
 import { type CallOptions, type CallSettings, callJson, type HttpOptions, pause, pauseBefore } from "./http.ts";
 import { jobBody, type RunOptions } from "./job-body.ts";
 import { MachineFiles } from "./machine-files.ts";
+import { MembersClient } from "./members.ts";
 import { NodesClient } from "./nodes.ts";
 import { type OpenOptions, Session } from "./session.ts";
 import { TokensClient } from "./tokens.ts";
@@ -73,6 +74,7 @@ export class Mags {
   readonly access: AccessClient;
   readonly tokens: TokensClient;
   readonly nodes: NodesClient;
+  readonly members: MembersClient;
 
   constructor(options: MagsOptions = {}) {
     const { apiToken, apiUrl } = environment();
@@ -87,6 +89,7 @@ export class Mags {
     this.access = new AccessClient(this.#http);
     this.tokens = new TokensClient(this.#http);
     this.nodes = new NodesClient(this.#http);
+    this.members = new MembersClient(this.#http);
   }
 
   /** Starts a job and returns at once. */

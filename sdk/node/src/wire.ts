@@ -367,6 +367,50 @@ export interface Logs {
   next: string | null;
 }
 
+export interface Member {
+  id: string;
+  email: string;
+  name: string;
+  role: "owner" | "admin" | "member" | "viewer";
+  /** invited: has not signed in and has no password yet */
+  state: "active" | "invited" | "disabled";
+  has_password: boolean;
+  last_sign_in_at: string | null;
+  created_at: string;
+}
+
+export interface MemberDeleted {
+  id: string;
+  deleted: true;
+}
+
+export interface MemberList {
+  members: Member[];
+  total: number;
+}
+
+export interface MemberMadeInvite {
+  /** The secret; it is shown this once and works once */
+  token: string;
+  /** Link to hand on: whoever opens it chooses the password */
+  url: string;
+  expires_at: string;
+}
+
+export interface MemberMade {
+  id: string;
+  email: string;
+  name: string;
+  role: "owner" | "admin" | "member" | "viewer";
+  /** invited: has not signed in and has no password yet */
+  state: "active" | "invited" | "disabled";
+  has_password: boolean;
+  last_sign_in_at: string | null;
+  created_at: string;
+  /** null where a password was given */
+  invite: MemberMadeInvite | null;
+}
+
 export interface PoolStatus {
   idle_vms: number;
   busy_vms: number;
@@ -416,8 +460,10 @@ export interface TokenMade {
   id: string;
   name: string;
   scopes: ("read" | "run" | "admin" | "operator")[];
-  /** Name of the token that made it */
+  /** Name of the token, or e-mail of the member, that made it */
   created_by: string | null;
+  /** E-mail of the member whose token it is: it may never do more than the member, and goes with the member */
+  member: string | null;
   created_at: string;
   expires_at: string | null;
   /** To the minute */
@@ -486,8 +532,10 @@ export interface Token {
   id: string;
   name: string;
   scopes: ("read" | "run" | "admin" | "operator")[];
-  /** Name of the token that made it */
+  /** Name of the token, or e-mail of the member, that made it */
   created_by: string | null;
+  /** E-mail of the member whose token it is: it may never do more than the member, and goes with the member */
+  member: string | null;
   created_at: string;
   expires_at: string | null;
   /** To the minute */
@@ -599,11 +647,20 @@ export interface VersionVerified {
   took_ms: number;
 }
 
+export interface WhoamiMember {
+  id: string;
+  email: string;
+  name: string;
+  role: "owner" | "admin" | "member" | "viewer";
+}
+
 export interface Whoami {
   organisation: string;
-  /** Name of the token */
+  /** Name of the token, or the member's e-mail where a browser is signed in by password */
   token: string;
   scopes: ("read" | "run" | "admin" | "operator")[];
+  /** The member who is signed in, or whose token it is */
+  member: WhoamiMember | null;
 }
 
 export interface WorkspaceInUseByItem {

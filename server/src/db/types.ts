@@ -142,6 +142,7 @@ export interface TokensTable {
   name: string;
   scopes: TokenScope[];
   created_by: string | null;
+  member: Generated<string | null>;
   created_at: Generated<Date>;
   expires_at: Date | null;
   last_used_at: Date | null;

@@ -14,9 +14,10 @@ import { gatewayRoutes } from "../gateway/routes.ts";
 import { moreJobRoutes } from "../jobs/more-routes.ts";
 import { jobRoutes } from "../jobs/routes.ts";
 import { logRoutes } from "../logs/routes.ts";
+import { memberRoutes } from "../members/routes.ts";
 import { nodeAdminRoutes } from "../nodes/admin-routes.ts";
 import { nodeRoutes } from "../nodes/routes.ts";
-import { sessionRoutes } from "../sessions/routes.ts";
+import { ownRoutes, sessionRoutes } from "../sessions/routes.ts";
 import { sshRoutes } from "../ssh/routes.ts";
 import { tokenRoutes } from "../tokens/routes.ts";
 import { urlRoutes } from "../urls/routes.ts";
@@ -37,6 +38,7 @@ export async function buildApp(context: Context): Promise<FastifyInstance> {
   const app = fastify({
     bodyLimit: jobLimits.bodyBytes,
     forceCloseConnections: true,
+    trustProxy: context.trustedProxies.length > 0 ? context.trustedProxies : false,
     routerOptions: { maxParamLength: 512 },
     // A client's own id is kept when it is fit for a header and a log line.
     genReqId: ({ headers }) =>
@@ -85,6 +87,8 @@ function publicRoutes(context: Context, { hide }: { hide: boolean }) {
       await guarded.register(sandboxFileRoutes(context) as never);
       await guarded.register(tokenRoutes(context) as never);
       await guarded.register(nodeAdminRoutes(context) as never);
+      await guarded.register(ownRoutes(context) as never);
+      await guarded.register(memberRoutes(context) as never);
       await guarded.register(workspaceFileRoutes(context) as never);
       await guarded.register(cronRoutes(context) as never);
       await guarded.register(fileRoutes(context) as never);

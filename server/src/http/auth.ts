@@ -1,6 +1,6 @@
 import { timingSafeEqual } from "node:crypto";
 import { ApiError, allows, type TokenScope } from "@mags/protocol";
-import type { FastifyReply, FastifyRequest } from "fastify";
+import type { FastifyRequest } from "fastify";
 import type { Sessions } from "../sessions/service.ts";
 import { type Caller, hashToken, type Tokens } from "../tokens/service.ts";
 
@@ -19,7 +19,7 @@ export const SESSION_COOKIE = "mags_session";
 
 /** Guards the public API: a token, or the cookie of a browser that has signed in. Throws ApiError unauthorized before the body is read. */
 export function requireToken(tokens: Tokens, sessions: Sessions) {
-  return async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
+  return async (request: FastifyRequest): Promise<void> => {
     request.headers.authorization ??= offeredToken(request);
     const secret = request.headers.authorization ? undefined : request.cookies[SESSION_COOKIE];
     if (secret !== undefined) refuseForeignPage(request);
@@ -33,8 +33,8 @@ export function requireToken(tokens: Tokens, sessions: Sessions) {
     request.caller = caller;
     const wait = tokens.admit(caller);
     if (wait > 0) {
-      reply.header("Retry-After", String(wait));
-      throw new ApiError("rate_limited", `this token has made too many requests: wait ${wait} s`);
+      const message = `this token has made too many requests: wait ${wait} s`;
+      throw new ApiError("rate_limited", message, undefined, { retryAfter: wait });
     }
     const needed = scopeOf(request);
     if (!allows(caller.scopes, needed))

@@ -15,8 +15,10 @@ import type { Files } from "../files/service.ts";
 import type { Doors } from "../gateway/service.ts";
 import type { Dispatch, Jobs } from "../jobs/service.ts";
 import type { Sleep } from "../jobs/sleep.ts";
+import type { Members } from "../members/service.ts";
 import type { NodeAdmin } from "../nodes/admin.ts";
 import type { Nodes } from "../nodes/service.ts";
+import type { Oidc } from "../sessions/oidc.ts";
 import type { Sessions } from "../sessions/service.ts";
 import type { SshKeys } from "../ssh/service.ts";
 import type { Tokens } from "../tokens/service.ts";
@@ -28,6 +30,11 @@ export interface Context {
   db: Database;
   tokens: Tokens;
   sessions: Sessions;
+  members: Members;
+  /** undefined where no provider is set up */
+  oidc: Oidc | undefined;
+  /** browsers reach this server by HTTPS alone */
+  secureCookies: boolean;
   nodes: Nodes;
   nodeAdmin: NodeAdmin;
   jobs: Jobs;
@@ -44,6 +51,8 @@ export interface Context {
   live: LiveWorkspaces;
   collector: Collector;
   nodeToken: string;
+  /** whose X-Forwarded-For and -Proto are believed */
+  trustedProxies: string[];
   version: string;
   /** directory of the built dashboard; without one there is none */
   dashboardDir: string | undefined;

@@ -8,6 +8,7 @@ export async function openApiDocument(version: string): Promise<object> {
     ...unused,
     version,
     nodeToken: "",
+    trustedProxies: [],
     dashboardDir: undefined,
     closing: new AbortController().signal,
   });

@@ -13,7 +13,8 @@ export function installErrorHandling(
   app.setErrorHandler(async (error: FastifyError | ApiError, request, reply) => {
     const answer = error instanceof ApiError ? error : translate(error);
     if (answer.status >= 500) logger.error({ err: error, request_id: request.id }, "request failed");
-    if (answer.status === 503) reply.header("Retry-After", "1");
+    const wait = answer.retryAfter ?? (answer.status === 503 ? 1 : undefined);
+    if (wait !== undefined) reply.header("Retry-After", String(wait));
     return reply.status(answer.status).send(answer.toBody(request.id));
   });
   app.setNotFoundHandler(async (request, reply) => {

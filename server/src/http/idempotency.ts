@@ -47,7 +47,7 @@ export async function answerOnce(
       "Idempotency-Key",
     );
   }
-  const owner = [request.caller?.tokenHash ?? "", key];
+  const owner = [request.caller?.key ?? "", key];
   const outcome = await db.transaction(async (tx) => {
     const stored = await claimKey(tx, owner, hashOf(request));
     if (stored) return { ...stored, replayed: true };

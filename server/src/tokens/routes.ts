@@ -41,8 +41,8 @@ function ofTokens(app: App, { db, tokens }: Context): void {
       },
     },
     async (request) => {
-      const { org, name, scopes } = callerOf(request);
-      return { organisation: org, token: name, scopes };
+      const { org, name, scopes, member } = callerOf(request);
+      return { organisation: org, token: name, scopes, member };
     },
   );
   app.post(

@@ -4,8 +4,10 @@ import {
   ApiError,
   allows,
   type CreateToken,
+  type MemberRole,
   type OrganisationList,
   type OrganisationMade,
+  scopeOfRole,
   type Token,
   type TokenList,
   type TokenMade,
@@ -16,29 +18,35 @@ import type { Events } from "../db/events.ts";
 import { type Bucket, take } from "./bucket.ts";
 import {
   deleteToken,
+  type FoundToken,
   findToken,
   insertOrganisation,
   insertToken,
+  type ListedToken,
   listOrganisations,
   listTokens,
   putToken,
-  type TokenRow,
   touchToken,
 } from "./store.ts";
 
 const CACHE_MS = 5000;
 const CACHE_LIMIT = 1000;
-const TOPIC = "tokens";
+/** Said when what is remembered of tokens may be wrong. */
+export const TOKENS_TOPIC = "tokens";
 /** Exists from the start; the token of the data directory speaks for it. */
 const FIRST_ORGANISATION = "default";
 
-/** Whom a request comes from: the hash of the token, which also scopes its idempotency keys. */
+/** Whom a request comes from. */
 export interface Caller {
-  tokenHash: string;
+  /** the hash of the token, or `member:<id>` in a member's session: what idempotency keys and rate limits go by */
+  key: string;
+  /** of the token, or the member's e-mail */
   name: string;
   /** organisation that the token speaks for; it sees and changes nothing of another */
   org: string;
   scopes: TokenScope[];
+  /** who is signed in, or whose token it is */
+  member: { id: string; email: string; name: string; role: MemberRole } | null;
 }
 
 export interface TokenOptions {
@@ -66,7 +74,7 @@ export class Tokens {
     this.#events = events;
     this.#options = options;
     this.#logger = logger;
-    events.on(TOPIC, () => this.#known.clear());
+    events.on(TOKENS_TOPIC, () => this.#known.clear());
   }
 
   async setAdmin(token: string): Promise<void> {
@@ -81,7 +89,13 @@ export class Tokens {
     const row = await findToken(this.#db, hash);
     if (!row) return undefined;
     if (this.#known.size >= CACHE_LIMIT) this.#known.clear();
-    const caller = { tokenHash: hash, name: row.name, org: row.org, scopes: row.scopes };
+    const caller: Caller = {
+      key: hash,
+      name: row.name,
+      org: row.org,
+      scopes: boundedScopes(row.scopes, row.role),
+      member: memberOf(row),
+    };
     const until = Math.min(Date.now() + CACHE_MS, row.expires_at?.getTime() ?? Number.POSITIVE_INFINITY);
     this.#known.set(hash, { caller, until });
     touchToken(this.#db, hash).catch((err) => this.#logger.debug({ err: err.message }, "a use was not noted"));
@@ -89,12 +103,12 @@ export class Tokens {
   }
 
   /** Counts a request. Answers how long the caller has to wait first, `seconds`; 0 for not at all. */
-  admit({ tokenHash }: Caller): number {
+  admit({ key }: Caller): number {
     const { requestsPerMinute } = this.#options;
     if (requestsPerMinute === 0) return 0;
-    const { bucket, wait } = take(this.#buckets.get(tokenHash), requestsPerMinute, performance.now());
+    const { bucket, wait } = take(this.#buckets.get(key), requestsPerMinute, performance.now());
     if (this.#buckets.size >= CACHE_LIMIT) this.#buckets.clear();
-    this.#buckets.set(tokenHash, bucket);
+    this.#buckets.set(key, bucket);
     return wait;
   }
 
@@ -102,7 +116,7 @@ export class Tokens {
   async create(q: Queryable, maker: Caller, request: CreateToken): Promise<TokenMade> {
     const beyond = request.scopes.find((scope) => !allows(maker.scopes, scope));
     if (beyond) throw new ApiError("forbidden", `a token without the scope ${beyond} cannot give it`, "scopes");
-    return this.#make(q, maker.org, request, maker.name);
+    return this.#make(q, maker.org, request, maker);
   }
 
   async list(org: string): Promise<TokenList> {
@@ -112,15 +126,15 @@ export class Tokens {
 
   /** From then on no server takes it. Throws ApiError not_found. */
   async revoke(org: string, id: string): Promise<void> {
-    if (!(await deleteToken(this.#db, this.#events.payload(TOPIC), org, id)))
+    if (!(await deleteToken(this.#db, this.#events.payload(TOKENS_TOPIC), org, id)))
       throw new ApiError("not_found", `there is no token ${id}`);
-    this.#events.emit(TOPIC);
+    this.#events.emit(TOKENS_TOPIC);
   }
 
   /** Throws ApiError conflict for one that exists. */
   async createOrganisation(q: Queryable, id: string, maker: Caller): Promise<OrganisationMade> {
     if (!(await insertOrganisation(q, id))) throw new ApiError("conflict", `organisation ${id} already exists`, "id");
-    return { id, token: await this.#make(q, id, { name: "admin", scopes: ["admin"] }, maker.name) };
+    return { id, token: await this.#make(q, id, { name: "admin", scopes: ["admin"] }, { ...maker, member: null }) };
   }
 
   async organisations(): Promise<OrganisationList> {
@@ -129,20 +143,36 @@ export class Tokens {
     return { organisations, total: rows.length };
   }
 
-  async #make(q: Queryable, org: string, { name, scopes, expires_in_days: days }: CreateToken, maker: string) {
+  async #make(q: Queryable, org: string, { name, scopes, expires_in_days: days }: CreateToken, maker: Caller) {
     const token = `mags_${randomBytes(24).toString("base64url")}`;
     const seconds = days === undefined ? null : days * 24 * 3600;
-    const row = await insertToken(q, { org, name, hash: hashToken(token), scopes, created_by: maker, seconds });
+    const made = {
+      org,
+      name,
+      hash: hashToken(token),
+      scopes,
+      created_by: maker.name,
+      member: maker.member?.id ?? null,
+    };
+    const row = await insertToken(q, { ...made, seconds });
     if (!row) throw new ApiError("conflict", `a token with the name ${JSON.stringify(name)} already exists`, "name");
-    return { ...toToken(row), token };
+    return { ...toToken({ ...row, email: maker.member?.email ?? null }), token };
   }
 }
 
-const toToken = (row: TokenRow): Token => ({
+const memberOf = ({ member, email, member_name, role }: FoundToken): Caller["member"] =>
+  member === null || role === null ? null : { id: member, email: email ?? "", name: member_name ?? "", role };
+
+/** What a token may do: no more than the member whose it is. */
+export const boundedScopes = (scopes: TokenScope[], role: MemberRole | null): TokenScope[] =>
+  role === null || scopes.every((scope) => allows([scopeOfRole[role]], scope)) ? scopes : [scopeOfRole[role]];
+
+const toToken = (row: ListedToken): Token => ({
   id: row.id,
   name: row.name,
   scopes: row.scopes,
   created_by: row.created_by,
+  member: row.email,
   created_at: row.created_at.toISOString(),
   expires_at: row.expires_at?.toISOString() ?? null,
   last_used_at: row.last_used_at?.toISOString() ?? null,

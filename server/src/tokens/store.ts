@@ -1,17 +1,22 @@
-import type { TokenScope } from "@mags/protocol";
+import type { MemberRole, TokenScope } from "@mags/protocol";
 import type { Selectable } from "kysely";
 import type { Database, Queryable } from "../db/database.ts";
 import type { TokensTable } from "../db/types.ts";
 
 export type TokenRow = Selectable<TokensTable>;
+/** With the e-mail of the member whose it is. */
+export type ListedToken = TokenRow & { email: string | null };
+/** With that member. */
+export type FoundToken = ListedToken & { member_name: string | null; role: MemberRole | null };
 
 const FIND = {
   name: "find_token",
-  text: "SELECT * FROM tokens WHERE hash = $1 AND (expires_at IS NULL OR expires_at > now())",
+  text: `SELECT t.*, m.email, m.name AS member_name, m.role FROM tokens t LEFT JOIN members m ON m.id = t.member
+    WHERE t.hash = $1 AND (t.expires_at IS NULL OR t.expires_at > now()) AND m.disabled IS NOT TRUE`,
 };
 
-export async function findToken(q: Queryable, hash: string): Promise<TokenRow | undefined> {
-  return (await q.query<TokenRow>(FIND, [hash])).rows[0];
+export async function findToken(q: Queryable, hash: string): Promise<FoundToken | undefined> {
+  return (await q.query<FoundToken>(FIND, [hash])).rows[0];
 }
 
 /** Notes a use, at most once a minute. */
@@ -34,19 +39,23 @@ export async function putToken(db: Database, org: string, name: string, hash: st
 /** Undefined when the organisation has a token of that name already. */
 export async function insertToken(
   q: Queryable,
-  token: Pick<TokenRow, "org" | "name" | "hash" | "scopes" | "created_by"> & { seconds: number | null },
+  token: Pick<TokenRow, "org" | "name" | "hash" | "scopes" | "created_by" | "member"> & { seconds: number | null },
 ): Promise<TokenRow | undefined> {
   const { rows } = await q.query<TokenRow>(
-    `INSERT INTO tokens (org, name, hash, scopes, created_by, expires_at)
-     VALUES ($1, $2, $3, $4, $5, now() + $6::double precision * interval '1 second')
+    `INSERT INTO tokens (org, name, hash, scopes, created_by, member, expires_at)
+     VALUES ($1, $2, $3, $4, $5, $6, now() + $7::double precision * interval '1 second')
      ON CONFLICT (org, name) DO NOTHING RETURNING *`,
-    [token.org, token.name, token.hash, token.scopes, token.created_by, token.seconds],
+    [token.org, token.name, token.hash, token.scopes, token.created_by, token.member, token.seconds],
   );
   return rows[0];
 }
 
-export async function listTokens(q: Queryable, org: string): Promise<TokenRow[]> {
-  return (await q.query<TokenRow>("SELECT * FROM tokens WHERE org = $1 ORDER BY created_at, name", [org])).rows;
+export async function listTokens(q: Queryable, org: string): Promise<ListedToken[]> {
+  const { rows } = await q.query<ListedToken>(
+    `SELECT t.*, m.email FROM tokens t LEFT JOIN members m ON m.id = t.member WHERE t.org = $1 ORDER BY t.created_at, t.name`,
+    [org],
+  );
+  return rows;
 }
 
 /** Deletes a token and tells all servers to forget it; its sign-ins go with it. */

@@ -28,7 +28,12 @@ describe("a token", () => {
     expect(JSON.stringify(listed.body)).not.toContain(made.body.token);
     const { rows } = await world.sql.query("SELECT t::text FROM tokens t");
     expect(JSON.stringify(rows)).not.toContain(made.body.token);
-    expect((await whoami(as(made))).body).toEqual({ organisation: "default", token: "ci", scopes: ["run"] });
+    expect((await whoami(as(made))).body).toEqual({
+      organisation: "default",
+      token: "ci",
+      scopes: ["run"],
+      member: null,
+    });
   });
 
   it("may do what its scopes say, and no more", async () => {

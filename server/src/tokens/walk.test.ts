@@ -32,6 +32,7 @@ const bodies: Record<string, object> = {
   verifyWorkspace: {},
   updateCron: { enabled: false },
   rerunJob: {},
+  updateMember: { name: "stolen" },
 };
 
 let world: World;
@@ -74,6 +75,7 @@ async function makeThings(): Promise<Record<string, string[]>> {
   const alias = { subdomain: "secret-alias", workspace_id: "secret-workspace" };
   expect((await call(world, "POST", "/api/v1/mags-url-aliases", alias)).status).toBe(201);
   const token = await call(world, "POST", "/api/v1/tokens", { name: "secret-token" });
+  const member = await call(world, "POST", "/api/v1/members", { email: "secret@member.org", role: "owner" });
   const { rows } = await world.sql.query(
     `INSERT INTO ssh_keys (id, org, name, fingerprint, public_key)
      VALUES (gen_random_uuid(), 'default', 'secret-key', 'f', 'k') RETURNING id`,
@@ -87,6 +89,7 @@ async function makeThings(): Promise<Record<string, string[]>> {
     "/mags-ssh-keys/": [rows[0].id],
     "/tokens/": [token.body.id],
     "/nodes/": ["n1"],
+    "/members/": [member.body.id],
   };
 }
 
@@ -141,7 +144,8 @@ it("no route leads to another organisation's things, nor changes them", async ()
 it("no list shows another organisation's things", async () => {
   const names = Object.values(things).flat();
   const lists = operations.filter(
-    ({ method, parameters, path }) => method === "GET" && parameters.length === 0 && path.startsWith("/api/"),
+    ({ method, parameters, path, open }) =>
+      method === "GET" && parameters.length === 0 && path.startsWith("/api/") && !open,
   );
   expect(lists.length).toBeGreaterThan(5);
   for (const { path } of lists) {

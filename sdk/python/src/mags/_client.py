@@ -9,12 +9,15 @@ from ._http import Http
 from ._jobs import JobCalls
 from ._machine_files import MachineFileCalls
 from ._nodes import NodeCalls
+from ._operate import OperateCalls
 from ._resources import ResourceCalls
 from ._transport import AsyncTransport, BlockingTransport, Transport, complete
 from ._workspaces import WorkspaceCalls
 
 
-class Calls(JobCalls, AccessCalls, MachineFileCalls, WorkspaceCalls, NodeCalls, ResourceCalls):
+class Calls(
+    JobCalls, AccessCalls, MachineFileCalls, WorkspaceCalls, NodeCalls, ResourceCalls, OperateCalls
+):
     """Every call of the API as a coroutine, over either transport."""
 
     def __init__(

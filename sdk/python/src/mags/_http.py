@@ -36,6 +36,11 @@ def path_of(kind: str, name: str, then: str = "") -> str:
     return f"/mags-{kind}/{quote(name, safe='')}{then}"
 
 
+def below(collection: str, name: str, then: str = "") -> str:
+    """``<collection>/<name><then>``, with a name that may hold anything."""
+    return f"{collection}/{quote(name, safe='')}{then}"
+
+
 class Http:
     """One server with one token, over either transport."""
 

@@ -384,6 +384,50 @@ class Logs(TypedDict):
     next: Optional[str]
 
 
+class Member(TypedDict):
+    id: str
+    email: str
+    name: str
+    role: Literal["owner", "admin", "member", "viewer"]
+    #: invited: has not signed in and has no password yet
+    state: Literal["active", "invited", "disabled"]
+    has_password: bool
+    last_sign_in_at: Optional[str]
+    created_at: str
+
+
+class MemberDeleted(TypedDict):
+    id: str
+    deleted: Literal[True]
+
+
+class MemberList(TypedDict):
+    members: List[Member]
+    total: int
+
+
+class MemberMadeInvite(TypedDict):
+    #: The secret; it is shown this once and works once
+    token: str
+    #: Link to hand on: whoever opens it chooses the password
+    url: str
+    expires_at: str
+
+
+class MemberMade(TypedDict):
+    id: str
+    email: str
+    name: str
+    role: Literal["owner", "admin", "member", "viewer"]
+    #: invited: has not signed in and has no password yet
+    state: Literal["active", "invited", "disabled"]
+    has_password: bool
+    last_sign_in_at: Optional[str]
+    created_at: str
+    #: null where a password was given
+    invite: Optional[MemberMadeInvite]
+
+
 class PoolStatus(TypedDict):
     idle_vms: int
     busy_vms: int
@@ -433,8 +477,10 @@ class TokenMade(TypedDict):
     id: str
     name: str
     scopes: List[Literal["read", "run", "admin", "operator"]]
-    #: Name of the token that made it
+    #: Name of the token, or e-mail of the member, that made it
     created_by: Optional[str]
+    #: E-mail of the member whose token it is: it may never do more than the member, and goes with the member
+    member: Optional[str]
     created_at: str
     expires_at: Optional[str]
     #: To the minute
@@ -503,8 +549,10 @@ class Token(TypedDict):
     id: str
     name: str
     scopes: List[Literal["read", "run", "admin", "operator"]]
-    #: Name of the token that made it
+    #: Name of the token, or e-mail of the member, that made it
     created_by: Optional[str]
+    #: E-mail of the member whose token it is: it may never do more than the member, and goes with the member
+    member: Optional[str]
     created_at: str
     expires_at: Optional[str]
     #: To the minute
@@ -622,11 +670,20 @@ class VersionVerified(TypedDict):
     took_ms: float
 
 
+class WhoamiMember(TypedDict):
+    id: str
+    email: str
+    name: str
+    role: Literal["owner", "admin", "member", "viewer"]
+
+
 class Whoami(TypedDict):
     organisation: str
-    #: Name of the token
+    #: Name of the token, or the member's e-mail where a browser is signed in by password
     token: str
     scopes: List[Literal["read", "run", "admin", "operator"]]
+    #: The member who is signed in, or whose token it is
+    member: Optional[WhoamiMember]
 
 
 class WorkspaceInUseByItem(TypedDict):

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from typing import Any, Optional, Sequence
+
+from ._http import Http, below
+from .types import Member, MemberDeleted, MemberList, MemberMade, TokenList, TokenMade, Whoami
+
+
+class OperateCalls:
+    """Who may come in, and what they may use."""
+
+    _http: Http
+
+    async def whoami(self) -> Whoami:
+        """Whom the server takes this client for."""
+        return await self._http.call("GET", "/whoami")
+
+    async def create_token(
+        self, name: str, *, scopes: Optional[Sequence[str]] = None, expires_in_days: Optional[float] = None
+    ) -> TokenMade:
+        """Makes a token; its secret, ``token`` of the answer, is shown this once. ``scopes`` is ``["run"]`` by default."""
+        return await self._http.call(
+            "POST", "/tokens", body={"name": name, "scopes": scopes, "expires_in_days": expires_in_days}
+        )
+
+    async def list_tokens(self) -> TokenList:
+        return await self._http.call("GET", "/tokens")
+
+    async def revoke_token(self, token_id: str) -> Any:
+        """From then on no server takes it."""
+        return await self._http.call("DELETE", below("/tokens", token_id))
+
+    async def list_members(self) -> MemberList:
+        """The people of the organisation."""
+        return await self._http.call("GET", "/members")
+
+    async def add_member(
+        self, email: str, *, name: Optional[str] = None, role: Optional[str] = None, password: Optional[str] = None
+    ) -> MemberMade:
+        """Without a password ``invite`` of the answer is a link to hand on; it is shown this once."""
+        return await self._http.call(
+            "POST", "/members", body={"email": email, "name": name, "role": role, "password": password}
+        )
+
+    async def update_member(
+        self,
+        member_id: str,
+        *,
+        name: Optional[str] = None,
+        role: Optional[str] = None,
+        disabled: Optional[bool] = None,
+    ) -> Member:
+        return await self._http.call(
+            "PATCH", below("/members", member_id), body={"name": name, "role": role, "disabled": disabled}
+        )
+
+    async def delete_member(self, member_id: str) -> MemberDeleted:
+        """With the member's tokens and sign-ins."""
+        return await self._http.call("DELETE", below("/members", member_id))
+
+    async def invite_member(self, member_id: str) -> MemberMade:
+        """A new link, also for a lost password; the one before ends."""
+        return await self._http.call("POST", below("/members", member_id, "/invite"))
