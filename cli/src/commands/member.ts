@@ -110,7 +110,10 @@ async function idOf(who: string): Promise<string> {
 }
 
 function printInvite(made: { invite: { url: string; expires_at: string } | null }, json: boolean | undefined): void {
-  if (json) return printJson(made);
+  if (json) {
+    printJson(made);
+    return;
+  }
   process.stdout.write(`${made.invite?.url ?? ""}\n`);
   process.stderr.write(`${err.dim(`hand it on; it works once, until ${moment(made.invite?.expires_at ?? null)}`)}\n`);
 }
