@@ -10,6 +10,7 @@ import { addList } from "./commands/list.ts";
 import { addLogin, addLogout, addWhoami } from "./commands/login.ts";
 import { addLogs } from "./commands/logs.ts";
 import { addMcp } from "./commands/mcp.ts";
+import { addMember } from "./commands/member.ts";
 import { addNew } from "./commands/new.ts";
 import { addNode } from "./commands/node.ts";
 import { addOrg } from "./commands/org.ts";
@@ -49,6 +50,7 @@ const commands = [
   addFile,
   addSshKey,
   addToken,
+  addMember,
   addOrg,
   addLogin,
   addLogout,
