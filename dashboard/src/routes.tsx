@@ -1,12 +1,19 @@
 import { lazy, Suspense } from "react";
 import { createBrowserRouter, Navigate } from "react-router";
 import { Layout } from "./components/Layout.tsx";
+import { CronPage } from "./pages/cron/CronPage.tsx";
+import { CronsPage } from "./pages/cron/CronsPage.tsx";
+import { NewCronPage } from "./pages/cron/NewCronPage.tsx";
 import { JobPage } from "./pages/jobs/JobPage.tsx";
 import { JobsPage } from "./pages/jobs/JobsPage.tsx";
 import { NewRunPage } from "./pages/jobs/NewRunPage.tsx";
 import { MissingPage } from "./pages/MissingPage.tsx";
 import { SignInPage } from "./pages/SignInPage.tsx";
 import { SystemPage } from "./pages/system/SystemPage.tsx";
+import { TokensPage } from "./pages/tokens/TokensPage.tsx";
+import { UrlsPage } from "./pages/urls/UrlsPage.tsx";
+import { ChangesPage } from "./pages/workspaces/ChangesPage.tsx";
+import { FilesPage } from "./pages/workspaces/FilesPage.tsx";
 import { WorkspacePage } from "./pages/workspaces/WorkspacePage.tsx";
 import { WorkspacesPage } from "./pages/workspaces/WorkspacesPage.tsx";
 import { Loading } from "./ui/Notice.tsx";
@@ -34,6 +41,13 @@ export const router = createBrowserRouter([
       },
       { path: "/workspaces", element: <WorkspacesPage /> },
       { path: "/workspaces/:id", element: <WorkspacePage /> },
+      { path: "/workspaces/:id/files", element: <FilesPage /> },
+      { path: "/workspaces/:id/changes", element: <ChangesPage /> },
+      { path: "/cron", element: <CronsPage /> },
+      { path: "/cron/new", element: <NewCronPage /> },
+      { path: "/cron/:id", element: <CronPage /> },
+      { path: "/urls", element: <UrlsPage /> },
+      { path: "/tokens", element: <TokensPage /> },
       { path: "/system", element: <SystemPage /> },
       { path: "*", element: <MissingPage /> },
     ],

@@ -189,7 +189,7 @@ test("a workspace shows what is durable, its history, and is rolled back, forked
   await page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Workspaces" }).click();
   await page.getByRole("link", { name: "shelf" }).click();
   await page.getByText(/Everything up to .* is durable/).waitFor();
-  await page.getByRole("row", { name: /^1 / }).getByRole("button", { name: "Roll back" }).click();
+  await page.getByRole("button", { name: "Roll back to version 1" }).click();
   await page.getByText("Version 1 is the latest again.").waitFor();
   await keepScreenshot(page, "workspace");
   expect(await accessibilityFaults(page)).toEqual([]);

@@ -1,44 +1,101 @@
-import { useState } from "react";
-import { NavLink, Outlet } from "react-router";
+import { allows, type TokenScope } from "@mags/protocol";
+import { useEffect, useState } from "react";
+import { NavLink, Outlet, useLocation } from "react-router";
 import { goToSignIn } from "../api/client.ts";
+import { useWhoami } from "../api/operate.ts";
 import { signOut } from "../api/session.ts";
 import { Button } from "../ui/Button.tsx";
 import { applyTheme, currentTheme, type Theme } from "../ui/theme.ts";
 
-const PLACES = [
-  ["/jobs", "Jobs"],
-  ["/workspaces", "Workspaces"],
-  ["/system", "System"],
-] as const;
+type Place = readonly [to: string, text: string, needs?: TokenScope];
+
+const PLACES: readonly (readonly [group: string, places: readonly Place[]])[] = [
+  [
+    "Run",
+    [
+      ["/jobs", "Jobs"],
+      ["/workspaces", "Workspaces"],
+      ["/cron", "Schedules"],
+      ["/urls", "URLs and keys"],
+    ],
+  ],
+  ["Organisation", [["/tokens", "Tokens", "admin"]]],
+  ["Installation", [["/system", "System"]]],
+];
 
 /** The frame around every page. */
 export function Layout() {
+  const [open, setOpen] = useState(false);
+  const { pathname } = useLocation();
+  useEffect(() => setOpen(false), [pathname]);
   return (
-    <>
+    <div className="frame">
       <a className="skip" href="#main">
         Skip to the content
       </a>
-      <header className="top">
-        <NavLink to="/jobs" className="brand">
-          <img src="/icon.svg" alt="" width="24" height="24" />
-          Mags
-        </NavLink>
-        <nav aria-label="Main">
-          {PLACES.map(([to, text]) => (
-            <NavLink key={to} to={to}>
-              {text}
-            </NavLink>
-          ))}
-        </nav>
-        <div className="account">
-          <ThemePicker />
-          <Button onClick={() => void signOut().then(goToSignIn, goToSignIn)}>Sign out</Button>
+      <header className="side">
+        <div className="side-top">
+          <NavLink to="/jobs" className="brand">
+            <img src="/icon.svg" alt="" width="26" height="26" />
+            Mags
+          </NavLink>
+          <button
+            type="button"
+            className="button menu"
+            aria-expanded={open}
+            aria-controls="menu"
+            onClick={() => setOpen(!open)}
+          >
+            Menu
+          </button>
+        </div>
+        <div id="menu" className={open ? "side-menu open" : "side-menu"}>
+          <Places />
+          <Account />
         </div>
       </header>
-      <main id="main">
+      <main id="main" tabIndex={-1}>
         <Outlet />
       </main>
-    </>
+    </div>
+  );
+}
+
+function Places() {
+  const scopes = useWhoami().data?.scopes ?? [];
+  return (
+    <nav aria-label="Main">
+      {PLACES.map(([group, places]) => {
+        const seen = places.filter(([, , needs]) => !needs || allows(scopes, needs));
+        if (seen.length === 0) return null;
+        return (
+          <div className="group" key={group}>
+            <p>{group}</p>
+            {seen.map(([to, text]) => (
+              <NavLink key={to} to={to}>
+                {text}
+              </NavLink>
+            ))}
+          </div>
+        );
+      })}
+    </nav>
+  );
+}
+
+function Account() {
+  const { data } = useWhoami();
+  return (
+    <div className="account">
+      {data && (
+        <p className="who">
+          <strong>{data.token}</strong>
+          <span>{data.organisation}</span>
+        </p>
+      )}
+      <ThemePicker />
+      <Button onClick={() => void signOut().then(goToSignIn, goToSignIn)}>Sign out</Button>
+    </div>
   );
 }
 

@@ -48,3 +48,13 @@ export const clock = (iso: string): string => timeOfDay.format(new Date(iso));
 
 export const when = (iso: string | null): string =>
   iso ? new Date(iso).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "medium" }) : "–";
+
+/** A time as it is said in a time zone; where the zone is none, in that of the browser. */
+export function whenIn(iso: string, timeZone: string): string {
+  const options = { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" } as const;
+  try {
+    return new Intl.DateTimeFormat("en-GB", { ...options, timeZone, timeZoneName: "short" }).format(new Date(iso));
+  } catch {
+    return new Intl.DateTimeFormat("en-GB", options).format(new Date(iso));
+  }
+}

@@ -1,6 +1,8 @@
 import { MagsError } from "./errors.ts";
 import { type CallSettings, callJson, callRaw, type HttpOptions, pause } from "./http.ts";
 import type {
+  DirectoryListing,
+  FileEntry,
   SyncResult,
   VersionList,
   VersionVerified,
@@ -13,6 +15,8 @@ import type {
 
 /** A drill fetches all of a version, `seconds` */
 const VERIFY_SECONDS = 3600;
+/** A machine may have to start for it, `seconds` */
+const FILES_SECONDS = 90;
 /** Versions may have to be fetched first, `seconds` */
 const DIFF_SECONDS = 600;
 /** The server answers a sync within 25 s, done or not, `seconds` */
@@ -125,6 +129,13 @@ export class WorkspacesClient {
     const query = `?path=${encodeURIComponent(file)}${version === undefined ? "" : `&version=${version}`}`;
     const response = await callRaw(this.#http, "GET", `${path(id)}/files${query}`, { signal });
     return new Uint8Array(await response.arrayBuffer());
+  }
+
+  /** The entries of a directory, of the machine that is up, else of the latest version or `version`. */
+  async listFiles(id: string, directory: string, { version, signal }: VersionChoice = {}): Promise<FileEntry[]> {
+    const query = `?path=${encodeURIComponent(directory)}${version === undefined ? "" : `&version=${version}`}`;
+    const options = { signal, timeout: FILES_SECONDS };
+    return (await callJson<DirectoryListing>(this.#http, "GET", `${path(id)}/files/list${query}`, options)).entries;
   }
 
   /** Replaces a file, and makes missing directories above it; resolves when that is durable. */

@@ -40,6 +40,7 @@ NODE_NAMES = {
     "roll_back_workspace": "workspaces.rollBack",
     "verify_workspace": "workspaces.verify",
     "diff_workspace": "workspaces.diff",
+    "list_workspace_files": "workspaces.listFiles",
     "export_workspace": "workspaces.export",
     "list_nodes": "nodes.list",
     "drain_node": "nodes.drain",

@@ -5,6 +5,7 @@ import { Button, ButtonLink } from "../../ui/Button.tsx";
 import { ago, duration } from "../../ui/format.ts";
 import { Empty, Failure, Loading } from "../../ui/Notice.tsx";
 import { Status } from "../../ui/Status.tsx";
+import { Table } from "../../ui/Table.tsx";
 
 /** All jobs, newest first. The filter is in the address, so that it can be shared and gone back to. */
 export function JobsPage() {
@@ -69,34 +70,23 @@ export function JobsPage() {
 
 function JobTable({ jobs }: { jobs: Job[] }) {
   return (
-    <table className="list">
-      <thead>
-        <tr>
-          <th scope="col">Name</th>
-          <th scope="col">Status</th>
-          <th scope="col">Started</th>
-          <th scope="col">Script took</th>
-        </tr>
-      </thead>
-      <tbody>
-        {jobs.map((job) => (
-          <tr key={job.request_id}>
-            <td>
-              <Link to={`/jobs/${job.request_id}`}>{job.name}</Link>
-            </td>
-            <td>
-              <Status job={job} />
-            </td>
-            <td>
-              <time dateTime={job.created_at} title={job.created_at}>
-                {ago(job.started_at ?? job.created_at)}
-              </time>
-            </td>
-            <td>{duration(job.script_duration_ms)}</td>
-          </tr>
-        ))}
-      </tbody>
-    </table>
+    <Table
+      label="Jobs"
+      columns={["Name", "Status", "Workspace", "Started", "Script took"]}
+      rows={jobs}
+      keyOf={({ request_id }) => request_id}
+      cells={(job) => [
+        <Link key="name" to={`/jobs/${job.request_id}`}>
+          {job.name}
+        </Link>,
+        <Status key="status" job={job} />,
+        job.workspace_id && <Link to={`/workspaces/${job.workspace_id}`}>{job.workspace_id}</Link>,
+        <time key="started" dateTime={job.created_at} title={job.created_at}>
+          {ago(job.started_at ?? job.created_at)}
+        </time>,
+        duration(job.script_duration_ms),
+      ]}
+    />
   );
 }
 

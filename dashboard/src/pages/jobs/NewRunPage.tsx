@@ -4,10 +4,12 @@ import { useRun } from "../../api/queries.ts";
 import { Button } from "../../ui/Button.tsx";
 import { Field, Input } from "../../ui/Field.tsx";
 import { Failure } from "../../ui/Notice.tsx";
+import { type Mode, ModePicker } from "./ModePicker.tsx";
 
 /** A script and how it is to be run. */
 export function NewRunPage() {
   const run = useRun();
+  const [mode, setMode] = useState<Mode>("ephemeral");
   const [persistent, setPersistent] = useState(false);
   const submit = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
@@ -46,9 +48,8 @@ export function NewRunPage() {
             />
           )}
         </Field>
+        <ModePicker mode={mode} onChange={setMode} />
         <div className="columns">
-          <Input label="Workspace" name="workspace" maxLength={63} placeholder="none: nothing is kept" />
-          <Input label="Base workspace" name="base" maxLength={80} placeholder="none" />
           <Input label="Name" name="name" maxLength={128} placeholder="generated" />
           <Input
             label="Time limit, seconds"

@@ -1,51 +1,76 @@
-import type { Workspace, WorkspaceVersion } from "@mags/protocol";
+import type { VersionVerified, Workspace } from "@mags/protocol";
 import { type FormEvent, useState } from "react";
 import { Link, useNavigate, useParams } from "react-router";
-import { useVersions, useWorkspace, useWorkspaceAction } from "../../api/workspaces.ts";
-import { Button } from "../../ui/Button.tsx";
+import { useWorkspace, useWorkspaceAction } from "../../api/workspaces.ts";
+import { Button, ButtonLink } from "../../ui/Button.tsx";
+import { Confirm } from "../../ui/Confirm.tsx";
 import { Input } from "../../ui/Field.tsx";
-import { ago, bytes, when } from "../../ui/format.ts";
-import { Failure, Loading } from "../../ui/Notice.tsx";
+import { bytes, duration } from "../../ui/format.ts";
+import { Failure } from "../../ui/Notice.tsx";
+import { Loaded, Page } from "../../ui/Page.tsx";
 import { RecoveryPoint, recoverySentence } from "./RecoveryPoint.tsx";
+import { Versions } from "./Versions.tsx";
 
 /** One workspace: what is safe, its history, and what can be done with it. */
 export function WorkspacePage() {
   const { id = "" } = useParams();
-  const workspace = useWorkspace(id);
-  const versions = useVersions(id);
-  const action = useWorkspaceAction(id);
-  const [done, setDone] = useState("");
-  if (workspace.error && !workspace.data) return <Failure error={workspace.error} />;
-  if (!workspace.data) return <Loading what="the workspace" />;
-  const act = (name: string, work: Parameters<typeof action.mutate>[0]) =>
-    action.mutate(work, { onSuccess: () => setDone(name) });
   return (
-    <>
-      <div className="heading">
-        <h1>{id}</h1>
-        <RecoveryPoint point={workspace.data.recovery_point} />
-        <div className="actions">
+    <Loaded query={useWorkspace(id)} what="the workspace">
+      {(workspace) => <Shown workspace={workspace} />}
+    </Loaded>
+  );
+}
+
+function Shown({ workspace }: { workspace: Workspace }) {
+  const id = workspace.workspace_id;
+  const navigate = useNavigate();
+  const action = useWorkspaceAction();
+  const [done, setDone] = useState("");
+  const act = (said: string, work: Parameters<typeof action.mutate>[0]) =>
+    action.mutate(work, { onSuccess: () => setDone(said) });
+  const verify = (version: number) =>
+    action.mutate(async (all) => setDone(verdict(version, await all.verify(id, { version }))));
+  return (
+    <Page
+      title={id}
+      badge={<RecoveryPoint point={workspace.recovery_point} />}
+      lead={recoverySentence(workspace.recovery_point)}
+      actions={
+        <>
+          <ButtonLink to={`/workspaces/${id}/files`}>Files</ButtonLink>
           <Button disabled={action.isPending} onClick={() => act("Everything is durable.", (all) => all.sync(id))}>
             Sync now
           </Button>
-          <Delete workspace={workspace.data} />
-        </div>
-      </div>
-      <p>{recoverySentence(workspace.data.recovery_point)}</p>
+          <Confirm
+            sure="Delete for good"
+            disabled={action.isPending}
+            act={() => action.mutate((all) => all.delete(id), { onSuccess: () => navigate("/workspaces") })}
+          >
+            Delete
+          </Confirm>
+        </>
+      }
+    >
       <Failure error={action.error} />
-      <p role="status">{action.isPending ? "Working…" : action.error ? "" : done}</p>
-      <Facts workspace={workspace.data} />
-      <section aria-labelledby="versions">
-        <h2 id="versions">Versions</h2>
-        <Failure error={versions.error} />
-        <Versions
-          versions={versions.data?.versions ?? []}
-          rollBack={({ version }) => act(`Version ${version} is the latest again.`, (all) => all.rollBack(id, version))}
-        />
-      </section>
+      <p role="status" className={done || action.isPending ? "notice good" : "hidden"}>
+        {action.isPending ? "Working…" : action.error ? "" : done}
+      </p>
+      <Facts workspace={workspace} />
+      <Versions
+        id={id}
+        verify={({ version }) => verify(version)}
+        rollBack={({ version }) => act(`Version ${version} is the latest again.`, (all) => all.rollBack(id, version))}
+      />
       <Fork id={id} />
-    </>
+    </Page>
   );
+}
+
+function verdict(version: number, { ok, bytes: size, mounted, took_ms, bad, fsck }: VersionVerified): string {
+  if (ok)
+    return `Version ${version} can be restored: ${bytes(size)}, ${mounted?.inodes ?? 0} files, checked in ${duration(took_ms)}.`;
+  const why = bad.map(({ key, reason }) => `${key} is ${reason}`).join(", ") || fsck?.output || "it cannot be mounted";
+  return `Version ${version} is damaged: ${why}`;
 }
 
 function Facts({ workspace }: { workspace: Workspace }) {
@@ -78,42 +103,9 @@ function Facts({ workspace }: { workspace: Workspace }) {
   );
 }
 
-function Versions(props: { versions: WorkspaceVersion[]; rollBack: (version: WorkspaceVersion) => void }) {
-  return (
-    <table className="list">
-      <thead>
-        <tr>
-          <th scope="col">Version</th>
-          <th scope="col">Made</th>
-          <th scope="col">Why</th>
-          <th scope="col">New</th>
-          <th scope="col">
-            <span className="hidden">Actions</span>
-          </th>
-        </tr>
-      </thead>
-      <tbody>
-        {props.versions.map((version) => (
-          <tr key={version.version}>
-            <td>{version.version}</td>
-            <td>
-              <time dateTime={version.created_at} title={when(version.created_at)}>
-                {ago(version.created_at)}
-              </time>
-            </td>
-            <td>{version.reason}</td>
-            <td>{bytes(version.new_bytes)}</td>
-            <td>{version.latest ? "latest" : <Button onClick={() => props.rollBack(version)}>Roll back</Button>}</td>
-          </tr>
-        ))}
-      </tbody>
-    </table>
-  );
-}
-
 function Fork({ id }: { id: string }) {
   const navigate = useNavigate();
-  const action = useWorkspaceAction(id);
+  const action = useWorkspaceAction();
   const submit = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
     const name = String(new FormData(event.currentTarget).get("name"));
@@ -122,6 +114,9 @@ function Fork({ id }: { id: string }) {
   return (
     <section aria-labelledby="fork">
       <h2 id="fork">Fork</h2>
+      <p className="hint">
+        A new workspace with the same files. It takes milliseconds at any size, and nothing is copied.
+      </p>
       <form className="inline" onSubmit={submit}>
         <Input label="Name of the new workspace" name="name" required maxLength={63} />
         <Button type="submit" disabled={action.isPending}>
@@ -130,29 +125,5 @@ function Fork({ id }: { id: string }) {
       </form>
       <Failure error={action.error} />
     </section>
-  );
-}
-
-/** Asks first: what is deleted is gone. */
-function Delete({ workspace }: { workspace: Workspace }) {
-  const [asked, setAsked] = useState(false);
-  const navigate = useNavigate();
-  const action = useWorkspaceAction(workspace.workspace_id);
-  if (!asked)
-    return (
-      <Button look="danger" onClick={() => setAsked(true)}>
-        Delete
-      </Button>
-    );
-  const remove = () =>
-    action.mutate((all) => all.delete(workspace.workspace_id), { onSuccess: () => navigate("/workspaces") });
-  return (
-    <>
-      <Button look="danger" disabled={action.isPending} onClick={remove}>
-        Delete for good
-      </Button>
-      <Button onClick={() => setAsked(false)}>Keep</Button>
-      <Failure error={action.error} />
-    </>
   );
 }

@@ -3,6 +3,7 @@ import { Link } from "react-router";
 import { useWorkspaces } from "../../api/workspaces.ts";
 import { ago, bytes } from "../../ui/format.ts";
 import { Empty, Failure, Loading } from "../../ui/Notice.tsx";
+import { Table } from "../../ui/Table.tsx";
 import { RecoveryPoint } from "./RecoveryPoint.tsx";
 
 /** File systems that outlive their machines, and how much of each is safe. */
@@ -25,32 +26,21 @@ export function WorkspacesPage() {
 
 function WorkspaceTable({ workspaces }: { workspaces: Workspace[] }) {
   return (
-    <table className="list">
-      <thead>
-        <tr>
-          <th scope="col">Name</th>
-          <th scope="col">Durable</th>
-          <th scope="col">Size</th>
-          <th scope="col">Versions</th>
-          <th scope="col">Used</th>
-        </tr>
-      </thead>
-      <tbody>
-        {workspaces.map((workspace) => (
-          <tr key={workspace.workspace_id}>
-            <td>
-              <Link to={`/workspaces/${workspace.workspace_id}`}>{workspace.workspace_id}</Link>
-            </td>
-            <td>
-              <RecoveryPoint point={workspace.recovery_point} />
-            </td>
-            <td>{bytes(workspace.size_bytes)}</td>
-            <td>{workspace.versions}</td>
-            <td>{workspace.in_use_by.length > 0 ? "now" : ago(workspace.used_at)}</td>
-          </tr>
-        ))}
-      </tbody>
-    </table>
+    <Table
+      label="Workspaces"
+      columns={["Name", "Durable", "Size", "Versions", "Used"]}
+      rows={workspaces}
+      keyOf={({ workspace_id }) => workspace_id}
+      cells={(workspace) => [
+        <Link key="name" to={`/workspaces/${workspace.workspace_id}`}>
+          {workspace.workspace_id}
+        </Link>,
+        <RecoveryPoint key="durable" point={workspace.recovery_point} />,
+        bytes(workspace.size_bytes),
+        workspace.versions,
+        workspace.in_use_by.length > 0 ? "now" : ago(workspace.used_at),
+      ]}
+    />
   );
 }
 

@@ -8,7 +8,7 @@ from ._client import Blocking
 from ._files import Progress, Upload
 from ._results import CommandResult, Machine, RunResult
 from ._transport import complete, iterate
-from .types import CronDeleted, CronJob, CronList, CronPreview, CronRunList, FileDeleted, FileEntry, FileList, Job, JobAccepted, JobList, JobMetrics, Logs, Node, NodeList, PoolStatus, SyncResult, UrlAlias, UrlAliasList, Usage, VersionDeleted, VersionList, VersionVerified, Workspace, WorkspaceDeleted, WorkspaceDiff, WorkspaceList, WorkspaceVersion
+from .types import CronDeleted, CronJob, CronList, CronPreview, CronRunList, DirectoryListing, FileDeleted, FileEntry, FileList, Job, JobAccepted, JobList, JobMetrics, Logs, Node, NodeList, PoolStatus, SyncResult, UrlAlias, UrlAliasList, Usage, VersionDeleted, VersionList, VersionVerified, Workspace, WorkspaceDeleted, WorkspaceDiff, WorkspaceList, WorkspaceVersion
 
 
 class Mags(Blocking):
@@ -277,6 +277,12 @@ class Mags(Blocking):
     ) -> WorkspaceDiff:
         """Which files a version changed: beside what it was made from, or ``from_``, such as ``name@3``."""
         return complete(self._calls.diff_workspace(workspace_id, version=version, from_=from_, timeout=timeout))
+
+    def list_workspace_files(
+        self, workspace_id: str, path: str, *, version: Optional[int] = None, timeout: float = 90.0,
+    ) -> DirectoryListing:
+        """The ``entries`` of a directory, of the machine that is up, else of the latest version or ``version``."""
+        return complete(self._calls.list_workspace_files(workspace_id, path, version=version, timeout=timeout))
 
     def export_workspace(
         self, workspace_id: str, *, format: str = 'tar', version: Optional[int] = None,

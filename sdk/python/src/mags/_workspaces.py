@@ -7,6 +7,7 @@ from ._errors import MagsError
 from ._http import Http, path_of
 from ._transport import closing
 from .types import (
+    DirectoryListing,
     SyncResult,
     VersionDeleted,
     VersionList,
@@ -86,6 +87,14 @@ class WorkspaceCalls:
         """Which files a version changed: beside what it was made from, or ``from_``, such as ``name@3``."""
         query = {"version": version, "from": from_}
         return await self._http.call("GET", path_of("workspaces", workspace_id, "/diff"), query=query, timeout=timeout)
+
+    async def list_workspace_files(
+        self, workspace_id: str, path: str, *, version: Optional[int] = None, timeout: float = 90.0
+    ) -> DirectoryListing:
+        """The ``entries`` of a directory, of the machine that is up, else of the latest version or ``version``."""
+        query = {"path": path, "version": version}
+        url = path_of("workspaces", workspace_id, "/files/list")
+        return await self._http.call("GET", url, query=query, timeout=timeout)
 
     async def export_workspace(
         self, workspace_id: str, *, format: str = "tar", version: Optional[int] = None
