@@ -1,6 +1,6 @@
 import { timingSafeEqual } from "node:crypto";
 import type { Logger } from "@mags/kit";
-import { type Activity, ApiError } from "@mags/protocol";
+import { type Activity, ApiError, type NodeStatus } from "@mags/protocol";
 import fastify from "fastify";
 import type { z } from "zod";
 import { acceptVisitors, type Visited } from "./access/index.ts";
@@ -16,6 +16,8 @@ export interface AgentApi {
   pool: () => Pool | undefined;
   metrics: Metrics;
   workspaces: Workspaces;
+  /** room for volumes, `bytes` */
+  space: () => Promise<{ total: number; free: number }>;
   records: JobRecords;
   nodeToken: string;
   processSecret: string | undefined;
@@ -57,6 +59,12 @@ export async function startApi(options: AgentApi): Promise<{ address: string; cl
     const pool = options.pool();
     if (!pool) throw new ApiError("unavailable", "the pool is not there yet");
     return pool.status();
+  });
+  app.get("/agent/v1/status", async () => {
+    const pool = options.pool();
+    if (!pool) throw new ApiError("unavailable", "the pool is not there yet");
+    const { total, free } = await options.space();
+    return { pool: pool.status(), disk: { total_bytes: total, free_bytes: free } } satisfies NodeStatus;
   });
   app.get<{ Params: { id: string } }>("/agent/v1/jobs/:id/activity", async (request) => {
     const { sandbox, activity } = visited(options, request.params.id);

@@ -91,6 +91,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const metrics = new Metrics(() => node?.jobs ?? []);
   cleanup.add("metrics", () => metrics.close());
   const api = await startApi({
+    space: () => store.space(),
     node: () => node,
     pool: () => pool,
     metrics,

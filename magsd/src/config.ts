@@ -94,6 +94,13 @@ export const options = [
     help: "What one token may ask of one server; 0 is no limit",
   },
   {
+    name: "metricsToken",
+    env: "MAGS_METRICS_TOKEN",
+    default: "none: a token with the scope operator is needed",
+    help: "Token that opens /metrics and nothing else",
+    secret: true,
+  },
+  {
     name: "egressAllow",
     env: "MAGS_EGRESS_ALLOW",
     default: "none",
@@ -189,6 +196,7 @@ const Raw = z.object({
   cronMinSeconds: z.coerce.number().min(1).default(60),
   ...WorkspaceSettings.shape,
   rateLimit: count(12_000),
+  metricsToken: z.string().min(16, "must have at least 16 characters").optional(),
   egressAllow: z.string().default(""),
   poolMin: count(2),
   poolMax: count(8),

@@ -14,6 +14,8 @@ import { sweepKeys } from "./http/idempotency.ts";
 import { Dispatch, Jobs } from "./jobs/service.ts";
 import { Sleep } from "./jobs/sleep.ts";
 import { Members } from "./members/service.ts";
+import { Metrics } from "./metrics/metrics.ts";
+import { Overview } from "./metrics/overview.ts";
 import { NodeAdmin } from "./nodes/admin.ts";
 import { Nodes } from "./nodes/service.ts";
 import { Oidc, type OidcOptions } from "./sessions/oidc.ts";
@@ -60,6 +62,8 @@ export interface ServerOptions {
   workspaces: WorkspaceOptions;
   /** after which an unused persistent machine sleeps; 10 by default */
   idleMinutes?: number | undefined;
+  /** opens `/metrics` and nothing else; without one only operators may read it */
+  metricsToken?: string | undefined;
   /** directory of the built dashboard; without one there is none */
   dashboardDir?: string | undefined;
   /** what a gateway's URLs look like from outside */
@@ -121,6 +125,7 @@ async function start(
   await tokens.setAdmin(adminToken);
   const { publicUrl = `http://${listen.host}:${listen.port}`, trustedProxies = [], oidc } = options.access ?? {};
   const members = new Members(db, events, publicUrl);
+  const metrics = new Metrics();
   const nodes = new Nodes(db, nodeToken, logger);
   const files = new Files(db, options.objects, options.files, logger);
   const quota = new Quota(options.workspaces.quota);
@@ -128,6 +133,7 @@ async function start(
   const jobs = new Jobs(db, events, nodes, files, leases, options.urls.appsUrl);
   const dispatch = new Dispatch(db, events, nodes, leases, {
     idleMinutes: options.idleMinutes ?? IDLE_MINUTES,
+    metrics,
     logger,
   });
   const crons = new Crons(db, jobs, options.cron, logger);
@@ -147,6 +153,7 @@ async function start(
   ])
     cleanup.add("background", () => task.stop());
 
+  const nodeAdmin = new NodeAdmin(db, nodes);
   const closing = new AbortController();
   const app = await buildApp({
     db,
@@ -157,7 +164,10 @@ async function start(
     secureCookies: publicUrl.startsWith("https:"),
     trustedProxies,
     nodes,
-    nodeAdmin: new NodeAdmin(db, nodes),
+    nodeAdmin,
+    metrics,
+    overview: new Overview(db, nodeAdmin, metrics.registry),
+    metricsToken: options.metricsToken,
     jobs,
     access: new Access(sleep, nodes),
     files,
@@ -167,7 +177,7 @@ async function start(
     urls,
     sshKeys,
     doors: new Doors({ urls, sshKeys, jobs, nodes, sleep }),
-    ledger: new Ledger(db, events, nodes, quota),
+    ledger: new Ledger(db, events, nodes, quota, metrics),
     workspaces: new Workspaces(db, quota),
     live: new LiveWorkspaces(db, nodes),
     collector,

@@ -52,10 +52,11 @@ async function list({ json }: { json?: boolean }): Promise<void> {
     String(node.jobs),
     `${node.used_vcpus} of ${node.vcpus}`,
     `${node.used_memory_mb} of ${node.memory_mb}`,
+    node.disk ? `${gib(node.disk.free_bytes)} of ${gib(node.disk.total_bytes)}` : "",
     node.pool ? String(node.pool.idle_vms) : "",
     moment(node.seen_at),
   ]);
-  process.stdout.write(table(["NODE", "STATE", "JOBS", "CPUS", "MEMORY MIB", "READY", "SEEN"], rows));
+  process.stdout.write(table(["NODE", "STATE", "JOBS", "CPUS", "MEMORY MIB", "DISK GIB FREE", "READY", "SEEN"], rows));
 }
 
 async function drain(name: string, { wait, json }: { wait?: boolean; json?: boolean }): Promise<void> {
@@ -78,3 +79,5 @@ async function drain(name: string, { wait, json }: { wait?: boolean; json?: bool
 
 const leftOn = ({ jobs, dirty_workspaces }: Node) =>
   `${jobs} job(s) and ${dirty_workspaces} workspace(s) that are not durable are left`;
+
+const gib = (bytes: number) => (bytes / 1024 ** 3).toFixed(1);

@@ -1,6 +1,13 @@
 import { z } from "zod";
 import { PoolStatus } from "./jobs.ts";
 
+/** What a node says of itself, `GET /agent/v1/status`. */
+export const NodeStatus = z.object({
+  pool: PoolStatus,
+  disk: z.object({ total_bytes: z.number(), free_bytes: z.number() }),
+});
+export type NodeStatus = z.infer<typeof NodeStatus>;
+
 /** A machine that runs sandboxes, as who runs the installation sees it. */
 export const Node = z.object({
   name: z.string(),
@@ -17,6 +24,10 @@ export const Node = z.object({
   rootfs_types: z.array(z.string()),
   seen_at: z.string(),
   draining_since: z.string().nullable(),
+  disk: z
+    .object({ total_bytes: z.number(), free_bytes: z.number() })
+    .nullable()
+    .describe("Its store of volumes, with what that can still grow into; null where it does not answer"),
   pool: PoolStatus.nullable().describe("Its ready machines; null where it does not answer"),
 });
 export type Node = z.infer<typeof Node>;

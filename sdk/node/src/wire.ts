@@ -419,6 +419,11 @@ export interface PoolStatus {
   max_pool_size: number;
 }
 
+export interface NodeDisk {
+  total_bytes: number;
+  free_bytes: number;
+}
+
 export interface Node {
   name: string;
   /** draining: gets no new work; drained: has none left; away: has said nothing for 15 seconds */
@@ -436,6 +441,8 @@ export interface Node {
   rootfs_types: string[];
   seen_at: string;
   draining_since: string | null;
+  /** Its store of volumes, with what that can still grow into; null where it does not answer */
+  disk: NodeDisk | null;
   /** Its ready machines; null where it does not answer */
   pool: PoolStatus | null;
 }

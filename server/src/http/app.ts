@@ -15,6 +15,7 @@ import { moreJobRoutes } from "../jobs/more-routes.ts";
 import { jobRoutes } from "../jobs/routes.ts";
 import { logRoutes } from "../logs/routes.ts";
 import { memberRoutes } from "../members/routes.ts";
+import { metricsRoutes } from "../metrics/routes.ts";
 import { nodeAdminRoutes } from "../nodes/admin-routes.ts";
 import { nodeRoutes } from "../nodes/routes.ts";
 import { ownRoutes, sessionRoutes } from "../sessions/routes.ts";
@@ -53,6 +54,7 @@ export async function buildApp(context: Context): Promise<FastifyInstance> {
   app.addHook("onRequest", async (request, reply) => {
     reply.header("X-Request-Id", request.id);
   });
+  app.addHook("onResponse", async (request, reply) => context.metrics.answered(request, reply));
   installErrorHandling(app, rememberRoutes(app), context.logger);
   await app.register(swagger, { openapi: openapi(context.version), transform: jsonSchemaTransform });
   await app.register(cookie);
@@ -63,6 +65,7 @@ export async function buildApp(context: Context): Promise<FastifyInstance> {
   await app.register(publicRoutes(context, { hide: false }), { prefix: "/api/v1" });
   await app.register(publicRoutes(context, { hide: true }), { prefix: "/api/v2" });
   await app.register(healthRoutes(context) as never);
+  await app.register(metricsRoutes(context) as never);
   await app.register(dashboardRoutes(context.dashboardDir) as never);
   await app.ready();
   return app;

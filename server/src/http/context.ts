@@ -16,6 +16,8 @@ import type { Doors } from "../gateway/service.ts";
 import type { Dispatch, Jobs } from "../jobs/service.ts";
 import type { Sleep } from "../jobs/sleep.ts";
 import type { Members } from "../members/service.ts";
+import type { Metrics } from "../metrics/metrics.ts";
+import type { Overview } from "../metrics/overview.ts";
 import type { NodeAdmin } from "../nodes/admin.ts";
 import type { Nodes } from "../nodes/service.ts";
 import type { Oidc } from "../sessions/oidc.ts";
@@ -50,6 +52,10 @@ export interface Context {
   workspaces: Workspaces;
   live: LiveWorkspaces;
   collector: Collector;
+  metrics: Metrics;
+  overview: Overview;
+  /** opens `/metrics` and nothing else; without one only operators may read it */
+  metricsToken: string | undefined;
   nodeToken: string;
   /** whose X-Forwarded-For and -Proto are believed */
   trustedProxies: string[];

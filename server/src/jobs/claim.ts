@@ -96,6 +96,7 @@ const CLAIM = {
   ) SELECT j.id, j.org, j.attempt, j.name, j.spec, j.host_job,
       ${WAKE},
       CASE WHEN w.used_at > j.created_at AND j.wakes = 0 THEN (extract(epoch FROM clock_timestamp() - j.created_at) * 1000)::float8 END AS waited_ms,
+      CASE WHEN j.wakes = 0 THEN (extract(epoch FROM clock_timestamp() - j.created_at) * 1000)::float8 END AS queued_ms,
       ${volume("w.fence + 1", "w.dirty")}
     FROM taken j
     LEFT JOIN leases w ON w.id = j.workspace AND j.host_job IS NULL
@@ -103,8 +104,13 @@ const CLAIM = {
     ORDER BY j.seq`,
 };
 
+export interface Claimed extends Assignment {
+  /** since its POST, `ms`; null for one that has waited for a wake only */
+  queued_ms: number | null;
+}
+
 /** Takes the oldest waiting jobs that fit, at most `max`, for a node, and the workspaces they write to. */
-export async function claimJobs(q: Queryable, room: Room): Promise<Assignment[]> {
+export async function claimJobs(q: Queryable, room: Room): Promise<Claimed[]> {
   const values = [
     room.node,
     room.bootId,
@@ -116,7 +122,7 @@ export async function claimJobs(q: Queryable, room: Room): Promise<Assignment[]>
     room.leaseSeconds,
     room.imageDigests,
   ];
-  return (await q.query<Assignment>(CLAIM, values)).rows;
+  return (await q.query<Claimed>(CLAIM, values)).rows;
 }
 
 /** Puts claimed jobs back that have not begun; the attempt stays used, so a late receiver is fenced off. */

@@ -11,9 +11,10 @@ import {
 import type { z } from "zod";
 import type { Database, Queryable } from "../db/database.ts";
 import type { Events } from "../db/events.ts";
+import type { Metrics } from "../metrics/metrics.ts";
 import type { Nodes } from "../nodes/service.ts";
 import type { Leases } from "../workspaces/service.ts";
-import { claimJobs, heldJobs, releaseJobs } from "./claim.ts";
+import { type Claimed, claimJobs, heldJobs, releaseJobs } from "./claim.ts";
 import { decideAsleep, decideLease, decideReport, decideSleep, finalStatus, sweepAllowedFrom } from "./decide.ts";
 import { markAsleep, markWaking, restart, waitingFor } from "./sleep-store.ts";
 import { giveUp, type JobRow, lockJobForNode, markEnded, markStarted, overdueJobs, renewLeases } from "./store.ts";
@@ -34,6 +35,7 @@ export class Dispatch {
   readonly #events: Events;
   readonly #nodes: Nodes;
   readonly #leases: Leases;
+  readonly #metrics: Metrics;
   readonly #logger: Logger;
   readonly #idleMinutes: number;
   #sweep: { allowedFrom: number; lastTick: number };
@@ -45,12 +47,13 @@ export class Dispatch {
     events: Events,
     nodes: Nodes,
     leases: Leases,
-    options: { idleMinutes: number; logger: Logger },
+    options: { idleMinutes: number; metrics: Metrics; logger: Logger },
   ) {
     this.#db = db;
     this.#events = events;
     this.#nodes = nodes;
     this.#leases = leases;
+    this.#metrics = options.metrics;
     this.#logger = options.logger;
     this.#idleMinutes = options.idleMinutes;
     this.#sweep = { allowedFrom: performance.now() + GRACE_MS, lastTick: performance.now() };
@@ -87,10 +90,15 @@ export class Dispatch {
         if (signal.aborted) return [];
         const jobs = await claimJobs(this.#db, room);
         const left = deadline - performance.now();
-        if (jobs.length > 0 || left <= 0) return jobs;
+        if (jobs.length > 0 || left <= 0) return jobs.map((job) => this.#handOut(job));
         await work.next(Math.min(left, POLL_MS), signal);
       } while (performance.now() < pollUntil);
     }
+  }
+
+  #handOut({ queued_ms, ...job }: Claimed): Assignment {
+    if (queued_ms !== null) this.#metrics.queueWait.observe(queued_ms / 1000);
+    return job;
   }
 
   /** Takes back what a claim handed to a node that had hung up meanwhile. */
@@ -118,17 +126,18 @@ export class Dispatch {
   /** Writes what a node tells of a job; a repeat changes nothing. Throws ApiError conflict for a process that lost it, not_found. */
   async report(report: ReportJob): Promise<void> {
     const topic = `job:${report.id}`;
-    const applied = await this.#db.transaction(async (tx) => {
+    const row = await this.#db.transaction(async (tx) => {
       const row = await lockJobForNode(tx, report.id);
       if (!row) throw new ApiError("not_found", `there is no job ${report.id}`);
       const { action, reason } = decideReport(facts(row), report);
       if (action === "fenced")
         throw new ApiError("conflict", `job ${report.id} is no longer this node's: ${reason}`, "attempt");
-      if (action === "repeat") return false;
+      if (action === "repeat") return undefined;
       await this.#apply(tx, row, report);
-      return true;
+      return row;
     });
-    if (!applied) return;
+    if (!row) return;
+    this.#measure(row, report);
     this.#events.emit(topic);
     if (report.event !== "started" && report.event !== "script_ended") this.#events.emit("work");
   }
@@ -154,6 +163,14 @@ export class Dispatch {
         await markEnded(tx, payload, report.id, finalStatus(report.end.reason), true, report.end, report.ran_by);
         await this.#leases.letGo(tx, row, true);
     }
+  }
+
+  #measure(row: JobRow, report: ReportJob): void {
+    const { startLatency, jobsEnded } = this.#metrics;
+    // The database's clock wrote the one, this process's says the other.
+    if (report.event === "started" && row.started_at === null)
+      startLatency.observe(Math.max(0, Date.now() - row.created_at.getTime()) / 1000);
+    if (report.event === "finished") jobsEnded.labels(finalStatus(report.end.reason), report.end.reason).inc();
   }
 
   startSweeping(): void {
@@ -191,6 +208,7 @@ export class Dispatch {
         : this.#giveUp(tx, row, lost),
     );
     if (!done) return;
+    this.#metrics.leasesLost.labels(action).inc();
     this.#logger.warn({ job: row.id, node: row.node, action }, "lease ran out");
     this.#events.emit(`job:${row.id}`);
     this.#events.emit("work");

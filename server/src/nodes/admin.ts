@@ -1,9 +1,9 @@
-import { ApiError, type Node, PoolStatus } from "@mags/protocol";
+import { ApiError, type Node, NodeStatus } from "@mags/protocol";
 import type { Database } from "../db/database.ts";
 import type { Nodes } from "./service.ts";
 import { listWithLoad, type NodeLoad, setDraining } from "./store.ts";
 
-const POOL_DEADLINE_MS = 2000;
+const STATUS_DEADLINE_MS = 2000;
 
 /** The nodes as who runs the installation sees them, and taking one out of service in order. */
 export class NodeAdmin {
@@ -44,17 +44,17 @@ export class NodeAdmin {
       rootfs_types,
       seen_at: row.seen_at.toISOString(),
       draining_since: row.draining_since?.toISOString() ?? null,
-      pool: row.away ? null : await this.#pool(name),
+      ...(row.away ? { pool: null, disk: null } : await this.#status(name)),
     };
   }
 
-  async #pool(name: string): Promise<Node["pool"]> {
+  async #status(name: string): Promise<Pick<Node, "pool" | "disk">> {
     try {
-      const signal = AbortSignal.timeout(POOL_DEADLINE_MS);
-      const response = await this.#nodes.agentFetch(name, "/agent/v1/pool", { signal });
-      return PoolStatus.parse(await response.json());
+      const signal = AbortSignal.timeout(STATUS_DEADLINE_MS);
+      const response = await this.#nodes.agentFetch(name, "/agent/v1/status", { signal });
+      return NodeStatus.parse(await response.json());
     } catch {
-      return null;
+      return { pool: null, disk: null };
     }
   }
 }

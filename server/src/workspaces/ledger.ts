@@ -11,6 +11,7 @@ import {
 import type { z } from "zod";
 import type { Database, Queryable } from "../db/database.ts";
 import type { Events } from "../db/events.ts";
+import type { Metrics } from "../metrics/metrics.ts";
 import type { Nodes } from "../nodes/service.ts";
 import { claimChunks, holdCollection, lockChunks, markStored, touchChunks } from "./chunks-store.ts";
 import { condemnStrays } from "./collection-store.ts";
@@ -28,12 +29,14 @@ export class Ledger {
   readonly #events: Events;
   readonly #nodes: Nodes;
   readonly #quota: Quota;
+  readonly #metrics: Metrics;
 
-  constructor(db: Database, events: Events, nodes: Nodes, quota: Quota) {
+  constructor(db: Database, events: Events, nodes: Nodes, quota: Quota, metrics: Metrics) {
     this.#db = db;
     this.#events = events;
     this.#nodes = nodes;
     this.#quota = quota;
+    this.#metrics = metrics;
   }
 
   /** Throws ApiError conflict when the node must register again. */
@@ -60,6 +63,10 @@ export class Ledger {
         throw error;
       });
     this.#events.emit("work");
+    if (done.fresh) {
+      this.#metrics.syncs.observe(request.sync_ms / 1000);
+      this.#metrics.syncedBytes.inc(done.version.new_bytes);
+    }
     return { version: toRef(done.version), durable_at: done.durableAt.toISOString() };
   }
 
@@ -67,8 +74,9 @@ export class Ledger {
   async progress({ node, boot_id, workspaces }: ReportWorkspaces): Promise<{ lost: string[] }> {
     await this.#nodes.alive(node, boot_id);
     if (workspaces.length === 0) return { lost: [] };
-    const { lost, freed } = await noteProgress(this.#db, this.#events.payload("work"), node, workspaces);
+    const { lost, freed, failed } = await noteProgress(this.#db, this.#events.payload("work"), node, workspaces);
     if (freed) this.#events.emit("work");
+    this.#metrics.syncFailures.inc(failed);
     return { lost };
   }
 
@@ -78,9 +86,9 @@ export class Ledger {
     const workspace = await this.#fenced(tx, request);
     const latest = workspace.latest ? await findVersion(tx, request.org, workspace.latest) : undefined;
     if (latest && latest.manifest === request.manifest_name && latest.parent === request.parent)
-      return { version: latest, durableAt: workspace.durable_at ?? latest.created_at };
+      return { version: latest, durableAt: workspace.durable_at ?? latest.created_at, fresh: false };
     await this.#takeChunks(tx, request, chunks, latest);
-    return this.#append(tx, request, { file, volumeBytes, latest });
+    return { ...(await this.#append(tx, request, { file, volumeBytes, latest })), fresh: true };
   }
 
   async #fenced(tx: Queryable, { org, workspace: id, fence, node }: CommitVersion): Promise<WorkspaceRow> {

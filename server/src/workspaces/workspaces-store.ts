@@ -179,7 +179,7 @@ export async function setDurable(q: Queryable, id: string): Promise<void> {
   await q.query("UPDATE workspaces SET durable_at = clock_timestamp() WHERE id = $1", [id]);
 }
 
-/** What the agents say of their copies. Answers the ids that are no longer the node's. */
+/** What the agents say of their copies. Answers the ids that are no longer the node's, and how many have begun to fail. */
 export async function noteProgress(
   q: Queryable,
   payload: string,
@@ -193,22 +193,27 @@ export async function noteProgress(
     last_sync_ms: number | null;
     error: string | null;
   }[],
-): Promise<{ lost: string[]; freed: boolean }> {
-  const { rows } = await q.query<{ id: string; freed: boolean }>(
+): Promise<{ lost: string[]; freed: boolean; failed: number }> {
+  const { rows } = await q.query<{ id: string; freed: boolean; failed: boolean }>(
     `WITH told AS (
        SELECT * FROM jsonb_to_recordset($2) AS t (id uuid, fence integer, pending_bytes bigint, dirty boolean, durable_at timestamptz, last_sync_ms float8, error text)
      ), ours AS (
-       SELECT w.id, w.dirty FROM workspaces w JOIN told t ON t.id = w.id AND t.fence = w.fence WHERE w.node = $1 ORDER BY w.id FOR NO KEY UPDATE OF w
+       SELECT w.id, w.dirty, w.last_error FROM workspaces w JOIN told t ON t.id = w.id AND t.fence = w.fence WHERE w.node = $1 ORDER BY w.id FOR NO KEY UPDATE OF w
      ), noted AS (
        UPDATE workspaces w SET pending_bytes = t.pending_bytes, dirty = t.dirty AND w.closed_fence <> w.fence, durable_at = coalesce(t.durable_at, w.durable_at),
          last_sync_ms = coalesce(t.last_sync_ms, w.last_sync_ms), last_error = t.error
-       FROM told t JOIN ours o ON o.id = t.id WHERE w.id = t.id RETURNING w.id, o.dirty AND NOT w.dirty AND w.holder_job IS NULL AS freed
+       FROM told t JOIN ours o ON o.id = t.id WHERE w.id = t.id RETURNING w.id, o.dirty AND NOT w.dirty AND w.holder_job IS NULL AS freed,
+         t.error IS NOT NULL AND t.error IS DISTINCT FROM o.last_error AS failed
      )
-     SELECT id, freed, CASE WHEN freed THEN pg_notify('mags_events', $3) END FROM noted`,
+     SELECT id, freed, failed, CASE WHEN freed THEN pg_notify('mags_events', $3) END FROM noted`,
     [node, JSON.stringify(told), payload],
   );
   const kept = new Set(rows.map((row) => row.id));
-  return { lost: told.map(({ id }) => id).filter((id) => !kept.has(id)), freed: rows.some((row) => row.freed) };
+  return {
+    lost: told.map(({ id }) => id).filter((id) => !kept.has(id)),
+    freed: rows.some((row) => row.freed),
+    failed: rows.filter((row) => row.failed).length,
+  };
 }
 
 /** A version was made of it `syncMs` after its moment, which is answered. `clean`: the writer writes no more. */

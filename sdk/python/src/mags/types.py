@@ -436,6 +436,11 @@ class PoolStatus(TypedDict):
     max_pool_size: int
 
 
+class NodeDisk(TypedDict):
+    total_bytes: float
+    free_bytes: float
+
+
 class Node(TypedDict):
     name: str
     #: draining: gets no new work; drained: has none left; away: has said nothing for 15 seconds
@@ -453,6 +458,8 @@ class Node(TypedDict):
     rootfs_types: List[str]
     seen_at: str
     draining_since: Optional[str]
+    #: Its store of volumes, with what that can still grow into; null where it does not answer
+    disk: Optional[NodeDisk]
     #: Its ready machines; null where it does not answer
     pool: Optional[PoolStatus]
 
