@@ -113,3 +113,21 @@ test("files are written in the machine of a job that runs, and into a version of
   const after = await api("PUT", "busy/files?path=/root/third", "x");
   expect([after.status, await answer(after)]).toEqual([200, { path: "/root/third" }]);
 });
+
+test("a write that comes while the end of a job is being made durable waits for that, and is in no machine that ends", async () => {
+  const script = "head -c 48M /dev/urandom >/root/large";
+  const id = await start(daemon, { workspace_id: "ending", script });
+  await until(daemon, id, ({ exit_code }) => exit_code === 0);
+  const written = await api("PUT", "ending/files?path=/root/after", "x");
+  expect([written.status, await answer(written)]).toEqual([200, { path: "/root/after" }]);
+  expect((await versions("ending")).map(({ reason }) => reason)).toEqual(["stop", "completion"]);
+});
+
+test("a script that was cut off and had written nothing leaves nothing to be made durable", async () => {
+  await run(daemon, { workspace_id: "clean", script: "true" });
+  for (let round = 0; round < 3; round++) {
+    await run(daemon, { workspace_id: "clean", script: "sleep 30", timeout: 1 });
+    const synced = await daemon.http("POST", "/api/v1/mags-workspaces/clean/sync");
+    expect([synced.status, synced.body.message]).toEqual([200, "nothing has changed since the latest version"]);
+  }
+});

@@ -40,6 +40,8 @@ export class Job implements Owner, Guest {
   #host: Machine | undefined;
   #command: RunningCommand | undefined;
   #sleeper: Sleeper | undefined;
+  /** the report of the start, on its way */
+  #started: Promise<unknown> = Promise.resolve();
 
   constructor(context: JobContext, record: JobRecord) {
     this.#context = context;
@@ -198,7 +200,7 @@ export class Job implements Owner, Guest {
     const [record, sandbox, log] = [this.#record, this.sandbox as Sandbox, this.#log as LogCapture];
     const [guest, { signal }] = [this.#host !== undefined, this.#giveUp];
     this.#command = await start({ node, driver, records, record, objects, sandbox, log, guest, signal });
-    void this.#context.report("started", this.#record);
+    this.#started = this.#context.report("started", this.#record);
     if (!this.#command || wake) return this.#beAwake();
     await this.#finish(await this.#untilEnd(this.#command.end));
   }
@@ -266,6 +268,7 @@ export class Job implements Owner, Guest {
     if (this.#record.end.exit_code !== null && (this.spec.persistent || this.#machine?.workspace)) {
       // One look takes all that was printed by now; who goes on printing in the background must not keep us here.
       this.#log?.drain();
+      await this.#started;
       await this.#context.report("script_ended", this.#record);
       const ends = this.spec.persistent && this.sandbox ? await this.#interrupt.promise : undefined;
       if (ends?.by === "lost") return this.#drop();
@@ -297,6 +300,7 @@ export class Job implements Owner, Guest {
     Object.assign(this.#record, { phase: "sleeping", because });
     this.#context.records.write(this.#record);
     await this.#machine?.kill(`the machine of job ${this.id}, in which the script ran, was put to sleep`);
+    await this.#started;
     try {
       await this.#machine?.settle("sleep", SETTLE_MS);
     } catch (error) {
@@ -325,6 +329,8 @@ export class Job implements Owner, Guest {
 
   /** Waits until the workspace is durable, within bounds; false when the agent closes first: the next one goes on here. */
   async #settle(end: ScriptEnd): Promise<boolean> {
+    // By a start the server takes the workspace for dirty: heard last, that would stay.
+    await this.#started;
     try {
       await this.#machine?.settle(end.reason === "stopped" ? "stop" : "completion", SETTLE_MS);
     } catch (error) {

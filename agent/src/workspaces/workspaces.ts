@@ -38,6 +38,8 @@ export class Workspaces {
   /** what the server was told last */
   readonly #reported = new Map<string, string>();
   #lastWhole = performance.now();
+  /** the report that is on its way */
+  #telling: Promise<unknown> = Promise.resolve();
   #reporting: Promise<void> = Promise.resolve();
 
   private constructor(options: WorkspacesOptions) {
@@ -117,8 +119,17 @@ export class Workspaces {
     return this.#shared.cache.room(ROOM_BYTES);
   }
 
-  /** Tells the server now what it does not know yet. Throws what the call throws. */
-  async report(): Promise<void> {
+  /**
+   * Tells the server now what it does not know yet. One report at a time: two on their way could overtake each other, and what
+   * was true before would be heard last. Throws what the call throws.
+   */
+  report(): Promise<void> {
+    const told = this.#telling.catch(() => undefined).then(() => this.#report());
+    this.#telling = told;
+    return told;
+  }
+
+  async #report(): Promise<void> {
     // All of them from time to time: so copies of what was deleted, or went on elsewhere, are not kept.
     if (performance.now() - this.#lastWhole > WHOLE_REPORT_MS) {
       this.#reported.clear();

@@ -44,8 +44,9 @@ export class Visits {
 
   /** To read: the machine that is up, else the latest version, or the one that is named. Throws ApiError. */
   async read(org: string, name: string, version: number | undefined, signal: AbortSignal): Promise<Visit> {
-    const { holder_job } = await this.#needs.workspaces.find(org, name);
-    if (holder_job && version === undefined) return this.#up(org, holder_job, signal);
+    await this.#needs.workspaces.find(org, name);
+    const holder = version === undefined ? await this.#holder(org, name, signal) : undefined;
+    if (holder) return this.#up(org, holder, signal);
     const base_workspace_id = version === undefined ? name : `${name}@${version}`;
     return this.#own(org, { base_workspace_id }, signal);
   }
@@ -56,8 +57,9 @@ export class Visits {
    */
   async write(org: string, name: string, { create, signal }: { create: boolean; signal: AbortSignal }): Promise<Visit> {
     const { workspaces, live } = this.#needs;
-    const before = create ? await workspaces.named(org, name) : await workspaces.find(org, name);
-    const up = before?.holder_job ? await this.#up(org, before.holder_job, signal) : undefined;
+    if (!create) await workspaces.find(org, name);
+    const holder = await this.#holder(org, name, signal);
+    const up = holder === undefined ? undefined : await this.#up(org, holder, signal);
     const visit = up ?? (await this.#own(org, { workspace_id: name, on_busy: "fail" }, signal));
     return {
       place: visit.place,
@@ -70,6 +72,18 @@ export class Visits {
         if (!done.synced) throw new ApiError("unavailable", done.message);
       },
     };
+  }
+
+  /** The job whose machine has the workspace; the end of one that is about to end is waited for. */
+  async #holder(org: string, name: string, signal: AbortSignal): Promise<string | undefined> {
+    const { jobs, workspaces } = this.#needs;
+    const patience = AbortSignal.any([signal, AbortSignal.timeout(END_MS)]);
+    for (;;) {
+      const holder = (await workspaces.named(org, name))?.holder_job;
+      if (!holder) return undefined;
+      if (!isEnding(await jobs.find(org, holder)) || patience.aborted) return holder;
+      await jobs.changed(holder, POLL_MS, patience);
+    }
   }
 
   async #up(org: string, job: string, signal: AbortSignal): Promise<Visit> {
@@ -111,3 +125,7 @@ export class Visits {
     while (!signal.aborted && !isFinal((await jobs.find(org, id)).status)) await jobs.changed(id, POLL_MS, signal);
   }
 }
+
+/** Nobody is let into its machine any more. */
+const isEnding = (job: Awaited<ReturnType<Jobs["find"]>>): boolean =>
+  isFinal(job.status) || job.stop_requested_at !== null || (!job.persistent && job.script_ended_at !== null);

@@ -44,13 +44,14 @@ describe("a token", () => {
         await call(world, "GET", "/api/v1/mags-jobs", undefined, headers),
         await createJob(world, {}, headers),
         await call(world, "GET", url, undefined, headers),
+        await call(world, "POST", "/api/v1/mags-workspaces/collect", undefined, headers),
         await call(world, "GET", "/api/v1/organisations", undefined, headers),
       ];
       return answers.map(({ status, body }) => body.error?.code ?? status);
     };
-    expect(await tries(read)).toEqual([200, "forbidden", "forbidden", "forbidden"]);
-    expect(await tries(run)).toEqual([200, 202, "forbidden", "forbidden"]);
-    expect(await tries(admin)).toEqual([200, 202, 200, "forbidden"]);
+    expect(await tries(read)).toEqual([200, "forbidden", "forbidden", "forbidden", "forbidden"]);
+    expect(await tries(run)).toEqual([200, 202, "forbidden", "forbidden", "forbidden"]);
+    expect(await tries(admin)).toEqual([200, 202, 200, 200, "forbidden"]);
     expect((await make({ scopes: ["operator"] }, as(admin as Answer))).body.error.code).toBe("forbidden");
   });
 

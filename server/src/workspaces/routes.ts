@@ -315,7 +315,7 @@ function collecting(app: App, { collector, closing }: Context): void {
   };
   app.post(
     "/mags-workspaces/collect",
-    { schema: { ...collect, response: { 200: Collected, ...failures } } },
+    { config: { scope: "admin" }, schema: { ...collect, response: { 200: Collected, ...failures } } },
     (request) => collector.collect(orgOf(request), closing),
   );
 }
