@@ -45,7 +45,7 @@ module.exports = {
       "agent-client-is-thin",
       "server and gateway share it, and must not meet in it",
       { path: "^agent-client/src", pathNot: tests },
-      { path: "^(kit|server|storage|agent|gateway|sdk|cli|magsd)/" },
+      { path: "^(server|storage|agent|gateway|sdk|cli|magsd)/" },
     ),
     rule(
       "storage-knows-no-vm",

@@ -1,2 +1,2 @@
-export { AgentClient } from "./client.ts";
+export { type AgentAddress, AgentClient, Agents, type Pass } from "./client.ts";
 export type { RemoteSession } from "./session.ts";

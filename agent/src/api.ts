@@ -1,7 +1,9 @@
 import { timingSafeEqual } from "node:crypto";
-import type { Logger } from "@mags/kit";
+import type { IncomingMessage } from "node:http";
+import { TLSSocket } from "node:tls";
+import type { Credentials, Logger } from "@mags/kit";
 import { type Activity, ApiError, type NodeStatus } from "@mags/protocol";
-import fastify from "fastify";
+import fastify, { type FastifyInstance } from "fastify";
 import type { z } from "zod";
 import { acceptVisitors, type Visited } from "./access/index.ts";
 import type { Metrics } from "./jobs/metrics.ts";
@@ -21,24 +23,51 @@ export interface AgentApi {
   records: JobRecords;
   nodeToken: string;
   processSecret: string | undefined;
+  listen: { host: string; port: number };
+  /** with them it speaks TLS, and whoever calls has to show a certificate for that */
+  credentials?: Credentials | undefined;
   logger: Logger;
 }
 
-/** The agent's own API, for server and gateway only: logs, stop, pool, ways into sandboxes. Listens on loopback; answers 401 without the node token. */
-export async function startApi(options: AgentApi): Promise<{ address: string; close(): Promise<void> }> {
-  const app = fastify({ forceCloseConnections: true });
+/**
+ * The agent's own API, for server and gateway only: logs, stop, pool, ways into sandboxes. On loopback it answers 401 without the
+ * node token; with credentials it listens for other machines, and a connection without a certificate of the cluster that may
+ * call agents does not come about.
+ */
+export async function startApi(options: AgentApi): Promise<{
+  address: string;
+  /** lets those in no more whose certificates have these ids */
+  refuse(ids: string[]): void;
+  close(): Promise<void>;
+}> {
+  const { credentials, listen } = options;
+  const https = credentials && {
+    ca: credentials.authority,
+    cert: credentials.certificate,
+    key: credentials.key,
+    minVersion: "TLSv1.3" as const,
+    requestCert: true,
+    rejectUnauthorized: true,
+  };
+  const app = fastify({ forceCloseConnections: true, https: https ?? null }) as unknown as FastifyInstance;
   const expected = Buffer.from(`Bearer ${options.nodeToken}`);
+  let refused = new Set<string>();
   app.setErrorHandler((error, _request, reply) => {
     const known = error instanceof ApiError ? error : new ApiError("internal", (error as Error).message);
     return reply.status(known.status).send(known.toBody());
   });
-  const authorize = ({ headers }: { headers: { authorization?: string | undefined } }) => {
+  const authorize = ({ headers, socket }: IncomingMessage) => {
+    if (socket instanceof TLSSocket) {
+      const { subject } = socket.getPeerCertificate();
+      if (socket.authorized && typeof subject?.CN === "string" && !refused.has(subject.CN)) return;
+      throw new ApiError("unauthorized", "the machine has left the cluster");
+    }
     const given = Buffer.from(headers.authorization ?? "");
     if (given.length !== expected.length || !timingSafeEqual(given, expected)) {
       throw new ApiError("unauthorized", "the node token is missing or wrong");
     }
   };
-  app.addHook("onRequest", async (request) => authorize(request));
+  app.addHook("onRequest", async (request) => authorize(request.raw));
   await app.register(async (scope) =>
     logRoutes(scope, {
       find: (id: string) => ({ dir: options.records.directory(id), live: options.node()?.job(id)?.capture }),
@@ -83,12 +112,18 @@ export async function startApi(options: AgentApi): Promise<{ address: string; cl
     processSecret: options.processSecret,
     logger: options.logger,
   });
-  const address = await app.listen({ host: "127.0.0.1", port: 0 });
+  const address = await app.listen(listen);
   const close = async () => {
     closeVisits();
     await app.close();
   };
-  return { address, close };
+  return {
+    address,
+    refuse: (ids) => {
+      refused = new Set(ids);
+    },
+    close,
+  };
 }
 
 /** Throws ApiError not_found, or unavailable while the job has no machine. */

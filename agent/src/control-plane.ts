@@ -1,3 +1,4 @@
+import { Upstream, type UpstreamOptions } from "@mags/kit";
 import {
   ChunksClaimed,
   Claimed,
@@ -37,26 +38,29 @@ export interface Identity {
   boot_id: string;
 }
 
+/** On top of the time that the server may hold a claim, `ms`. */
+const CLAIM_SLACK_MS = 5000;
+
 type Without<T> = Omit<T, keyof Identity>;
 
 /** The server as the agent sees it. Calls throw on network errors and on statuses other than 2xx, Fenced on 409. */
 export class ControlPlane {
-  readonly #url: string;
-  readonly #token: string;
+  readonly #server: Upstream;
   readonly identity: Identity;
 
-  constructor(url: string, token: string, identity: Identity) {
-    this.#url = url;
-    this.#token = token;
+  constructor(server: UpstreamOptions, identity: Identity) {
+    this.#server = new Upstream(server);
     this.identity = identity;
   }
 
   register(node: Without<RegisterNode>) {
-    return this.#post("register", node, Registered);
+    return this.#post("register", node, Registered, AbortSignal.timeout(10_000));
   }
 
   claim(request: Without<ClaimJobs>, signal: AbortSignal) {
-    return this.#post("claim", request, Claimed, signal);
+    // A connection that was cut without a word would hold the claim for many minutes.
+    const given = AbortSignal.any([signal, AbortSignal.timeout(request.wait_ms + CLAIM_SLACK_MS)]);
+    return this.#post("claim", request, Claimed, given);
   }
 
   renew(request: Without<z.infer<typeof RenewLeases>>) {
@@ -82,9 +86,9 @@ export class ControlPlane {
   }
 
   async #post<T extends z.ZodType>(path: string, body: object, schema: T, signal?: AbortSignal): Promise<z.infer<T>> {
-    const response = await fetch(`${this.#url}/node/v1/${path}`, {
+    const response = await this.#server.fetch(`/node/v1/${path}`, {
       method: "POST",
-      headers: { authorization: `Bearer ${this.#token}`, "content-type": "application/json" },
+      headers: { "content-type": "application/json" },
       body: JSON.stringify({ ...this.identity, ...body }),
       signal,
     });

@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { Cleanup, type Logger } from "@mags/kit";
+import { Cleanup, type Credentials, type Logger, type UpstreamOptions } from "@mags/kit";
 import { jobLimits } from "@mags/protocol";
 import { type ObjectStore, ReflinkStore, Templates } from "@mags/storage";
 import { startApi } from "./api.ts";
@@ -19,8 +19,13 @@ import { Workspaces } from "./workspaces/index.ts";
 export interface AgentOptions {
   /** state of this machine lives below it */
   dataDir: string;
-  serverUrl: string;
+  server: UpstreamOptions;
+  /** token of programs on this machine */
   nodeToken: string;
+  /** where server and gateway reach this agent: on loopback, or with credentials from other machines */
+  listen: { host: string; port: number };
+  credentials?: Credentials | undefined;
+  labels: Record<string, string>;
   nodeName: string;
   /** directory with one folder per image */
   imageDir: string;
@@ -65,7 +70,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   cleanup.add("store of volumes", () => store.close());
   const templates = new Templates(store);
   const identity = { node: options.nodeName, boot_id: randomUUID() };
-  const controlPlane = new ControlPlane(options.serverUrl, options.nodeToken, identity);
+  const controlPlane = new ControlPlane(options.server, identity);
   const workspaces = await Workspaces.open({
     store,
     templates,
@@ -87,7 +92,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   cleanup.add("driver", () => driver.close());
   let node: JobNode | undefined;
   let pool: Pool | undefined;
-  const { nodeToken, processSecret } = options;
+  const { nodeToken, processSecret, listen, credentials } = options;
   const metrics = new Metrics(() => node?.jobs ?? []);
   cleanup.add("metrics", () => metrics.close());
   const api = await startApi({
@@ -99,6 +104,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     records,
     nodeToken,
     processSecret,
+    listen,
+    credentials,
     logger,
   });
   cleanup.add("agent API", () => api.close());
@@ -106,6 +113,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     vcpus: options.vcpus,
     memoryMb: options.memoryMb,
     address: api.address,
+    labels: options.labels,
+    onRemoved: (ids) => api.refuse(ids),
     imageName: image.name,
     imageDigest: image.digest,
     rebooted: await rebooted(agentDir),

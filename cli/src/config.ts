@@ -1,5 +1,5 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { homedir } from "node:os";
+import { homedir, hostname } from "node:os";
 import { dirname, join } from "node:path";
 import { Mags } from "@mags/sdk";
 
@@ -10,6 +10,8 @@ export const configPath = join(homedir(), ".mags", "config.json");
 /** The data directory of a server on this machine. */
 export const dataDir = env.MAGS_DATA_DIR || "/var/lib/mags";
 export const imageDir = env.MAGS_IMAGE_DIR || join(dataDir, "images");
+/** What a daemon on this machine is called among the nodes. */
+export const nodeName = env.MAGS_NODE_NAME || hostname();
 export const listen = env.MAGS_LISTEN || "127.0.0.1:7070";
 export const apiUrl = env.MAGS_API_URL || savedConfig().api_url || `http://${listen}`;
 

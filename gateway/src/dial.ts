@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import { AgentClient, type RemoteSession } from "@mags/agent-client";
+import { type AgentClient, Agents, type Pass, type RemoteSession } from "@mags/agent-client";
 import { ApiError, type SessionOptions } from "@mags/protocol";
 import type { Door } from "./wake.ts";
 
@@ -13,12 +13,10 @@ export interface Dialer {
 
 /** Reaches them through the agents. */
 export class AgentDialer implements Dialer {
-  readonly #token: string;
-  readonly #processSecret: string | undefined;
+  readonly #agents: Agents;
 
-  constructor(nodeToken: string, processSecret: string | undefined) {
-    this.#token = nodeToken;
-    this.#processSecret = processSecret;
+  constructor(pass: Pass) {
+    this.#agents = new Agents(pass);
   }
 
   dial(door: Door, port: number): Promise<Socket> {
@@ -29,8 +27,8 @@ export class AgentDialer implements Dialer {
     return this.#agent(door).open(door.job, options);
   }
 
-  #agent(door: Door): AgentClient {
-    return new AgentClient(door.address, this.#token, this.#processSecret);
+  #agent({ node, address }: Door): AgentClient {
+    return this.#agents.at({ name: node, address });
   }
 }
 

@@ -1,11 +1,13 @@
-import { Cleanup, type Logger } from "@mags/kit";
+import { Cleanup, type Logger, type UpstreamOptions } from "@mags/kit";
 import { AgentDialer } from "./dial.ts";
 import { startIngress } from "./http/index.ts";
 import { startSsh } from "./ssh/index.ts";
 import { Wake } from "./wake.ts";
 
 export interface EdgeOptions {
-  serverUrl: string;
+  /** the servers to ask; agents are shown the same token and credentials */
+  server: UpstreamOptions;
+  /** token of programs on this machine, for an agent on it */
   nodeToken: string;
   /** given to an agent in this process as well, which then hands connections over */
   processSecret?: string | undefined;
@@ -24,7 +26,8 @@ export interface EdgeOptions {
 export async function startEdge(options: EdgeOptions): Promise<{ close(): Promise<void> }> {
   const cleanup = new Cleanup();
   const wake = new Wake(options);
-  const dialer = new AgentDialer(options.nodeToken, options.processSecret);
+  const { nodeToken: token, processSecret } = options;
+  const dialer = new AgentDialer({ token, credentials: options.server.secure?.credentials, processSecret });
   cleanup.add("questions to the server", () => wake.close());
   try {
     const ingress = await startIngress({ ...options, listen: options.appsListen, wake, dialer }).catch(

@@ -13,7 +13,7 @@ beforeAll(async () => {
 afterAll(() => rm(dir, { recursive: true }));
 
 const options = async () => ({
-  serverUrl: "http://127.0.0.1:9",
+  server: { urls: ["http://127.0.0.1:9"], token: "node" },
   nodeToken: "node",
   appsListen: { host: "127.0.0.1", port: 0 },
   sshListen: { host: "127.0.0.1", port: 0 },

@@ -27,7 +27,7 @@ export async function startGateway(options: GatewayOptions): Promise<{ close(): 
 
 /** What a thread can be given: the options alone, whatever else the caller's object holds. */
 const toData = (options: GatewayOptions): ThreadData => ({
-  serverUrl: options.serverUrl,
+  server: options.server,
   nodeToken: options.nodeToken,
   processSecret: options.processSecret,
   appsListen: options.appsListen,

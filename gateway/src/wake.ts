@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { Logger } from "@mags/kit";
+import { type Logger, Upstream, type UpstreamOptions } from "@mags/kit";
 import { ApiError, type ResolveDoor, ResolvedDoor, WAKE_LIMIT_MS } from "@mags/protocol";
 
 /** Where a visitor wants to: the sandbox of a host name, or the one that his key has led to. */
@@ -40,16 +40,14 @@ interface Known {
  * come here. The server starts waking with the first question; many that ask for the same door share one.
  */
 export class Wake {
-  readonly #url: string;
-  readonly #token: string;
+  readonly #server: Upstream;
   readonly #logger: Logger;
   readonly #known = new Map<string, Known>();
   readonly #asking = new Map<string, Promise<Door>>();
   readonly #stop = new AbortController();
 
-  constructor(options: { serverUrl: string; nodeToken: string; logger: Logger }) {
-    this.#url = `${options.serverUrl}/gateway/v1/resolve`;
-    this.#token = options.nodeToken;
+  constructor(options: { server: UpstreamOptions; logger: Logger }) {
+    this.#server = new Upstream(options.server);
     this.#logger = options.logger;
   }
 
@@ -110,9 +108,9 @@ export class Wake {
 
   async #fetch(question: ResolveDoor): Promise<ResolvedDoor | NoDoor> {
     try {
-      const response = await fetch(this.#url, {
+      const response = await this.#server.fetch("/gateway/v1/resolve", {
         method: "POST",
-        headers: { authorization: `Bearer ${this.#token}`, "content-type": "application/json" },
+        headers: { "content-type": "application/json" },
         body: JSON.stringify(question),
         signal: AbortSignal.any([this.#stop.signal, AbortSignal.timeout(question.wait_ms + ANSWER_MS)]),
       });

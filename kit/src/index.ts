@@ -14,3 +14,4 @@ export { emptyFile, startProcess } from "./syscalls/process.ts";
 export { openTerminal, openWithin, resizeTerminal } from "./syscalls/terminal.ts";
 export { getXattr, makeWhiteout, removeXattr, setXattr } from "./syscalls/xattr.ts";
 export { serveCalls, Threads } from "./threads.ts";
+export { type Credentials, type Fetch, fetchFrom, tlsTo, Upstream, type UpstreamOptions } from "./upstream.ts";

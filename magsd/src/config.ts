@@ -3,6 +3,7 @@ import { parseArgs } from "node:util";
 import type { ObjectStoreOptions } from "@mags/storage";
 import { z } from "zod";
 import { AccessSettings, accessContradictions, accessOptions } from "./access-config.ts";
+import { ClusterSettings, clusterOptions, settleCluster } from "./cluster-config.ts";
 import { GatewaySettings, gatewayOptions, Listen, settleGateway } from "./gateway-config.ts";
 import { readStore, StoreSettings, storeOptions } from "./store-config.ts";
 import { WorkspaceSettings, workspaceOptions } from "./workspace-config.ts";
@@ -36,16 +37,10 @@ export const options = [
     name: "roles",
     env: "MAGS_ROLES",
     default: "server,agent,gateway",
-    help: "What this process is: any of server, agent and gateway. Apart, they have to be on one machine and share the node token",
+    help: "What this process is: any of server, agent and gateway",
     flag: "roles",
   },
-  {
-    name: "serverUrl",
-    env: "MAGS_SERVER_URL",
-    default: "this process's own server",
-    help: "Server that an agent or gateway without one speaks to, such as http://127.0.0.1:7070",
-  },
-  { name: "nodeName", env: "MAGS_NODE_NAME", default: "the host's name", help: "Name of this machine among the nodes" },
+  ...clusterOptions,
   { name: "runtime", env: "MAGS_RUNTIME", default: "auto", help: "What isolates sandboxes: auto or container" },
   {
     name: "ociRuntime",
@@ -160,12 +155,13 @@ const MEMORY_SHARE = 0.75;
 
 const count = (fallback: number) => z.coerce.number().int().min(0).default(fallback);
 
+type Role = "server" | "agent" | "gateway";
+const ROLES: Role[] = ["server", "agent", "gateway"];
+
 const Roles = z
   .string()
   .transform((value) => value.split(",").map((role) => role.trim()))
-  .pipe(
-    z.array(z.enum(["server", "agent", "gateway"], "must be server, agent, gateway or several of them with commas")),
-  );
+  .pipe(z.array(z.enum(ROLES, "must be server, agent, gateway or several of them with commas")));
 
 const Runtime = z.enum(["auto", "container"], {
   error: ({ input }) =>
@@ -181,9 +177,9 @@ const Raw = z.object({
     .string()
     .regex(/^postgres(ql)?:\/\//, "must start with postgresql://")
     .optional(),
-  nodeName: z.string().min(1).default(hostname()),
-  roles: Roles.prefault("server,agent,gateway"),
-  serverUrl: z.url({ protocol: /^https?$/, error: "must be a URL, such as http://127.0.0.1:7070" }).optional(),
+  nodeName: z.string().min(1).optional(),
+  roles: Roles.optional(),
+  ...ClusterSettings.shape,
   runtime: Runtime.default("auto"),
   ociRuntime: z.string().default("auto"),
   imageDir: z.string().startsWith("/", "must be an absolute path").optional(),
@@ -216,8 +212,9 @@ const Raw = z.object({
 });
 
 /** Settled options: nothing is left open. */
-export type Config = Omit<z.infer<typeof Raw>, "imageDir" | keyof StoreSettings> &
-  ReturnType<typeof settleGateway> & {
+export type Config = Omit<z.infer<typeof Raw>, "imageDir" | "serverUrl" | keyof StoreSettings> &
+  ReturnType<typeof settleGateway> &
+  ReturnType<typeof settleCluster<Role>>["settled"] & {
     imageDir: string;
     store: ObjectStoreOptions;
   };
@@ -240,15 +237,27 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env, args: string[] 
     return `${option?.env}: ${issue.message}`;
   });
   const found = parsed.success ? readStore(parsed.data, parsed.data.dataDir) : undefined;
-  if (parsed.success) problems.push(...contradictions(parsed.data), ...(found?.problems ?? []));
-  if (!parsed.success || !found?.store || problems.length > 0) {
+  const cluster = parsed.success ? settleCluster(parsed.data, { roles: ROLES, nodeName: hostname() }) : undefined;
+  if (parsed.success && cluster)
+    problems.push(...contradictions(parsed.data), ...cluster.problems, ...(found?.problems ?? []));
+  if (!parsed.success || !cluster || !found?.store || problems.length > 0) {
     throw new Error(
       `these settings cannot be used:\n${problems.map((problem) => `  ${problem}\n`).join("")}See --help.`,
     );
   }
-  const { store: _, s3Endpoint, s3Region, s3AccessKeyId, s3SecretAccessKey, s3PathStyle, ...config } = parsed.data;
+  const {
+    store: _,
+    s3Endpoint,
+    s3Region,
+    s3AccessKeyId,
+    s3SecretAccessKey,
+    s3PathStyle,
+    serverUrl,
+    ...config
+  } = parsed.data;
   return {
     ...config,
+    ...cluster.settled,
     ...settleGateway(config),
     imageDir: config.imageDir ?? `${config.dataDir}/images`,
     store: found.store,
@@ -266,12 +275,9 @@ function readArguments(args: string[]): Record<string, string | undefined> {
 
 /** What is wrong between options that are right by themselves. */
 function contradictions(settings: z.infer<typeof Raw>): string[] {
-  const { poolMin, poolMax, roles, serverUrl } = settings;
+  const { poolMin, poolMax } = settings;
   const problems = accessContradictions(settings);
   if (poolMax < poolMin) problems.push(`MAGS_POOL_MAX: is ${poolMax}, less than MAGS_POOL_MIN, which is ${poolMin}`);
-  if (!roles.includes("server") && !serverUrl)
-    problems.push("MAGS_SERVER_URL: an agent or gateway without a server in its process needs it");
-  if (roles.includes("server") && serverUrl) problems.push("MAGS_SERVER_URL: this process is the server itself");
   return problems;
 }
 

@@ -3,11 +3,13 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { type Agent, startAgent } from "@mags/agent";
 import { ensureHostKey, startGateway } from "@mags/gateway";
-import { Cleanup, createLogger } from "@mags/kit";
+import { Cleanup, type Credentials, createLogger, type UpstreamOptions } from "@mags/kit";
+import { type Membership, SERVER_MEMBER } from "@mags/protocol";
 import { startServer } from "@mags/server";
 import { openObjectStore } from "@mags/storage";
 import { accessOf } from "./access-config.ts";
-import { help, readConfig } from "./config.ts";
+import { isLoopback } from "./cluster-config.ts";
+import { type Config, help, readConfig } from "./config.ts";
 import { firstRun, waitUntilReady, welcome } from "./first-run.ts";
 import { lockDataDir } from "./lock.ts";
 import { enterMountNamespace } from "./mount-namespace.ts";
@@ -40,12 +42,13 @@ async function main(): Promise<void> {
 }
 
 /** Starts what the roles ask for and says when it is ready. */
-async function start(config: ReturnType<typeof readConfig>, cleanup: Cleanup): Promise<Agent | undefined> {
+async function start(config: Config, cleanup: Cleanup): Promise<Agent | undefined> {
   const { dataDir, roles } = config;
   const logger = createLogger(config.logLevel);
   const [adminToken, nodeToken] = await Promise.all([ensureToken(dataDir, "admin"), ensureToken(dataDir, "node")]);
   const hostKey = await ensureHostKey(dataDir);
-  let serverUrl = config.serverUrl ?? "";
+  let upstream = upstreamOf(config, nodeToken);
+  let credentials = config.member && credentialsIn(config.member);
   const objects = await openObjectStore(config.store);
   cleanup.add("object store", () => objects.close());
   if (roles.includes("server")) {
@@ -57,8 +60,11 @@ async function start(config: ReturnType<typeof readConfig>, cleanup: Cleanup): P
     };
     const urls = { appsUrl: config.appsUrl, privateUrls: config.appsPrivate };
     const ssh = { ...config.sshAddress, hostKey: hostKey.publicKey };
+    const { clusterListen: inner } = config;
+    const secret = inner && (config.clusterSecret ?? (await ensureToken(dataDir, "cluster")));
     const server = await startServer({
       ...config,
+      cluster: inner && secret ? { listen: inner, secret } : undefined,
       adminToken,
       nodeToken,
       dashboardDir: DASHBOARD_DIR,
@@ -74,14 +80,16 @@ async function start(config: ReturnType<typeof readConfig>, cleanup: Cleanup): P
       version: VERSION,
     });
     cleanup.add("server", () => server.close());
-    serverUrl = server.url;
+    const secure = server.credentials && { credentials: server.credentials, name: SERVER_MEMBER };
+    upstream = { urls: [server.url], token: nodeToken, secure };
+    credentials = await server.credentialsOf(config.nodeName);
   }
   const processSecret = randomBytes(32).toString("hex");
   const startEdge = async () => {
     if (!roles.includes("gateway")) return;
     const gateway = await startGateway({
       ...config,
-      serverUrl,
+      server: upstream,
       nodeToken,
       processSecret,
       hostKey: hostKey.privateKey,
@@ -93,7 +101,20 @@ async function start(config: ReturnType<typeof readConfig>, cleanup: Cleanup): P
     if (!roles.includes("agent")) return undefined;
     const pool = { min: config.poolMin, max: config.poolMax };
     const busy = { cpuPercent: config.busyCpuPercent, writtenKbS: config.busyWrittenKbS };
-    const agent = await startAgent({ ...config, serverUrl, nodeToken, processSecret, pool, busy, objects, logger });
+    const { agentListen: listen, nodeLabels: labels } = config;
+    const agent = await startAgent({
+      ...config,
+      server: upstream,
+      nodeToken,
+      processSecret,
+      listen,
+      labels,
+      credentials: isLoopback(listen.host) ? undefined : credentials,
+      pool,
+      busy,
+      objects,
+      logger,
+    });
     cleanup.add("agent", () => agent.close());
     return agent;
   };
@@ -102,6 +123,7 @@ async function start(config: ReturnType<typeof readConfig>, cleanup: Cleanup): P
   if (edge.status === "rejected") throw edge.reason;
   if (node.status === "rejected") throw node.reason;
   const agent = node.value;
+  const [serverUrl = ""] = upstream.urls;
   if (!roles.includes("server") || !roles.includes("agent")) {
     const what = roles.includes("server") ? "API" : "its server";
     process.stdout.write(`Mags ${roles.join(" and ")} is running; ${what}: ${serverUrl}\n`);
@@ -112,6 +134,14 @@ async function start(config: ReturnType<typeof readConfig>, cleanup: Cleanup): P
   process.stdout.write(welcome(serverUrl, dataDir));
   return agent;
 }
+
+/** The servers of a process that has none itself. */
+function upstreamOf({ member, serverUrls }: Config, nodeToken: string): UpstreamOptions {
+  if (!member) return { urls: serverUrls, token: nodeToken };
+  return { urls: serverUrls, token: member.token, secure: { credentials: credentialsIn(member), name: SERVER_MEMBER } };
+}
+
+const credentialsIn = ({ authority, certificate, key }: Membership): Credentials => ({ authority, certificate, key });
 
 if (process.argv.includes("--help")) {
   process.stdout.write(help());

@@ -6,7 +6,7 @@ import { Job, JobAccepted, JobList, PoolStatus, RanBy } from "./api/jobs.ts";
 import { LogEnd, LogEntry, Logs } from "./api/logs.ts";
 import { Member, MemberDeleted, MemberList, MemberMade } from "./api/members.ts";
 import { JobMetrics, MetricSample } from "./api/metrics.ts";
-import { Node, NodeList } from "./api/nodes.ts";
+import { JoinTokenMade, Node, NodeList, NodeRemoved } from "./api/nodes.ts";
 import { DirectoryListing, FileEntry } from "./api/sandbox-files.ts";
 import { OrganisationList, OrganisationMade, Token, TokenList, TokenMade, Whoami } from "./api/tokens.ts";
 import { SshKey, SshKeyList, SshOpened, UrlAlias, UrlAliasList, UrlOpened } from "./api/urls.ts";
@@ -41,6 +41,7 @@ const answers = {
   Job,
   JobAccepted,
   JobList,
+  JoinTokenMade,
   JobMetrics,
   LogEnd,
   LogEntry,
@@ -52,6 +53,7 @@ const answers = {
   MemberDeleted,
   MemberList,
   MemberMade,
+  NodeRemoved,
   PoolStatus,
   RanBy,
   RecoveryPoint,

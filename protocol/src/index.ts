@@ -15,6 +15,7 @@ export * from "./api/urls.ts";
 export * from "./api/usage.ts";
 export * from "./api/workspace-names.ts";
 export * from "./api/workspaces.ts";
+export * from "./cluster.ts";
 export * from "./errors.ts";
 export * from "./gateway.ts";
 export * from "./handover.ts";

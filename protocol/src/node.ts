@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { CreateJob, Isolation, RanBy } from "./api/jobs.ts";
+import { NodeLabels } from "./cluster.ts";
 import { JobVolume } from "./node-volumes.ts";
 
 /** `POST /node/v1/register`. A new `boot_id` means a new agent process: the server answers with the jobs the node still holds. */
@@ -16,6 +17,7 @@ export const RegisterNode = z.object({
   isolation: z.array(Isolation).describe("Levels this node can give"),
   rootfs_types: z.array(z.string()),
   image_digests: z.array(z.string()).default([]).describe("Digests of these images"),
+  labels: NodeLabels.default({}),
 });
 export type RegisterNode = z.infer<typeof RegisterNode>;
 
@@ -82,6 +84,8 @@ export const LeasesRenewed = z.object({
   lost: z.array(z.uuid()),
   stop: z.array(z.uuid()),
   sleep: z.array(SleepOrder).default([]),
+  /** ids of machines that were removed from the cluster: their certificates open nothing any more */
+  removed: z.array(z.string()).default([]),
 });
 
 export const endReasons = [

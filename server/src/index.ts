@@ -1,15 +1,17 @@
 import { join } from "node:path";
-import { Cleanup, type Logger } from "@mags/kit";
+import { Agents } from "@mags/agent-client";
+import { Cleanup, type Credentials, type Logger } from "@mags/kit";
 import type { ObjectStore } from "@mags/storage";
 import { Access } from "./access/service.ts";
 import { repeat } from "./background.ts";
+import { Cluster } from "./cluster/service.ts";
 import { type CronOptions, Crons } from "./cron/service.ts";
 import { openDatabase } from "./db/database.ts";
 import { startEmbeddedPostgres } from "./db/embedded.ts";
 import { Events } from "./db/events.ts";
 import { type FileLimits, Files } from "./files/service.ts";
 import { Doors } from "./gateway/service.ts";
-import { buildApp } from "./http/app.ts";
+import { buildApp, buildClusterApp } from "./http/app.ts";
 import { sweepKeys } from "./http/idempotency.ts";
 import { Dispatch, Jobs } from "./jobs/service.ts";
 import { Sleep } from "./jobs/sleep.ts";
@@ -50,8 +52,10 @@ export interface ServerOptions {
   listen: { host: string; port: number };
   /** PostgreSQL >= 15 to use instead of the embedded one */
   databaseUrl?: string | undefined;
-  /** shared with the agents; both directions carry it */
+  /** shared with agents and gateways on this machine; both directions carry it */
   nodeToken: string;
+  /** lets other machines join, and is where they call; every server of the cluster has the same secret */
+  cluster?: { listen: { host: string; port: number }; secret: string } | undefined;
   /** first token of the public API; replaces the one of the last start */
   adminToken: string;
   objects: ObjectStore;
@@ -91,6 +95,10 @@ export interface WorkspaceOptions extends CollectorOptions {
 
 export interface Server {
   url: string;
+  /** what an agent of this machine shows to other machines; undefined where none can join */
+  credentialsOf(node: string): Promise<Credentials | undefined>;
+  /** what a gateway of this machine shows to the agents of others */
+  credentials: Credentials | undefined;
   /** Ends long polls and streams, then stops listening, the sweep and the embedded database. */
   close(): Promise<void>;
 }
@@ -102,8 +110,9 @@ export interface Server {
 export async function startServer(options: ServerOptions): Promise<Server> {
   const cleanup = new Cleanup();
   try {
-    const url = await start(options, cleanup);
-    return { url, close: () => cleanup.run() };
+    const { url, cluster } = await start(options, cleanup);
+    const credentialsOf = (node: string) => cluster.credentialsOf(node);
+    return { url, credentialsOf, credentials: cluster.credentials, close: () => cleanup.run() };
   } catch (error) {
     await cleanup.run();
     throw error;
@@ -113,7 +122,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
 async function start(
   { dataDir, listen, logger, version, nodeToken, adminToken, databaseUrl, ...options }: ServerOptions,
   cleanup: Cleanup,
-): Promise<string> {
+): Promise<{ url: string; cluster: Cluster }> {
   const url = databaseUrl ?? (await ownDatabase(dataDir, logger, cleanup));
   const db = await openDatabase(url, logger);
   cleanup.add("database connections", () => db.close());
@@ -126,12 +135,14 @@ async function start(
   const { publicUrl = `http://${listen.host}:${listen.port}`, trustedProxies = [], oidc } = options.access ?? {};
   const members = new Members(db, events, publicUrl);
   const metrics = new Metrics();
-  const nodes = new Nodes(db, nodeToken, logger);
+  const cluster = await Cluster.open({ db, events, localToken: nodeToken, secret: options.cluster?.secret });
+  const agents = new Agents({ token: nodeToken, credentials: cluster.credentials });
+  const nodes = new Nodes(db, agents, logger);
   const files = new Files(db, options.objects, options.files, logger);
   const quota = new Quota(options.workspaces.quota);
   const leases = new Leases(db, events, quota);
   const jobs = new Jobs(db, events, nodes, files, leases, options.urls.appsUrl);
-  const dispatch = new Dispatch(db, events, nodes, leases, {
+  const dispatch = new Dispatch(db, events, nodes, leases, cluster, {
     idleMinutes: options.idleMinutes ?? IDLE_MINUTES,
     metrics,
     logger,
@@ -153,10 +164,11 @@ async function start(
   ])
     cleanup.add("background", () => task.stop());
 
-  const nodeAdmin = new NodeAdmin(db, nodes);
+  const nodeAdmin = new NodeAdmin(db, nodes, cluster);
   const closing = new AbortController();
-  const app = await buildApp({
+  const context = {
     db,
+    cluster,
     tokens,
     sessions: new Sessions(db, tokens, members),
     members,
@@ -181,15 +193,20 @@ async function start(
     workspaces: new Workspaces(db, quota),
     live: new LiveWorkspaces(db, nodes),
     collector,
-    nodeToken,
     version,
     dashboardDir: options.dashboardDir,
     logger,
     closing: closing.signal,
-  });
+  };
+  const app = await buildApp(context);
   cleanup.add("http", () => app.close());
+  if (options.cluster && cluster.credentials) {
+    const inner = await buildClusterApp(context, cluster.credentials);
+    cleanup.add("cluster", () => inner.close());
+    await inner.listen(options.cluster.listen).catch(taken("MAGS_CLUSTER_LISTEN"));
+  }
   cleanup.add("long polls", () => closing.abort());
-  return await app.listen({ host: listen.host, port: listen.port });
+  return { url: await app.listen({ host: listen.host, port: listen.port }), cluster };
 }
 
 async function ownDatabase(dataDir: string, logger: Logger, cleanup: Cleanup): Promise<string> {
@@ -197,3 +214,8 @@ async function ownDatabase(dataDir: string, logger: Logger, cleanup: Cleanup): P
   cleanup.add("embedded PostgreSQL", () => postgres.close());
   return postgres.url;
 }
+
+const taken = (setting: string) => (cause: NodeJS.ErrnoException) => {
+  if (cause.code !== "EADDRINUSE" && cause.code !== "EADDRNOTAVAIL" && cause.code !== "EACCES") throw cause;
+  throw new Error(`${setting}: ${cause.message}`, { cause });
+};

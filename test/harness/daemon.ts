@@ -129,7 +129,13 @@ export class Daemon {
    */
   async removeAsLost(): Promise<void> {
     const { DATABASE_URL: _, MAGS_STORE: __, ...env } = this.#env;
-    const reaper = new Daemon(this.dataDir, await freePorts(3), env);
+    await Daemon.reap(this.dataDir, env);
+  }
+
+  /** Likewise for a data directory whose daemon was started in another way. */
+  static async reap(dataDir: string, env: Record<string, string> = {}): Promise<void> {
+    await rm(join(dataDir, "cluster.json"), { force: true });
+    const reaper = new Daemon(dataDir, await freePorts(3), env);
     await reaper.start();
     await reaper.remove();
   }

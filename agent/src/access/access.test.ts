@@ -45,7 +45,7 @@ beforeAll(async () => {
     processSecret: SECRET,
     logger: createLogger("silent"),
   });
-  client = new AgentClient(address(), TOKEN);
+  client = new AgentClient({ name: "n", address: address() }, { token: TOKEN });
 });
 afterAll(async () => {
   closeVisits();
@@ -194,8 +194,9 @@ test("a caller with a window gets no more output than that before it gives credi
 });
 
 const outsiders = () => client;
-const insiders = () => new AgentClient(address(), TOKEN, SECRET);
-const impostors = () => new AgentClient(address(), TOKEN, "secret of another process");
+const insiders = () => new AgentClient({ name: "n", address: address() }, { token: TOKEN, processSecret: SECRET });
+const impostors = () =>
+  new AgentClient({ name: "n", address: address() }, { token: TOKEN, processSecret: "secret of another process" });
 
 test.each([
   ["through the agent", outsiders, false],
@@ -277,7 +278,11 @@ test("visits that cannot be are refused with the reason", async () => {
   expect(await code(client.dial(JOB, 70_000))).toBe("invalid_request");
   expect(await code(client.dial(ASLEEP, 80))).toBe("unavailable");
   expect(await code(client.open("3a1d2f5e-0000-4000-8000-000000000003", sh("true")))).toBe("not_found");
-  expect(await code(new AgentClient(address(), "other").dial(JOB, 80))).toBe("unauthorized");
-  expect(await code(new AgentClient("http://127.0.0.1:9", TOKEN).dial(JOB, 80))).toBe("unavailable");
+  expect(await code(new AgentClient({ name: "n", address: address() }, { token: "other" }).dial(JOB, 80))).toBe(
+    "unauthorized",
+  );
+  expect(
+    await code(new AgentClient({ name: "n", address: "http://127.0.0.1:9" }, { token: TOKEN }).dial(JOB, 80)),
+  ).toBe("unavailable");
   expect(activity.open).toBe(0);
 });

@@ -21,6 +21,9 @@ export interface NodeOptions {
   vcpus: number;
   memoryMb: number;
   address: string;
+  labels: Record<string, string>;
+  /** machines that have left the cluster: what they show opens nothing any more */
+  onRemoved(ids: string[]): void;
   imageName: string;
   imageDigest: string;
   /** the machine has been restarted since the last agent process, so nothing of before can still run */
@@ -67,7 +70,7 @@ export class JobNode {
       slept: async (record, because) => void (await this.#report({ event: "slept", because }, record)),
       giveBack: async (record, message) => void (await this.#report({ event: "returned", message }, record)),
     };
-    const { controlPlane, vcpus, memoryMb, address, driver, imageName, imageDigest } = this.#options;
+    const { controlPlane, vcpus, memoryMb, address, labels, driver, imageName, imageDigest } = this.#options;
     const registered = await this.#persist("register", () =>
       controlPlane.register({
         address,
@@ -76,6 +79,7 @@ export class JobNode {
         isolation: [driver.facts.isolation.level],
         rootfs_types: [imageName],
         image_digests: [imageDigest],
+        labels,
       }),
     );
     await this.#takeUp(registered?.held ?? []);
@@ -195,7 +199,8 @@ export class JobNode {
         return { id: job.id, attempt: job.attempt, idle_ms, because };
       });
       try {
-        const { lost, stop, sleep } = await controlPlane.renew({ jobs });
+        const { lost, stop, sleep, removed } = await controlPlane.renew({ jobs });
+        this.#options.onRemoved(removed);
         for (const id of lost) this.#jobs.get(id)?.abandon();
         for (const id of stop) this.#jobs.get(id)?.stop();
         for (const { id, because, forced } of sleep) void this.#jobs.get(id)?.sleep(because, forced);

@@ -5,6 +5,7 @@ import { client } from "../config.ts";
 import { err } from "../render/colours.ts";
 import { printJson } from "../render/output.ts";
 import { moment, table } from "../render/table.ts";
+import { addMembership } from "./node-join.ts";
 
 const POLL_MS = 1000;
 
@@ -13,7 +14,7 @@ type Node = Awaited<ReturnType<Mags["nodes"]["drain"]>>;
 export function addNode(program: Command): void {
   const node = program
     .command("node")
-    .description("list the machines that run sandboxes, and take one out of service in order")
+    .description("the machines that run sandboxes: list them, take one out of service in order, add and remove")
     .addHelpText("after", "\nExample:\n  mags node drain rack-2 --wait");
   node
     .command("list")
@@ -41,6 +42,7 @@ export function addNode(program: Command): void {
       if (json) printJson(shown);
       else process.stdout.write(`${name} is ${shown.state}\n`);
     });
+  addMembership(node);
 }
 
 async function list({ json }: { json?: boolean }): Promise<void> {
@@ -55,8 +57,13 @@ async function list({ json }: { json?: boolean }): Promise<void> {
     node.disk ? `${gib(node.disk.free_bytes)} of ${gib(node.disk.total_bytes)}` : "",
     node.pool ? String(node.pool.idle_vms) : "",
     moment(node.seen_at),
+    Object.entries(node.labels)
+      .map((label) => label.join("="))
+      .join(","),
   ]);
-  process.stdout.write(table(["NODE", "STATE", "JOBS", "CPUS", "MEMORY MIB", "DISK GIB FREE", "READY", "SEEN"], rows));
+  process.stdout.write(
+    table(["NODE", "STATE", "JOBS", "CPUS", "MEMORY MIB", "DISK GIB FREE", "READY", "SEEN", "LABELS"], rows),
+  );
 }
 
 async function drain(name: string, { wait, json }: { wait?: boolean; json?: boolean }): Promise<void> {

@@ -25,7 +25,7 @@ export class SandboxConnections {
   readonly #wake: Wake;
   readonly #dialer: Dialer;
   readonly #all = new Set<SandboxConnection>();
-  /** oldest first, by job and port */
+  /** oldest first, by job, port and where it was */
   readonly #idle = new Map<string, Idle[]>();
   readonly #sweeping = setInterval(() => this.#sweep(), SWEEP_MS).unref();
 
@@ -84,7 +84,8 @@ export class SandboxConnections {
   }
 }
 
-const keyOf = ({ job, port }: Door) => `${job}:${port}`;
+/** A sandbox that has moved to another node is another one. */
+const keyOf = ({ job, port, address }: Door) => `${job}:${port}@${address}`;
 
 async function dialPatiently(dial: () => Promise<Socket>): Promise<Socket> {
   const deadline = Date.now() + PATIENCE_MS;

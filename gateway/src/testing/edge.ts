@@ -57,7 +57,7 @@ export async function startEdge(handler: RequestListener, options: { trustedProx
     return socket;
   };
   const logger = createLogger("silent");
-  const wake = new Wake({ serverUrl: `http://127.0.0.1:${planePort}`, nodeToken: "node", logger });
+  const wake = new Wake({ server: { urls: [`http://127.0.0.1:${planePort}`], token: "node" }, logger });
   const ingress = await startIngress({
     listen: { host: "127.0.0.1", port: 0 },
     wake,

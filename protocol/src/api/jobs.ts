@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { NodeLabels } from "../cluster.ts";
 import { jobStatuses } from "../states.ts";
 import { fileLimits } from "./files.ts";
 import { NetworkPolicy } from "./network.ts";
@@ -116,6 +117,7 @@ export const CreateJob = z
       .describe("Size of the machine's writable disk, in GiB"),
     rootfs_type: z.string().max(64).optional().describe("Image name; the base image if absent"),
     isolation: Isolation.optional(),
+    node_labels: NodeLabels.optional().describe("Run only on a node that has all of these labels"),
     image_digest: z
       .string()
       .regex(/^(sha256:)?[0-9a-f]{64}$/, "must be a sha256 digest")

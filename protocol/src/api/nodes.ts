@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { machineRoles, NodeName } from "../cluster.ts";
 import { PoolStatus } from "./jobs.ts";
 
 /** What a node says of itself, `GET /agent/v1/status`. */
@@ -28,9 +29,33 @@ export const Node = z.object({
     .object({ total_bytes: z.number(), free_bytes: z.number() })
     .nullable()
     .describe("Its store of volumes, with what that can still grow into; null where it does not answer"),
+  joined: z.boolean().describe("It came with a join token; else it is a server's own machine"),
+  labels: z.record(z.string(), z.string()),
   pool: PoolStatus.nullable().describe("Its ready machines; null where it does not answer"),
 });
 export type Node = z.infer<typeof Node>;
 
 export const NodeList = z.object({ nodes: z.array(Node), total: z.number().int() });
 export type NodeList = z.infer<typeof NodeList>;
+
+/** Body of `POST /nodes/join-tokens`. */
+export const CreateJoinToken = z.object({
+  node: NodeName.optional().describe("The one name it is for; any if absent"),
+  roles: z.array(z.enum(machineRoles)).min(1).default(["agent", "gateway"]).describe("What the machine may be"),
+  expires_in_minutes: z.number().positive().max(1440).default(60),
+});
+export type CreateJoinToken = z.infer<typeof CreateJoinToken>;
+export const JoinTokenMade = z.object({
+  join_token: z.string().describe("Works once; it is shown this once"),
+  roles: z.array(z.enum(machineRoles)),
+  expires_at: z.string(),
+});
+export type JoinTokenMade = z.infer<typeof JoinTokenMade>;
+
+export const RemoveNode = z.object({
+  force: z
+    .enum(["0", "1", "true", "false"])
+    .optional()
+    .describe("1: also one that is not known to be empty; its jobs end as lost, and what only it has is given up"),
+});
+export const NodeRemoved = z.object({ name: z.string(), removed: z.literal(true) });

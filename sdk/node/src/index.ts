@@ -16,6 +16,7 @@ export type { CallSettings } from "./http.ts";
 export type { RunOptions } from "./job-body.ts";
 export type { FileChange, MachineFiles } from "./machine-files.ts";
 export type { MemberOptions } from "./members.ts";
+export type { JoinTokenOptions } from "./nodes.ts";
 export type { OpenOptions, Session } from "./session.ts";
 export type { TokenOptions } from "./tokens.ts";
 export type { Force, VersionChoice } from "./workspaces.ts";

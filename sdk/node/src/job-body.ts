@@ -29,6 +29,8 @@ export interface RunOptions extends CallSettings {
   isolation?: "container" | "vm";
   /** run on exactly this image, as `ran_by` of an earlier job names it */
   imageDigest?: string;
+  /** run only on a node that has all of these */
+  nodeLabels?: Record<string, string>;
   /** what the machine may reach; a list has names (`*.` for all below), IPv4 addresses and CIDRs, with `:port` or without */
   network?: "default" | "none" | { allow: string[] };
 }
@@ -53,5 +55,6 @@ export const jobBody = (options: RunOptions) => ({
   rootfs_type: options.rootfsType,
   isolation: options.isolation,
   image_digest: options.imageDigest,
+  node_labels: options.nodeLabels,
   network: options.network,
 });

@@ -1,5 +1,14 @@
 import { type CallSettings, callJson, type HttpOptions } from "./http.ts";
-import type { Node, NodeList } from "./wire.ts";
+import type { JoinTokenMade, Node, NodeList, NodeRemoved } from "./wire.ts";
+
+export interface JoinTokenOptions extends CallSettings {
+  /** the one name it is for; any by default */
+  node?: string | undefined;
+  /** what the machine may be; both by default */
+  roles?: ("agent" | "gateway")[] | undefined;
+  /** 60 by default */
+  expiresInMinutes?: number | undefined;
+}
 
 /** Machines that run sandboxes; for who runs the installation. All calls throw MagsError. */
 export class NodesClient {
@@ -16,6 +25,17 @@ export class NodesClient {
   /** No new work for it from now on; it has finished when its state is `drained`. */
   drain(name: string, options: CallSettings = {}): Promise<Node> {
     return callJson(this.#http, "POST", `${path(name)}/drain`, options);
+  }
+
+  /** The answer's `join_token` makes one machine a node; it is shown this once. */
+  createJoinToken({ node, roles, expiresInMinutes, signal }: JoinTokenOptions = {}): Promise<JoinTokenMade> {
+    const body = { node, roles, expires_in_minutes: expiresInMinutes };
+    return callJson(this.#http, "POST", "/nodes/join-tokens", { body, signal });
+  }
+
+  /** What it was given when it joined opens nothing any more. `force`: also one that is not known to be empty. */
+  remove(name: string, { force, signal }: CallSettings & { force?: boolean } = {}): Promise<NodeRemoved> {
+    return callJson(this.#http, "DELETE", `${path(name)}${force ? "?force=1" : ""}`, { signal });
   }
 
   /** Puts it back into service. */

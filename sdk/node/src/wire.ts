@@ -46,6 +46,8 @@ export interface CronJob {
   rootfs_type?: string;
   /** The weakest isolation the job accepts; refused where it cannot be had */
   isolation?: "container" | "vm";
+  /** Run only on a node that has all of these labels */
+  node_labels?: Record<string, string>;
   /** Run on exactly this image, as ran_by of an earlier job names it; refused where no node has it */
   image_digest?: string;
   /** What the machine may reach: the internet, nothing, or only names and addresses of a list */
@@ -328,6 +330,13 @@ export interface JobMetrics {
   samples: MetricSample[];
 }
 
+export interface JoinTokenMade {
+  /** Works once; it is shown this once */
+  join_token: string;
+  roles: ("agent" | "gateway")[];
+  expires_at: string;
+}
+
 export interface LogEndBytes {
   stdout: number;
   stderr: number;
@@ -443,6 +452,9 @@ export interface Node {
   draining_since: string | null;
   /** Its store of volumes, with what that can still grow into; null where it does not answer */
   disk: NodeDisk | null;
+  /** It came with a join token; else it is a server's own machine */
+  joined: boolean;
+  labels: Record<string, string>;
   /** Its ready machines; null where it does not answer */
   pool: PoolStatus | null;
 }
@@ -450,6 +462,11 @@ export interface Node {
 export interface NodeList {
   nodes: Node[];
   total: number;
+}
+
+export interface NodeRemoved {
+  name: string;
+  removed: true;
 }
 
 export interface OrganisationListOrganisationsItem {

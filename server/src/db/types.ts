@@ -1,5 +1,14 @@
 /** The tables as TypeScript sees them, by hand; `migrations/` is where they are made. */
-import type { CreateCron, CreateJob, CronRun, DoorGuard, JobStatus, RanBy, TokenScope } from "@mags/protocol";
+import type {
+  CreateCron,
+  CreateJob,
+  CronRun,
+  DoorGuard,
+  JobStatus,
+  MachineRole,
+  RanBy,
+  TokenScope,
+} from "@mags/protocol";
 import type { ColumnType, Generated } from "kysely";
 
 type Json<T> = ColumnType<T, string, string>;
@@ -15,6 +24,16 @@ export interface NodesTable {
   image_digests: Generated<string[]>;
   seen_at: Generated<Date>;
   draining_since: Date | null;
+  labels: Generated<Record<string, string>>;
+}
+
+export interface MachinesTable {
+  id: string;
+  name: string;
+  hash: string;
+  roles: MachineRole[];
+  joined_at: Generated<Date>;
+  removed_at: Date | null;
 }
 
 export interface OrganisationsTable {
@@ -60,6 +79,7 @@ export interface JobsTable {
   ran_by: Json<RanBy> | null;
   /** the only image it may run on */
   image_digest: string | null;
+  node_labels: Json<Record<string, string>> | null;
   /** version that its disk began as */
   start_version: string | null;
   started_from: string | null;

@@ -1,15 +1,15 @@
 import { ApiError, ResolveDoor, ResolvedDoor } from "@mags/protocol";
 import { z } from "zod";
-import { requireNodeToken } from "../http/auth.ts";
 import { type App, type Context, hangUp } from "../http/context.ts";
+import { requireMachine } from "../http/machines.ts";
 
 /** What gateways call (see `protocol/src/gateway.ts`), and what a TLS proxy in front of them asks. */
-export function gatewayRoutes({ doors, urls, nodeToken, closing }: Context) {
+export function gatewayRoutes({ doors, urls, cluster, closing }: Context) {
   return async (app: App): Promise<void> => {
     app.post(
       "/resolve",
       {
-        onRequest: requireNodeToken(nodeToken),
+        onRequest: requireMachine(cluster, "gateway"),
         schema: { hide: true, body: ResolveDoor, response: { 200: ResolvedDoor } },
       },
       ({ body }, reply) => doors.resolve(body, hangUp(reply, closing)),

@@ -1,13 +1,16 @@
 import { randomUUID } from "node:crypto";
+import type { SecureContextOptions } from "node:tls";
 import cookie from "@fastify/cookie";
 import swagger from "@fastify/swagger";
 import websocket from "@fastify/websocket";
+import type { Credentials } from "@mags/kit";
 import { jobLimits, MAX_FRAME_BYTES } from "@mags/protocol";
 import { type FastifyInstance, fastify } from "fastify";
 import { jsonSchemaTransform, serializerCompiler } from "fastify-type-provider-zod";
 import { sandboxFileRoutes } from "../access/files/routes.ts";
 import { workspaceFileRoutes } from "../access/files/workspace-routes.ts";
 import { accessRoutes } from "../access/routes.ts";
+import { clusterRoutes } from "../cluster/routes.ts";
 import { cronRoutes } from "../cron/routes.ts";
 import { fileRoutes } from "../files/routes.ts";
 import { gatewayRoutes } from "../gateway/routes.ts";
@@ -36,7 +39,33 @@ const REQUEST_ID = /^[\w.:-]{1,128}$/;
 
 /** Composes the HTTP side of the server; it does not listen yet. */
 export async function buildApp(context: Context): Promise<FastifyInstance> {
+  const app = frame(context);
+  await app.register(swagger, { openapi: openapi(context.version), transform: jsonSchemaTransform });
+  await app.register(cookie);
+  await app.register(websocket, { options: { maxPayload: MAX_FRAME_BYTES, perMessageDeflate: false } });
+  await app.register(internalRoutes(context));
+  await app.register(publicRoutes(context, { hide: false }), { prefix: "/api/v1" });
+  await app.register(publicRoutes(context, { hide: true }), { prefix: "/api/v2" });
+  await app.register(healthRoutes(context) as never);
+  await app.register(metricsRoutes(context) as never);
+  await app.register(dashboardRoutes(context.dashboardDir) as never);
+  await app.ready();
+  return app;
+}
+
+/** Likewise what other machines of the cluster call, over TLS only. */
+export async function buildClusterApp(context: Context, { certificate, key }: Credentials): Promise<FastifyInstance> {
+  const app = frame(context, { cert: certificate, key, minVersion: "TLSv1.3" });
+  await app.register(internalRoutes(context));
+  await app.register(clusterRoutes(context) as never, { prefix: "/cluster/v1" });
+  await app.ready();
+  return app;
+}
+
+/** What every listener does alike. */
+function frame(context: Context, https: SecureContextOptions | null = null): FastifyInstance {
   const app = fastify({
+    https,
     bodyLimit: jobLimits.bodyBytes,
     forceCloseConnections: true,
     trustProxy: context.trustedProxies.length > 0 ? context.trustedProxies : false,
@@ -46,29 +75,27 @@ export async function buildApp(context: Context): Promise<FastifyInstance> {
       typeof headers["x-request-id"] === "string" && REQUEST_ID.test(headers["x-request-id"])
         ? headers["x-request-id"]
         : randomUUID(),
-  });
+  }) as unknown as FastifyInstance;
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
   acceptJson(app);
   app.decorateRequest("caller", undefined);
+  app.decorateRequest("machine", undefined);
   app.addHook("onRequest", async (request, reply) => {
     reply.header("X-Request-Id", request.id);
   });
   app.addHook("onResponse", async (request, reply) => context.metrics.answered(request, reply));
   installErrorHandling(app, rememberRoutes(app), context.logger);
-  await app.register(swagger, { openapi: openapi(context.version), transform: jsonSchemaTransform });
-  await app.register(cookie);
-  await app.register(websocket, { options: { maxPayload: MAX_FRAME_BYTES, perMessageDeflate: false } });
-  await app.register(nodeRoutes(context) as never, { prefix: "/node/v1" });
-  await app.register(workspaceNodeRoutes(context) as never, { prefix: "/node/v1" });
-  await app.register(gatewayRoutes(context) as never, { prefix: "/gateway/v1" });
-  await app.register(publicRoutes(context, { hide: false }), { prefix: "/api/v1" });
-  await app.register(publicRoutes(context, { hide: true }), { prefix: "/api/v2" });
-  await app.register(healthRoutes(context) as never);
-  await app.register(metricsRoutes(context) as never);
-  await app.register(dashboardRoutes(context.dashboardDir) as never);
-  await app.ready();
   return app;
+}
+
+/** What agents and gateways call. */
+function internalRoutes(context: Context) {
+  return async (app: FastifyInstance): Promise<void> => {
+    await app.register(nodeRoutes(context) as never, { prefix: "/node/v1" });
+    await app.register(workspaceNodeRoutes(context) as never, { prefix: "/node/v1" });
+    await app.register(gatewayRoutes(context) as never, { prefix: "/gateway/v1" });
+  };
 }
 
 /** The same routes under each version; only one of them is documented. */

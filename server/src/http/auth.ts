@@ -1,8 +1,7 @@
-import { timingSafeEqual } from "node:crypto";
 import { ApiError, allows, type TokenScope } from "@mags/protocol";
 import type { FastifyRequest } from "fastify";
 import type { Sessions } from "../sessions/service.ts";
-import { type Caller, hashToken, type Tokens } from "../tokens/service.ts";
+import type { Caller, Tokens } from "../tokens/service.ts";
 
 declare module "fastify" {
   interface FastifyRequest {
@@ -74,16 +73,8 @@ export function callerOf(request: FastifyRequest): Caller {
 
 export const orgOf = (request: FastifyRequest): string => callerOf(request).org;
 
-/** Guards what agents call. Throws ApiError unauthorized. */
-export function requireNodeToken(nodeToken: string) {
-  const expected = Buffer.from(hashToken(nodeToken));
-  return async (request: FastifyRequest): Promise<void> => {
-    if (!timingSafeEqual(Buffer.from(hashToken(bearer(request))), expected))
-      throw new ApiError("unauthorized", "the node token is wrong");
-  };
-}
-
-function bearer(request: FastifyRequest): string {
+/** The token of the request. Throws ApiError unauthorized. */
+export function bearer(request: FastifyRequest): string {
   const header = request.headers.authorization;
   if (!header) throw new ApiError("unauthorized", "the request has no Authorization header");
   const token = /^Bearer +(\S+) *$/i.exec(header)?.[1];

@@ -9,6 +9,7 @@ import type {
 } from "fastify";
 import type { ZodTypeProvider } from "fastify-type-provider-zod";
 import type { Access } from "../access/service.ts";
+import type { Cluster } from "../cluster/service.ts";
 import type { Crons } from "../cron/service.ts";
 import type { Database } from "../db/database.ts";
 import type { Files } from "../files/service.ts";
@@ -37,6 +38,7 @@ export interface Context {
   oidc: Oidc | undefined;
   /** browsers reach this server by HTTPS alone */
   secureCookies: boolean;
+  cluster: Cluster;
   nodes: Nodes;
   nodeAdmin: NodeAdmin;
   jobs: Jobs;
@@ -56,7 +58,6 @@ export interface Context {
   overview: Overview;
   /** opens `/metrics` and nothing else; without one only operators may read it */
   metricsToken: string | undefined;
-  nodeToken: string;
   /** whose X-Forwarded-For and -Proto are believed */
   trustedProxies: string[];
   version: string;

@@ -7,7 +7,6 @@ export async function openApiDocument(version: string): Promise<object> {
   const app = await buildApp({
     ...unused,
     version,
-    nodeToken: "",
     trustedProxies: [],
     dashboardDir: undefined,
     closing: new AbortController().signal,

@@ -10,6 +10,7 @@ export interface Room {
   vm: boolean;
   rootfsTypes: string[];
   imageDigests: string[];
+  labels: Record<string, string>;
   leaseSeconds: number;
 }
 
@@ -28,7 +29,7 @@ const WAKE =
 
 const FITS = `(j.vcpus <= $3 + 1e-9 AND j.memory_mb <= $4
       AND (j.isolation IS DISTINCT FROM 'vm' OR $6) AND (j.rootfs_type IS NULL OR j.rootfs_type = ANY($7))
-      AND (j.image_digest IS NULL OR j.image_digest = ANY($9)))`;
+      AND (j.image_digest IS NULL OR j.image_digest = ANY($9)) AND (j.node_labels IS NULL OR $10::jsonb @> j.node_labels))`;
 const REGISTERED = "EXISTS (SELECT 1 FROM nodes WHERE name = $1 AND boot_id = $2 AND draining_since IS NULL)";
 
 /**
@@ -37,7 +38,8 @@ const REGISTERED = "EXISTS (SELECT 1 FROM nodes WHERE name = $1 AND boot_id = $2
  *
  * A job that writes to a workspace must get its lease too, here, so that there is never a job without one: of those that
  * wait for it the oldest does, and `leases` locks the workspaces that nobody holds. What is not durable is on one node only,
- * and the job is left to it unless that node has been silent for 30 s; a node that merely has the newest copy gets 2 s, and
+ * and the job is left to it unless that node has been silent for 30 s, or for a lease where the job had the workspace already
+ * and is to start again (its machine may not be away); a node that merely has the newest copy gets 2 s, and
  * none while it is drained. Where
  * the workspace's machine is up for a persistent job, `host` is that job and the new one needs no room. A job that was asleep
  * has its workspace all the time: it goes before those that wait for it. For jobs without a
@@ -61,6 +63,7 @@ const CLAIM = {
         AND (w.holder_job = j.id OR (w.holder_job IS NULL
           AND NOT EXISTS (SELECT 1 FROM jobs e WHERE e.workspace = j.workspace AND e.seq < j.seq AND e.status = 'accepted'))) AND (
         w.node IS NULL OR w.node = $1 OR n.seen_at IS NULL OR n.seen_at < now() - interval '30 seconds'
+        OR (w.holder_job = j.id AND n.seen_at < now() - interval '8 seconds')
         OR (NOT w.dirty AND (n.draining_since IS NOT NULL OR greatest(w.used_at, j.created_at) < now() - interval '2 seconds')))))
     ORDER BY j.seq LIMIT $5 FOR UPDATE OF j SKIP LOCKED
   ), leases AS (
@@ -121,6 +124,7 @@ export async function claimJobs(q: Queryable, room: Room): Promise<Claimed[]> {
     room.rootfsTypes,
     room.leaseSeconds,
     room.imageDigests,
+    JSON.stringify(room.labels),
   ];
   return (await q.query<Claimed>(CLAIM, values)).rows;
 }

@@ -9,6 +9,7 @@ import {
   type ReportJob,
 } from "@mags/protocol";
 import type { z } from "zod";
+import type { Cluster } from "../cluster/service.ts";
 import type { Database, Queryable } from "../db/database.ts";
 import type { Events } from "../db/events.ts";
 import type { Metrics } from "../metrics/metrics.ts";
@@ -36,6 +37,7 @@ export class Dispatch {
   readonly #nodes: Nodes;
   readonly #leases: Leases;
   readonly #metrics: Metrics;
+  readonly #cluster: Cluster;
   readonly #logger: Logger;
   readonly #idleMinutes: number;
   #sweep: { allowedFrom: number; lastTick: number };
@@ -47,6 +49,7 @@ export class Dispatch {
     events: Events,
     nodes: Nodes,
     leases: Leases,
+    cluster: Cluster,
     options: { idleMinutes: number; metrics: Metrics; logger: Logger },
   ) {
     this.#db = db;
@@ -54,6 +57,7 @@ export class Dispatch {
     this.#nodes = nodes;
     this.#leases = leases;
     this.#metrics = options.metrics;
+    this.#cluster = cluster;
     this.#logger = options.logger;
     this.#idleMinutes = options.idleMinutes;
     this.#sweep = { allowedFrom: performance.now() + GRACE_MS, lastTick: performance.now() };
@@ -82,6 +86,7 @@ export class Dispatch {
         vm: node.isolation.includes("vm"),
         rootfsTypes: node.rootfs_types,
         imageDigests: node.image_digests,
+        labels: node.labels,
         leaseSeconds: LEASE_SECONDS,
       };
       const pollUntil = performance.now() + 5 * POLL_MS;
@@ -110,7 +115,8 @@ export class Dispatch {
   /** Throws ApiError conflict when the node must register again. */
   async renew(request: z.infer<typeof RenewLeases>): Promise<z.infer<typeof LeasesRenewed>> {
     const node = await this.#nodes.alive(request.node, request.boot_id);
-    if (request.jobs.length === 0) return { lost: [], stop: [], sleep: [] };
+    const removed = await this.#cluster.removed();
+    if (request.jobs.length === 0) return { lost: [], stop: [], sleep: [], removed };
     const kept = await renewLeases(this.#db, request.node, request.jobs, LEASE_SECONDS);
     const ids = new Set(kept.map((job) => job.id));
     return {
@@ -120,15 +126,21 @@ export class Dispatch {
         const { action, reason } = decideSleep({ ...job, draining: node.draining_since !== null }, this.#idleMinutes);
         return action === "sleep" ? [{ id: job.id, because: reason, forced: job.sleep }] : [];
       }),
+      removed,
     };
   }
 
-  /** Writes what a node tells of a job; a repeat changes nothing. Throws ApiError conflict for a process that lost it, not_found. */
-  async report(report: ReportJob): Promise<void> {
+  /**
+   * Writes what a node tells of a job; a repeat changes nothing. `by` is the one node that the caller may speak for.
+   * Throws ApiError conflict for a process that lost it, not_found.
+   */
+  async report(report: ReportJob, by?: string): Promise<void> {
     const topic = `job:${report.id}`;
     const row = await this.#db.transaction(async (tx) => {
       const row = await lockJobForNode(tx, report.id);
       if (!row) throw new ApiError("not_found", `there is no job ${report.id}`);
+      if (by !== undefined && row.node !== by)
+        throw new ApiError("conflict", `job ${report.id} is not node ${by}'s`, "attempt");
       const { action, reason } = decideReport(facts(row), report);
       if (action === "fenced")
         throw new ApiError("conflict", `job ${report.id} is no longer this node's: ${reason}`, "attempt");

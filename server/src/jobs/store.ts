@@ -41,6 +41,7 @@ const columns = [
   "log_truncated",
   "ran_by",
   "image_digest",
+  "node_labels",
   "start_version",
   "started_from",
   "rerun_of",
@@ -62,8 +63,8 @@ const INSERT = {
   name: "insert_job",
   text: `WITH job AS (
     INSERT INTO jobs (id, org, name, spec, persistent, no_sleep, startup_command, vcpus, memory_mb, timeout, isolation, rootfs_type,
-      workspace, workspace_name, base_version, base_name, idle_minutes, image_digest)
-    VALUES ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) RETURNING id)
+      workspace, workspace_name, base_version, base_name, idle_minutes, image_digest, node_labels)
+    VALUES ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) RETURNING id)
     SELECT ${NOTIFY} FROM job`,
 };
 
@@ -95,6 +96,7 @@ export async function insertJob(
     disk?.base_name ?? null,
     job.idle_minutes ?? null,
     job.image_digest ?? null,
+    job.node_labels === undefined ? null : JSON.stringify(job.node_labels),
   ]);
 }
 

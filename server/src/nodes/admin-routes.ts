@@ -1,5 +1,6 @@
-import { ErrorBody, Node, NodeList } from "@mags/protocol";
+import { CreateJoinToken, ErrorBody, JoinTokenMade, Node, NodeList, NodeRemoved, RemoveNode } from "@mags/protocol";
 import { z } from "zod";
+import { callerOf } from "../http/auth.ts";
 import type { App, Context } from "../http/context.ts";
 
 const tags = ["nodes"];
@@ -8,7 +9,7 @@ const operator = { config: { scope: "operator" as const } };
 const params = z.object({ name: z.string() });
 
 /** For who runs the installation: nodes belong to no organisation. */
-export function nodeAdminRoutes({ nodeAdmin }: Context) {
+export function nodeAdminRoutes({ nodeAdmin, cluster }: Context) {
   return async (app: App): Promise<void> => {
     app.get(
       "/nodes",
@@ -57,6 +58,42 @@ export function nodeAdminRoutes({ nodeAdmin }: Context) {
         },
       },
       ({ params: { name } }) => nodeAdmin.drain(name, false),
+    );
+    app.delete(
+      "/nodes/:name",
+      {
+        ...operator,
+        schema: {
+          tags,
+          operationId: "removeNode",
+          summary: "Remove a node",
+          description: "The token and the certificate that it was given when it joined open nothing any more.",
+          params,
+          querystring: RemoveNode,
+          response: { 200: NodeRemoved, ...failures },
+        },
+      },
+      async ({ params: { name }, query: { force } }) => {
+        await nodeAdmin.remove(name, force === "1" || force === "true");
+        return { name, removed: true as const };
+      },
+    );
+    app.post(
+      "/nodes/join-tokens",
+      {
+        ...operator,
+        schema: {
+          tags,
+          operationId: "createJoinToken",
+          summary: "Make a join token",
+          description:
+            "With it one machine becomes a node (`mags node join`). It is good for one use and a short time, and is in this answer and nowhere else.",
+          body: CreateJoinToken.prefault({}),
+          response: { 201: JoinTokenMade, ...failures },
+        },
+      },
+      async (request, reply) =>
+        reply.status(201).send(await cluster.createJoinToken(request.body, callerOf(request).name)),
     );
   };
 }

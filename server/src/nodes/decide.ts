@@ -6,6 +6,7 @@ export interface Capability {
   isolation: string[];
   rootfs_types: string[];
   image_digests: string[];
+  labels: Record<string, string>;
 }
 
 export interface Refusal {
@@ -43,6 +44,10 @@ export function refuse(job: CreateJob, nodes: Capability[]): Refusal | undefined
       message: `no node has the image ${image_digest}; there are: ${[...new Set(nodes.flatMap((n) => n.image_digests))].join(", ")}`,
     };
   }
+  if (!nodes.some((node) => hasLabels(job, node))) {
+    const wanted = Object.entries(job.node_labels ?? {}).map((label) => label.join("="));
+    return { code: "invalid_request", field: "node_labels", message: `node_labels: no node has ${wanted.join(", ")}` };
+  }
   const fitting = nodes.filter((n) => suits(job, n));
   if (fitting.some((n) => job.vcpus <= n.vcpus && job.memory_mb <= n.memory_mb)) return undefined;
   const most =
@@ -60,6 +65,10 @@ function suits(job: CreateJob, node: Capability): boolean {
   return (
     (job.isolation !== "vm" || node.isolation.includes("vm")) &&
     (job.rootfs_type === undefined || node.rootfs_types.includes(job.rootfs_type)) &&
-    (job.image_digest === undefined || node.image_digests.includes(job.image_digest))
+    (job.image_digest === undefined || node.image_digests.includes(job.image_digest)) &&
+    hasLabels(job, node)
   );
 }
+
+const hasLabels = ({ node_labels = {} }: CreateJob, { labels }: Capability) =>
+  Object.entries(node_labels).every(([name, value]) => labels[name] === value);

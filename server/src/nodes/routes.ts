@@ -1,11 +1,12 @@
-import { ClaimJobs, RegisterNode, RenewLeases, ReportJob } from "@mags/protocol";
-import { requireNodeToken } from "../http/auth.ts";
+import { ApiError, ClaimJobs, LeaveCluster, RegisterNode, RenewLeases, ReportJob } from "@mags/protocol";
 import { type App, type Context, hangUp } from "../http/context.ts";
+import { requireMachine, speaksForItself } from "../http/machines.ts";
 
 /** What agents call; see `protocol/src/node.ts`. */
-export function nodeRoutes({ dispatch, nodeToken, closing }: Context) {
+export function nodeRoutes({ dispatch, nodeAdmin, cluster, closing }: Context) {
   return async (app: App): Promise<void> => {
-    app.addHook("onRequest", requireNodeToken(nodeToken));
+    app.addHook("onRequest", requireMachine(cluster, "agent"));
+    app.addHook("preHandler", speaksForItself);
     app.post("/register", { schema: { hide: true, body: RegisterNode } }, ({ body }) => dispatch.register(body));
     app.post("/claim", { schema: { hide: true, body: ClaimJobs } }, async ({ body }, reply) => {
       const signal = hangUp(reply, closing);
@@ -17,9 +18,14 @@ export function nodeRoutes({ dispatch, nodeToken, closing }: Context) {
       return { jobs };
     });
     app.post("/renew", { schema: { hide: true, body: RenewLeases } }, ({ body }) => dispatch.renew(body));
-    app.post("/report", { schema: { hide: true, body: ReportJob } }, async ({ body }) => {
-      await dispatch.report(body);
+    app.post("/report", { schema: { hide: true, body: ReportJob } }, async ({ body, machine }) => {
+      await dispatch.report(body, machine?.node);
       return { ok: true };
+    });
+    app.post("/leave", { schema: { hide: true, body: LeaveCluster } }, async ({ body, machine }) => {
+      if (machine?.node === undefined) throw new ApiError("conflict", "this machine has not joined");
+      await nodeAdmin.remove(machine.node, body.force);
+      return { left: true };
     });
   };
 }

@@ -1,4 +1,4 @@
-import { AgentClient } from "@mags/agent-client";
+import type { AgentAddress, AgentClient, Agents } from "@mags/agent-client";
 import type { Logger } from "@mags/kit";
 import { ApiError, type CreateJob, PoolStatus, type RegisterNode } from "@mags/protocol";
 import type { z } from "zod";
@@ -18,19 +18,25 @@ const AGENT_DEADLINE_MS = 3000;
 /** Which machines there are, what they can do, and how to speak to their agents. */
 export class Nodes {
   readonly #db: Database;
-  readonly #token: string;
+  readonly #agents: Agents;
   readonly #logger: Logger;
   readonly #touched = new Map<string, { node: NodeRow; until: number }>();
   #cache: { nodes: NodeRow[]; until: number } | undefined;
 
-  constructor(db: Database, token: string, logger: Logger) {
+  constructor(db: Database, agents: Agents, logger: Logger) {
     this.#db = db;
-    this.#token = token;
+    this.#agents = agents;
     this.#logger = logger;
+  }
+
+  /** True for a name that a node has. */
+  async knows(q: Queryable, name: string): Promise<boolean> {
+    return (await listNodes(q, KNOWN_SECONDS)).some((node) => node.name.toLowerCase() === name.toLowerCase());
   }
 
   /** Writes the registration; true when it is another process than the one that held the name before. */
   async register(tx: Queryable, node: RegisterNode): Promise<boolean> {
+    refuseAddress(node.address);
     this.#cache = undefined;
     this.#touched.delete(node.node);
     return (await putNode(tx, node)) !== node.boot_id;
@@ -71,19 +77,18 @@ export class Nodes {
 
   /** The ways into a node's sandboxes. Throws ApiError unavailable when the node is unknown. */
   async agent(nodeName: string): Promise<AgentClient> {
-    return new AgentClient(await this.#address(nodeName), this.#token);
+    return this.#agents.at(await this.#address(nodeName));
   }
 
   /** Calls a node's agent. Throws ApiError unavailable when the node is unknown, TypeError when it cannot be reached. */
   async agentFetch(nodeName: string, path: string, init: RequestInit = {}): Promise<Response> {
-    const headers = { ...init.headers, authorization: `Bearer ${this.#token}` };
-    return fetch(new URL(path, await this.#address(nodeName)), { ...init, headers });
+    return this.#agents.fetch(await this.#address(nodeName), path, init);
   }
 
-  async #address(nodeName: string): Promise<string> {
+  async #address(nodeName: string): Promise<AgentAddress> {
     const node = await findNode(this.#db, nodeName);
     if (!node) throw new ApiError("unavailable", `node ${nodeName} is not registered`);
-    return node.address;
+    return node;
   }
 
   /** Tells the agent at once what the next renewal would tell it within a second; a failure only costs that second. */
@@ -123,4 +128,10 @@ export class Nodes {
     }
     return sum;
   }
+}
+
+/** Throws ApiError invalid_request: what is not encrypted is spoken on one machine only. */
+function refuseAddress(address: string): void {
+  if (/^https:/.test(address) || /^http:\/\/(127\.|localhost[:/]|\[::1\])/.test(address)) return;
+  throw new ApiError("invalid_request", `address ${address} is of another machine and not https`, "address");
 }

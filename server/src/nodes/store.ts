@@ -11,8 +11,8 @@ export async function putNode(tx: Queryable, node: RegisterNode): Promise<string
     node.node,
   ]);
   await tx.query(
-    `INSERT INTO nodes (name, boot_id, address, vcpus, memory_mb, isolation, rootfs_types, image_digests) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-     ON CONFLICT (name) DO UPDATE SET boot_id = $2, address = $3, vcpus = $4, memory_mb = $5, isolation = $6, rootfs_types = $7, image_digests = $8, seen_at = now()`,
+    `INSERT INTO nodes (name, boot_id, address, vcpus, memory_mb, isolation, rootfs_types, image_digests, labels) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+     ON CONFLICT (name) DO UPDATE SET boot_id = $2, address = $3, vcpus = $4, memory_mb = $5, isolation = $6, rootfs_types = $7, image_digests = $8, labels = $9, seen_at = now()`,
     [
       node.node,
       node.boot_id,
@@ -22,6 +22,7 @@ export async function putNode(tx: Queryable, node: RegisterNode): Promise<string
       node.isolation,
       node.rootfs_types,
       node.image_digests,
+      JSON.stringify(node.labels),
     ],
   );
   return before.rows[0]?.boot_id;
@@ -52,6 +53,7 @@ export interface NodeLoad extends NodeRow {
   used_vcpus: number;
   used_memory_mb: number;
   dirty_workspaces: number;
+  joined: boolean;
 }
 
 /** All nodes that were seen within a week, with what each has to do now. Jobs in the machine of another need nothing of their own. */
@@ -59,7 +61,8 @@ export async function listWithLoad(q: Queryable): Promise<NodeLoad[]> {
   const { rows } = await q.query<NodeLoad>(
     `SELECT n.*, n.seen_at < now() - interval '15 seconds' AS away, coalesce(j.jobs, 0)::integer AS jobs,
        coalesce(j.vcpus, 0)::double precision AS used_vcpus, coalesce(j.memory_mb, 0)::double precision AS used_memory_mb,
-       (SELECT count(*) FROM workspaces w WHERE w.node = n.name AND w.dirty)::integer AS dirty_workspaces
+       (SELECT count(*) FROM workspaces w WHERE w.node = n.name AND w.dirty)::integer AS dirty_workspaces,
+       EXISTS (SELECT 1 FROM machines m WHERE m.name = n.name AND m.removed_at IS NULL) AS joined
      FROM nodes n LEFT JOIN (
        SELECT node, count(*) AS jobs, sum(vcpus) FILTER (WHERE host_job IS NULL) AS vcpus,
          sum(memory_mb) FILTER (WHERE host_job IS NULL) AS memory_mb
@@ -82,4 +85,8 @@ const FIND = { name: "find_node", text: "SELECT * FROM nodes WHERE name = $1" };
 
 export async function findNode(db: Queryable, name: string): Promise<NodeRow | undefined> {
   return (await db.query<NodeRow>(FIND, [name])).rows[0];
+}
+
+export async function deleteNode(tx: Queryable, name: string): Promise<void> {
+  await tx.query("DELETE FROM nodes WHERE name = $1", [name]);
 }

@@ -43,6 +43,7 @@ class JobCalls:
         rootfs_type: Optional[str] = None,
         isolation: Optional[str] = None,
         image_digest: Optional[str] = None,
+        node_labels: Optional[Mapping[str, str]] = None,
         idle_minutes: Optional[float] = None,
         timeout: Optional[int] = None,
     ) -> JobAccepted:
@@ -69,6 +70,7 @@ class JobCalls:
             "rootfs_type": rootfs_type,
             "isolation": isolation,
             "image_digest": image_digest,
+            "node_labels": node_labels,
             "idle_minutes": idle_minutes,
             "timeout": timeout,
         }

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+from typing import Optional, Sequence
 from urllib.parse import quote
 
 from ._http import Http
-from .types import Node, NodeList
+from .types import JoinTokenMade, Node, NodeList, NodeRemoved
 
 
 class NodeCalls:
@@ -22,3 +23,19 @@ class NodeCalls:
     async def undrain_node(self, name: str) -> Node:
         """Puts a node back into service."""
         return await self._http.call("POST", f"/nodes/{quote(name, safe='')}/undrain")
+
+    async def create_join_token(
+        self,
+        *,
+        node: Optional[str] = None,
+        roles: Optional[Sequence[str]] = None,
+        expires_in_minutes: Optional[float] = None,
+    ) -> JoinTokenMade:
+        """Makes a ``join_token``: one machine becomes a node with it. It is shown this once."""
+        body = {"node": node, "roles": roles, "expires_in_minutes": expires_in_minutes}
+        return await self._http.call("POST", "/nodes/join-tokens", body=body)
+
+    async def remove_node(self, name: str, *, force: bool = False) -> NodeRemoved:
+        """What it was given when it joined opens nothing any more; ``force`` also for one that is not empty."""
+        query = {"force": "1" if force else None}
+        return await self._http.call("DELETE", f"/nodes/{quote(name, safe='')}", query=query)

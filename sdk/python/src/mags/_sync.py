@@ -8,7 +8,7 @@ from ._client import Blocking
 from ._files import Progress, Upload
 from ._results import CommandResult, Machine, RunResult
 from ._transport import complete, iterate
-from .types import CronDeleted, CronJob, CronList, CronPreview, CronRunList, DirectoryListing, FileDeleted, FileEntry, FileList, Job, JobAccepted, JobList, JobMetrics, Logs, Node, NodeList, PoolStatus, SyncResult, UrlAlias, UrlAliasList, Usage, VersionDeleted, VersionList, VersionVerified, Workspace, WorkspaceDeleted, WorkspaceDiff, WorkspaceList, WorkspaceVersion
+from .types import CronDeleted, CronJob, CronList, CronPreview, CronRunList, DirectoryListing, FileDeleted, FileEntry, FileList, Job, JobAccepted, JobList, JobMetrics, JoinTokenMade, Logs, Node, NodeList, NodeRemoved, PoolStatus, SyncResult, UrlAlias, UrlAliasList, Usage, VersionDeleted, VersionList, VersionVerified, Workspace, WorkspaceDeleted, WorkspaceDiff, WorkspaceList, WorkspaceVersion
 
 
 class Mags(Blocking):
@@ -28,7 +28,8 @@ class Mags(Blocking):
         environment: Optional[Mapping[str, str]] = None, file_ids: Optional[Sequence[str]] = None,
         disk_gb: Optional[float] = None, vcpus: Optional[float] = None, memory_mb: Optional[int] = None,
         rootfs_type: Optional[str] = None, isolation: Optional[str] = None, image_digest: Optional[str] = None,
-        idle_minutes: Optional[float] = None, timeout: Optional[int] = None,
+        node_labels: Optional[Mapping[str, str]] = None, idle_minutes: Optional[float] = None,
+        timeout: Optional[int] = None,
     ) -> JobAccepted:
         """Starts a job and returns at once, with its ``request_id``, ``name`` and ``status``.
 
@@ -38,8 +39,8 @@ class Mags(Blocking):
             script, name=name, workspace_id=workspace_id, base_workspace_id=base_workspace_id, persistent=persistent,
             ephemeral=ephemeral, no_sleep=no_sleep, no_sync=no_sync, startup_command=startup_command,
             environment=environment, file_ids=file_ids, disk_gb=disk_gb, vcpus=vcpus, memory_mb=memory_mb,
-            rootfs_type=rootfs_type, isolation=isolation, image_digest=image_digest, idle_minutes=idle_minutes,
-            timeout=timeout,
+            rootfs_type=rootfs_type, isolation=isolation, image_digest=image_digest, node_labels=node_labels,
+            idle_minutes=idle_minutes, timeout=timeout,
         ))
 
     def run_and_wait(
@@ -304,6 +305,17 @@ class Mags(Blocking):
     def undrain_node(self, name: str) -> Node:
         """Puts a node back into service."""
         return complete(self._calls.undrain_node(name))
+
+    def create_join_token(
+        self, *, node: Optional[str] = None, roles: Optional[Sequence[str]] = None,
+        expires_in_minutes: Optional[float] = None,
+    ) -> JoinTokenMade:
+        """Makes a ``join_token``: one machine becomes a node with it. It is shown this once."""
+        return complete(self._calls.create_join_token(node=node, roles=roles, expires_in_minutes=expires_in_minutes))
+
+    def remove_node(self, name: str, *, force: bool = False) -> NodeRemoved:
+        """What it was given when it joined opens nothing any more; ``force`` also for one that is not empty."""
+        return complete(self._calls.remove_node(name, force=force))
 
     def upload_file(
         self, file: Upload, *, name: Optional[str] = None, progress: Optional[Progress] = None,

@@ -87,6 +87,8 @@ class CronJob(_CronJob, total=False):
     rootfs_type: str
     #: The weakest isolation the job accepts; refused where it cannot be had
     isolation: Literal["container", "vm"]
+    #: Run only on a node that has all of these labels
+    node_labels: Dict[str, str]
     #: Run on exactly this image, as ran_by of an earlier job names it; refused where no node has it
     image_digest: str
 
@@ -342,6 +344,13 @@ class JobMetrics(TypedDict):
     samples: List[MetricSample]
 
 
+class JoinTokenMade(TypedDict):
+    #: Works once; it is shown this once
+    join_token: str
+    roles: List[Literal["agent", "gateway"]]
+    expires_at: str
+
+
 class LogEndBytes(TypedDict):
     stdout: int
     stderr: int
@@ -460,6 +469,9 @@ class Node(TypedDict):
     draining_since: Optional[str]
     #: Its store of volumes, with what that can still grow into; null where it does not answer
     disk: Optional[NodeDisk]
+    #: It came with a join token; else it is a server's own machine
+    joined: bool
+    labels: Dict[str, str]
     #: Its ready machines; null where it does not answer
     pool: Optional[PoolStatus]
 
@@ -467,6 +479,11 @@ class Node(TypedDict):
 class NodeList(TypedDict):
     nodes: List[Node]
     total: int
+
+
+class NodeRemoved(TypedDict):
+    name: str
+    removed: Literal[True]
 
 
 class OrganisationListOrganisationsItem(TypedDict):
