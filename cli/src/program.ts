@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import { addAudit } from "./commands/audit.ts";
 import { addBench } from "./commands/bench.ts";
 import { addComplete, addCompletion } from "./commands/completion.ts";
 import { addCp } from "./commands/cp.ts";
@@ -52,6 +53,7 @@ const commands = [
   addToken,
   addMember,
   addOrg,
+  addAudit,
   addLogin,
   addLogout,
   addWhoami,

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type Logger, Upstream, type UpstreamOptions } from "@mags/kit";
-import { ApiError, type ResolveDoor, ResolvedDoor, WAKE_LIMIT_MS } from "@mags/protocol";
+import { ApiError, type ResolveDoor, ResolvedDoor, type SshLogin, WAKE_LIMIT_MS } from "@mags/protocol";
 
 /** Where a visitor wants to: the sandbox of a host name, or the one that his key has led to. */
 export type Visit = { by: "host"; host: string } | { by: "job"; job: string };
@@ -88,6 +88,12 @@ export class Wake {
     return answer.state === "none" ? undefined : answer.job;
   }
 
+  /** Has a login written down. Throws NoDoor when the server does not answer: nobody comes in unseen. */
+  async noteLogin(login: SshLogin): Promise<void> {
+    const answer = await this.#post("login", login, ANSWER_MS);
+    if (answer instanceof NoDoor) throw answer;
+  }
+
   /** Ends all questions. */
   close(): void {
     this.#stop.abort();
@@ -107,18 +113,23 @@ export class Wake {
   }
 
   async #fetch(question: ResolveDoor): Promise<ResolvedDoor | NoDoor> {
+    const answer = await this.#post("resolve", question, question.wait_ms + ANSWER_MS);
+    return answer instanceof NoDoor ? answer : ResolvedDoor.parse(answer);
+  }
+
+  async #post(path: string, body: object, ms: number): Promise<unknown> {
     try {
-      const response = await this.#server.fetch("/gateway/v1/resolve", {
+      const response = await this.#server.fetch(`/gateway/v1/${path}`, {
         method: "POST",
         headers: { "content-type": "application/json" },
-        body: JSON.stringify(question),
-        signal: AbortSignal.any([this.#stop.signal, AbortSignal.timeout(question.wait_ms + ANSWER_MS)]),
+        body: JSON.stringify(body),
+        signal: AbortSignal.any([this.#stop.signal, AbortSignal.timeout(ms)]),
       });
       const text = await response.text();
-      if (response.ok) return ResolvedDoor.parse(JSON.parse(text));
+      if (response.ok) return JSON.parse(text);
       throw new Error(`the server answered ${response.status}: ${text.slice(0, 300)}`);
     } catch (cause) {
-      this.#logger.warn({ err: (cause as Error).message }, "the server could not be asked where a sandbox is");
+      this.#logger.warn({ err: (cause as Error).message }, `the server could not be asked (${path})`);
       return new NoDoor("unavailable", "the control plane does not answer at the moment", { cause });
     }
   }

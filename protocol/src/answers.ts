@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { AuditEntry, AuditList } from "./api/audit.ts";
 import { CronDeleted, CronJob, CronList, CronPreview, CronRun, CronRunList } from "./api/cron.ts";
 import { ExecResult } from "./api/exec.ts";
 import { FileDeleted, FileList, UploadedFile } from "./api/files.ts";
@@ -26,6 +27,8 @@ import { DiffEntry, VersionVerified } from "./node-operations.ts";
 
 /** What the public API answers with. The clients' types are generated from these; a new answer starts here. */
 const answers = {
+  AuditEntry,
+  AuditList,
   CronDeleted,
   CronJob,
   CronList,

@@ -24,6 +24,10 @@ export const ResolveDoor = z.intersection(
 );
 export type ResolveDoor = z.infer<typeof ResolveDoor>;
 
+/** `POST /gateway/v1/login`: somebody has logged in by SSH with a key, which the gateway has seen proven. */
+export const SshLogin = z.object({ job: z.uuid(), fingerprint: z.string().max(128), address: z.string().max(64) });
+export type SshLogin = z.infer<typeof SshLogin>;
+
 /** What a visitor of a URL must show. Hashes are hexadecimal: SHA-256 of a token, scrypt of a password. */
 export const DoorGuard = z.discriminatedUnion("access", [
   z.object({ access: z.literal("public") }),

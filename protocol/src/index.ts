@@ -1,3 +1,4 @@
+export * from "./api/audit.ts";
 export * from "./api/cron.ts";
 export * from "./api/exec.ts";
 export * from "./api/files.ts";

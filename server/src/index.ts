@@ -3,6 +3,7 @@ import { Agents } from "@mags/agent-client";
 import { Cleanup, type Credentials, type Logger } from "@mags/kit";
 import type { ObjectStore } from "@mags/storage";
 import { Access } from "./access/service.ts";
+import { Audit } from "./audit/service.ts";
 import { repeat } from "./background.ts";
 import { Cluster } from "./cluster/service.ts";
 import { type CronOptions, Crons } from "./cron/service.ts";
@@ -42,6 +43,7 @@ export { openApiDocument } from "./http/document.ts";
 const KEY_SWEEP_MS = 3600_000;
 const IDLE_MINUTES = 10;
 const FILE_SWEEP_MS = 60_000;
+const SEAL_MS = 500;
 const CRON_FIRE_MS = 200;
 const CRON_FOLLOW_MS = 500;
 
@@ -130,6 +132,7 @@ async function start(
   await events.listen(url, logger);
   cleanup.add("notifications", () => events.close());
 
+  const audit = new Audit(db);
   const tokens = new Tokens(db, events, options.tokens, logger);
   await tokens.setAdmin(adminToken);
   const { publicUrl = `http://${listen.host}:${listen.port}`, trustedProxies = [], oidc } = options.access ?? {};
@@ -157,6 +160,7 @@ async function start(
   for (const task of [
     repeat("collecting unused chunks", options.workspaces.collectMs, logger, (signal) => collector.round(signal)),
     repeat("removing old idempotency keys", KEY_SWEEP_MS, logger, () => sweepKeys(db)),
+    repeat("linking the audit log", SEAL_MS, logger, (signal) => audit.seal(signal)),
     repeat("removing expired files", FILE_SWEEP_MS, logger, (signal) => files.sweep(signal)),
     repeat("firing schedules", CRON_FIRE_MS, logger, (signal) => crons.firing.fireDue(signal)),
     repeat("following the runs of schedules", CRON_FOLLOW_MS, logger, (signal) => crons.firing.follow(signal)),
@@ -169,8 +173,9 @@ async function start(
   const context = {
     db,
     cluster,
+    audit,
     tokens,
-    sessions: new Sessions(db, tokens, members),
+    sessions: new Sessions(db, tokens, members, audit),
     members,
     oidc: oidc && new Oidc(oidc, publicUrl),
     secureCookies: publicUrl.startsWith("https:"),
@@ -190,6 +195,8 @@ async function start(
     sshKeys,
     doors: new Doors({ urls, sshKeys, jobs, nodes, sleep }),
     ledger: new Ledger(db, events, nodes, quota, metrics),
+    doors: new Doors({ db, audit, urls, sshKeys, jobs, nodes, sleep }),
+    ledger: new Ledger(db, events, nodes, quota),
     workspaces: new Workspaces(db, quota),
     live: new LiveWorkspaces(db, nodes),
     collector,

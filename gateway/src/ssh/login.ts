@@ -34,6 +34,7 @@ export class Login {
       this.#failed.fail(this.#address);
       return refuse(context);
     }
+    if (proven) await this.#wake.noteLogin({ job, fingerprint: `SHA256:${fingerprint}`, address: this.#address });
     context.accept();
     return proven ? { job } : "again";
   }

@@ -225,6 +225,15 @@ export const Job = z.object({
   duration_ms: z.number().nullable().describe("From acceptance to the final status"),
   log_truncated: z.boolean(),
   ran_by: RanBy.nullable(),
+  created_by: z
+    .string()
+    .nullable()
+    .describe("Who started it, such as token ci, member ann@example.org or cron nightly"),
+  cron_id: z.uuid().nullable().describe("Schedule that started it"),
+  http_request_id: z
+    .string()
+    .nullable()
+    .describe("X-Request-Id of the request that made it; it is in the logs of server and agent"),
 });
 export type Job = z.infer<typeof Job>;
 

@@ -1,4 +1,5 @@
 import { AccessClient, type AccessOptions } from "./access.ts";
+import { AuditClient } from "./audit.ts";
 import { environment } from "./config.ts";
 import { CronClient } from "./cron.ts";
 import { MagsError } from "./errors.ts";
@@ -75,6 +76,7 @@ export class Mags {
   readonly tokens: TokensClient;
   readonly nodes: NodesClient;
   readonly members: MembersClient;
+  readonly audit: AuditClient;
 
   constructor(options: MagsOptions = {}) {
     const { apiToken, apiUrl } = environment();
@@ -89,6 +91,7 @@ export class Mags {
     this.access = new AccessClient(this.#http);
     this.tokens = new TokensClient(this.#http);
     this.nodes = new NodesClient(this.#http);
+    this.audit = new AuditClient(this.#http);
     this.members = new MembersClient(this.#http);
   }
 

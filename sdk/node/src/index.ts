@@ -1,4 +1,5 @@
 export type { AccessClient, AccessOptions } from "./access.ts";
+export type { AuditOptions } from "./audit.ts";
 export {
   type ListOptions,
   Mags,

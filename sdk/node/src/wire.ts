@@ -1,5 +1,46 @@
 /** What the API answers; written by scripts/gen-types.ts from the schemas in protocol. */
 
+export interface AuditEntryActor {
+  kind: "token" | "member" | "cron" | "gateway" | "server";
+  /** Name of the token or schedule, e-mail of the member, fingerprint of the SSH key */
+  name: string;
+}
+
+export interface AuditEntry {
+  organisation: string;
+  /** 1, 2, 3, … without a gap */
+  seq: number;
+  at: string;
+  actor: AuditEntryActor;
+  /** operationId of the API call, or secret.read, ssh.login, session.signIn */
+  action: string;
+  /** What it was done to */
+  target: string | null;
+  /** refused: not allowed; failed: could not be done */
+  outcome: "done" | "refused" | "failed";
+  /** Never scripts, commands, values of variables or secrets */
+  details: Record<string, string | number | boolean | string[]>;
+  request_id: string | null;
+  /** Where the request came from */
+  address: string | null;
+  /** hash of the entry before; 64 zeros for the first */
+  prev: string;
+  hash: string;
+}
+
+export interface AuditListHead {
+  seq: number;
+  hash: string;
+}
+
+export interface AuditList {
+  entries: AuditEntry[];
+  /** The newest entry of all */
+  head: AuditListHead | null;
+  /** before_seq of the next page */
+  next: number | null;
+}
+
 export interface CronDeleted {
   id: string;
   deleted: true;
@@ -293,6 +334,12 @@ export interface Job {
   duration_ms: number | null;
   log_truncated: boolean;
   ran_by: RanBy | null;
+  /** Who started it, such as token ci, member ann@example.org or cron nightly */
+  created_by: string | null;
+  /** Schedule that started it */
+  cron_id: string | null;
+  /** X-Request-Id of the request that made it; it is in the logs of server and agent */
+  http_request_id: string | null;
 }
 
 export interface JobAccepted {

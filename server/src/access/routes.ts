@@ -4,6 +4,7 @@ import { ErrorBody, ExecRequest, ExecResult } from "@mags/protocol";
 import type { FastifyRequest } from "fastify";
 import { createWebSocketStream, type WebSocket } from "ws";
 import { z } from "zod";
+import { noteAhead } from "../audit/hooks.ts";
 import { orgOf } from "../http/auth.ts";
 import { type App, type Context, hangUp } from "../http/context.ts";
 import { collect, inputOf, sessionOf, stream } from "./exec.ts";
@@ -33,6 +34,7 @@ function execRoute(app: App, { access, closing }: Context): void {
   app.post(
     "/mags-jobs/:id/exec",
     {
+      config: { audit: "ahead" },
       schema: {
         tags,
         operationId: "exec",
@@ -48,6 +50,7 @@ function execRoute(app: App, { access, closing }: Context): void {
       const signal = hangUp(reply, closing);
       const input = inputOf(request.body);
       const place = await access.find(orgOf(request), request.params.id, signal);
+      noteAhead(request);
       const session = await access.open(place, sessionOf(request.body), signal);
       const leave = () => session.hangUp();
       signal.addEventListener("abort", leave, { once: true });
@@ -70,6 +73,7 @@ function terminalRoute(app: App, { access, closing }: Context): void {
   app.get(
     "/mags-jobs/:id/terminal",
     {
+      config: { audit: "ahead" },
       websocket: true,
       schema: {
         tags,
@@ -84,6 +88,7 @@ function terminalRoute(app: App, { access, closing }: Context): void {
       preHandler: async (request, reply) => {
         const signal = hangUp(reply, closing);
         const place = await access.find(orgOf(request), request.params.id, signal);
+        noteAhead(request);
         request.agentSocket = await access.connect(place, signal);
       },
     },

@@ -1,5 +1,6 @@
 import type { Logger } from "@mags/kit";
 import { ApiError, CreateJob, cronLimits } from "@mags/protocol";
+import { acting } from "../db/acting.ts";
 import type { Database, Queryable } from "../db/database.ts";
 import type { Jobs } from "../jobs/service.ts";
 import { decideDue, decideOverlap, decideResult, decideRetry } from "./decide.ts";
@@ -152,12 +153,23 @@ export class Firing {
     // What a refused job has written by then goes with it.
     const several = !this.#jobs.createsAtOnce(parsed.data);
     if (several) await tx.query("SAVEPOINT job");
-    const { body, afterCommit } = await this.#jobs.create(tx, cron.org, parsed.data).catch(async (error) => {
+    const { body, afterCommit } = await this.#asSchedule(cron, () =>
+      this.#jobs.create(tx, cron.org, parsed.data),
+    ).catch(async (error) => {
       if (several) await tx.query("ROLLBACK TO SAVEPOINT job");
       throw error;
     });
     after.push(afterCommit);
     return body.request_id;
+  }
+
+  #asSchedule<T>(cron: CronRow, work: () => T): T {
+    const asked = acting.getStore();
+    const actor = asked?.actor ?? { kind: "cron" as const, name: cron.name };
+    return acting.run(
+      { actor, requestId: asked?.requestId ?? null, address: asked?.address ?? null, cron: cron.id },
+      work,
+    );
   }
 
   async #endSome(tx: Queryable): Promise<boolean> {

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "@mags/kit";
 import { Kysely, PostgresDialect } from "kysely";
 import pg from "pg";
+import { acting } from "./acting.ts";
 import { migrate } from "./migrate.ts";
 import type { Database, Queryable, Statement } from "./queryable.ts";
 import type { Tables } from "./types.ts";
@@ -86,7 +87,9 @@ function runOn<Row extends pg.QueryResultRow>(
 async function inTransaction<T>(client: pg.PoolClient, work: (tx: Queryable) => Promise<T>): Promise<T> {
   await client.query("BEGIN");
   try {
-    const result = await work({ query: (statement, values) => runOn(client, statement, values) });
+    const tx: Queryable = { query: (statement, values) => runOn(client, statement, values) };
+    const result = await work(tx);
+    await acting.getStore()?.beforeCommit?.(tx);
     await client.query("COMMIT");
     return result;
   } catch (error) {

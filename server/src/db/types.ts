@@ -92,6 +92,9 @@ export interface JobsTable {
   base_name: string | null;
   host_job: string | null;
   subdomain: string | null;
+  created_by: string | null;
+  request_id: string | null;
+  cron: string | null;
 }
 
 export interface CronsTable {

@@ -101,10 +101,12 @@ export class Files {
 
   /** Throws ApiError not_found, or conflict while a job waits that names it. */
   async remove(org: string, id: string): Promise<void> {
-    const answer = await this.#db.transaction((tx) => condemnFile(tx, org, id));
-    if (answer === undefined) throw missing(id);
-    if (answer === "wanted")
-      throw new ApiError("conflict", `file ${id} is needed by a job that has not started yet: stop that job first`);
+    await this.#db.transaction(async (tx) => {
+      const answer = await condemnFile(tx, org, id);
+      if (answer === undefined) throw missing(id);
+      if (answer === "wanted")
+        throw new ApiError("conflict", `file ${id} is needed by a job that has not started yet: stop that job first`);
+    });
     await this.#removeCondemned(org, id);
   }
 

@@ -1,4 +1,4 @@
-import { ApiError, ResolveDoor, ResolvedDoor } from "@mags/protocol";
+import { ApiError, ResolveDoor, ResolvedDoor, SshLogin } from "@mags/protocol";
 import { z } from "zod";
 import { type App, type Context, hangUp } from "../http/context.ts";
 import { requireMachine } from "../http/machines.ts";
@@ -13,6 +13,17 @@ export function gatewayRoutes({ doors, urls, cluster, closing }: Context) {
         schema: { hide: true, body: ResolveDoor, response: { 200: ResolvedDoor } },
       },
       ({ body }, reply) => doors.resolve(body, hangUp(reply, closing)),
+    );
+    app.post(
+      "/login",
+      {
+        onRequest: requireNodeToken(nodeToken),
+        schema: { hide: true, body: SshLogin, response: { 200: z.object({}) } },
+      },
+      async ({ body, id }) => {
+        await doors.noteLogin(body, id);
+        return {};
+      },
     );
     // Without a token: a proxy such as Caddy sends none, and whoever calls a URL learns as much.
     app.get(

@@ -1,4 +1,6 @@
-import type { DoorGuard, ResolveDoor, ResolvedDoor } from "@mags/protocol";
+import type { DoorGuard, ResolveDoor, ResolvedDoor, SshLogin } from "@mags/protocol";
+import type { Audit } from "../audit/service.ts";
+import type { Database } from "../db/database.ts";
 import type { Jobs } from "../jobs/service.ts";
 import type { Sleep } from "../jobs/sleep.ts";
 import type { Nodes } from "../nodes/service.ts";
@@ -11,13 +13,25 @@ const POLL_MS = 1000;
 
 /** Answers a gateway where a visitor's sandbox is. */
 export class Doors {
+  readonly #db: Database;
+  readonly #audit: Audit;
   readonly #urls: Urls;
   readonly #sshKeys: SshKeys;
   readonly #jobs: Jobs;
   readonly #nodes: Nodes;
   readonly #sleep: Sleep;
 
-  constructor(needs: { urls: Urls; sshKeys: SshKeys; jobs: Jobs; nodes: Nodes; sleep: Sleep }) {
+  constructor(needs: {
+    db: Database;
+    audit: Audit;
+    urls: Urls;
+    sshKeys: SshKeys;
+    jobs: Jobs;
+    nodes: Nodes;
+    sleep: Sleep;
+  }) {
+    this.#db = needs.db;
+    this.#audit = needs.audit;
     this.#urls = needs.urls;
     this.#sshKeys = needs.sshKeys;
     this.#jobs = needs.jobs;
@@ -36,6 +50,22 @@ export class Doors {
       if (answer.state !== "waking" || left <= 0 || signal.aborted) return answer;
       await this.#jobs.changed(door.job, Math.min(left, POLL_MS), signal);
     }
+  }
+
+  /** Writes down who has logged in by SSH. */
+  async noteLogin({ job, fingerprint, address }: SshLogin, requestId: string): Promise<void> {
+    const row = await this.#jobs.ofAnyone(job);
+    if (!row) return;
+    const actor = { kind: "gateway", name: fingerprint } as const;
+    const entry = {
+      org: row.org,
+      actor,
+      action: "ssh.login",
+      target: job,
+      outcome: "done",
+      details: { name: row.name },
+    } as const;
+    await this.#audit.note(this.#db, { ...entry, requestId, address });
   }
 
   async #locate(

@@ -10,6 +10,8 @@ import { jsonSchemaTransform, serializerCompiler } from "fastify-type-provider-z
 import { sandboxFileRoutes } from "../access/files/routes.ts";
 import { workspaceFileRoutes } from "../access/files/workspace-routes.ts";
 import { accessRoutes } from "../access/routes.ts";
+import { auditRequests } from "../audit/hooks.ts";
+import { auditRoutes } from "../audit/routes.ts";
 import { clusterRoutes } from "../cluster/routes.ts";
 import { cronRoutes } from "../cron/routes.ts";
 import { fileRoutes } from "../files/routes.ts";
@@ -106,7 +108,9 @@ function publicRoutes(context: Context, { hide }: { hide: boolean }) {
     });
     await app.register(sessionRoutes(context) as never);
     await app.register(async (guarded) => {
+      guarded.decorateRequest("audited", undefined);
       guarded.addHook("onRequest", requireToken(context.tokens, context.sessions));
+      auditRequests(guarded, context);
       await guarded.register(async (scope) => {
         await jobRoutes(context)(scope as unknown as App);
         await moreJobRoutes(context)(scope as unknown as App);
@@ -118,6 +122,7 @@ function publicRoutes(context: Context, { hide }: { hide: boolean }) {
       await guarded.register(tokenRoutes(context) as never);
       await guarded.register(nodeAdminRoutes(context) as never);
       await guarded.register(ownRoutes(context) as never);
+      await guarded.register(auditRoutes(context) as never);
       await guarded.register(memberRoutes(context) as never);
       await guarded.register(workspaceFileRoutes(context) as never);
       await guarded.register(cronRoutes(context) as never);

@@ -9,6 +9,7 @@ import type {
 } from "fastify";
 import type { ZodTypeProvider } from "fastify-type-provider-zod";
 import type { Access } from "../access/service.ts";
+import type { Audit } from "../audit/service.ts";
 import type { Cluster } from "../cluster/service.ts";
 import type { Crons } from "../cron/service.ts";
 import type { Database } from "../db/database.ts";
@@ -31,6 +32,7 @@ import type { Collector, Ledger, LiveWorkspaces, Workspaces } from "../workspace
 /** Everything the routes may call. */
 export interface Context {
   db: Database;
+  audit: Audit;
   tokens: Tokens;
   sessions: Sessions;
   members: Members;

@@ -12,6 +12,7 @@ export const openapi = (version: string) => ({
   tags: [
     { name: "jobs", description: "Scripts, and the machines they run in" },
     { name: "access", description: "Tokens and organisations" },
+    { name: "audit", description: "Who did what" },
     { name: "cron", description: "Jobs on a schedule" },
     { name: "workspaces", description: "Disks that are kept, with their versions" },
     { name: "files", description: "What jobs are given" },

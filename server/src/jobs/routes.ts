@@ -36,6 +36,7 @@ function writing(app: App, { db, jobs }: Context): void {
   app.post(
     "/mags-jobs",
     {
+      config: { audit: "own" },
       preValidation: async (request) => {
         request.body = modernise(request.body) as typeof request.body;
       },

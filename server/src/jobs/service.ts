@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { ApiError, type CreateJob, type Job, type JobAccepted, type LogEnd, type UpdateJob } from "@mags/protocol";
 import type { z } from "zod";
+import { whoActs } from "../db/acting.ts";
 import type { Database, Queryable } from "../db/database.ts";
 import type { Events } from "../db/events.ts";
 import type { Files } from "../files/service.ts";
@@ -75,7 +76,7 @@ export class Jobs {
     const disk = hasVolume(job) ? await this.#leases.prepare(q, org, id, job) : undefined;
     const spec = { ...job, name, ...(disk?.rootfs_type === undefined ? {} : { rootfs_type: disk.rootfs_type }) };
     await this.#nodes.refuseImpossible(q, spec);
-    await insertJob(q, this.#events.payload("work"), { id, org, name }, spec, disk);
+    await insertJob(q, this.#events.payload("work"), { id, org, name }, spec, disk, whoActs());
     if (disk?.workspace)
       await wakeHolder(q, this.#events.payload("work"), disk.workspace, `job ${name} runs in its workspace`);
     const body = { request_id: id, name, status: "accepted" as const, message: "Job accepted" };

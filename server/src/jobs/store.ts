@@ -1,5 +1,7 @@
+import { createHash } from "node:crypto";
 import { type CreateJob, type JobStatus, type RanBy, type ScriptEnd, scriptSeconds } from "@mags/protocol";
 import type { Selectable } from "kysely";
+import { type Acting, actorText } from "../db/acting.ts";
 import type { Database, Queryable } from "../db/database.ts";
 import type { JobsTable } from "../db/types.ts";
 
@@ -51,6 +53,9 @@ const columns = [
   "base_name",
   "host_job",
   "subdomain",
+  "created_by",
+  "request_id",
+  "cron",
 ] as const satisfies readonly (keyof JobRow)[];
 const COLUMNS = columns.join(", ");
 
@@ -63,18 +68,22 @@ const INSERT = {
   name: "insert_job",
   text: `WITH job AS (
     INSERT INTO jobs (id, org, name, spec, persistent, no_sleep, startup_command, vcpus, memory_mb, timeout, isolation, rootfs_type,
-      workspace, workspace_name, base_version, base_name, idle_minutes, image_digest, node_labels)
-    VALUES ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) RETURNING id)
+      workspace, workspace_name, base_version, base_name, idle_minutes, image_digest, node_labels, created_by, request_id, cron)
+    VALUES ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23) RETURNING id
+  ), noted AS (
+    INSERT INTO audit (org, actor_kind, actor, action, target, details, request_id, address)
+    VALUES ($3, $24, $25, 'createJob', $2::text, $26, $22, $27))
     SELECT ${NOTIFY} FROM job`,
 };
 
-/** Queues a job and notifies the other servers, in one statement. */
+/** Queues a job, notes who did and notifies the other servers, in one statement. */
 export async function insertJob(
   q: Queryable,
   payload: string,
   { id, org, name }: Pick<JobRow, "id" | "org" | "name">,
   job: CreateJob,
   disk: Disk | undefined,
+  { actor, requestId, address, cron }: Acting,
 ): Promise<void> {
   await q.query(INSERT, [
     payload,
@@ -97,8 +106,24 @@ export async function insertJob(
     job.idle_minutes ?? null,
     job.image_digest ?? null,
     job.node_labels === undefined ? null : JSON.stringify(job.node_labels),
+    actorText(actor),
+    requestId,
+    cron ?? null,
+    actor.kind,
+    actor.name,
+    JSON.stringify(noteOf(name, job)),
+    address,
   ]);
 }
+
+/** What the audit log says of a job: nothing that may hold a secret. */
+const noteOf = (name: string, job: CreateJob) => ({
+  name,
+  script_sha256: createHash("sha256").update(job.script).digest("hex"),
+  persistent: job.persistent,
+  workspace_id: job.workspace_id,
+  base_workspace_id: job.base_workspace_id,
+});
 
 const FIND = { name: "find_job", text: `SELECT ${COLUMNS} FROM jobs WHERE id = $1 AND org = $2` };
 const FIND_LOCKED = { name: "lock_job", text: `${FIND.text} FOR UPDATE` };

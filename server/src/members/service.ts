@@ -107,6 +107,11 @@ export class Members {
     return candidates.filter((_, index) => fitting[index]);
   }
 
+  /** Where the e-mail is a member's, at most `org`. */
+  async organisationsOf(email: string, org: string | undefined): Promise<string[]> {
+    return (await findByEmail(this.#db, email, org)).map((row) => row.org);
+  }
+
   /** Throws ApiError unauthorized for a wrong `current`. */
   async changePassword(tx: Queryable, org: string, id: string, current: string, password: string): Promise<void> {
     const { member } = await this.#lock(tx, org, id);

@@ -11,11 +11,14 @@ import {
 } from "@mags/protocol";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
+import { acting } from "../db/acting.ts";
 import { callerOf, SESSION_COOKIE } from "../http/auth.ts";
 import type { App, Context } from "../http/context.ts";
 import { refuseUnstorableText } from "../http/validation.ts";
 import { SESSION_SECONDS, type SignedIn } from "./service.ts";
 
+/** Who is about to sign in. */
+const NOBODY = { kind: "server", name: "nobody" } as const;
 const OIDC_COOKIE = "mags_oidc";
 const OIDC_PATH = "/api/v1/session/oidc";
 /** How long somebody may take at the provider, `s`. */
@@ -53,6 +56,9 @@ export function ownRoutes({ sessions }: Context) {
 /** Signing in and out. They need no token before, so they stand outside of the guard. */
 export function sessionRoutes(context: Context) {
   return async (app: App): Promise<void> => {
+    app.addHook("preHandler", (request, _, done) => {
+      acting.run({ actor: NOBODY, requestId: request.id, address: request.ip }, done);
+    });
     app.addHook("preValidation", async (request) => refuseUnstorableText(request.body));
     signingIn(app, context);
     openId(app, context);

@@ -1,12 +1,15 @@
 import { randomBytes } from "node:crypto";
 import {
   type AcceptInvite,
+  type Actor,
   ApiError,
   type ChangePassword,
   type Session,
   type SignIn,
   scopeOfRole,
 } from "@mags/protocol";
+import type { Audit } from "../audit/service.ts";
+import { whoActs } from "../db/acting.ts";
 import type { Database, Queryable } from "../db/database.ts";
 import type { MemberRow, Members } from "../members/service.ts";
 import { boundedScopes, type Caller, hashToken, type Tokens } from "../tokens/service.ts";
@@ -28,11 +31,13 @@ export class Sessions {
   readonly #db: Database;
   readonly #tokens: Tokens;
   readonly #members: Members;
+  readonly #audit: Audit;
 
-  constructor(db: Database, tokens: Tokens, members: Members) {
+  constructor(db: Database, tokens: Tokens, members: Members, audit: Audit) {
     this.#db = db;
     this.#tokens = tokens;
     this.#members = members;
+    this.#audit = audit;
   }
 
   /** By token, or by e-mail and password. Throws ApiError unauthorized, rate_limited, invalid_request. */
@@ -53,7 +58,7 @@ export class Sessions {
     const made = await this.#db.transaction(async (tx) => {
       const member = await this.#members.accept(tx, invite, password, name);
       await removeSessionsOf(tx, member.org, member.id, "");
-      return this.#open(tx, member);
+      return this.#open(tx, member, "invitation");
     });
     await forgiveAttempt(this.#db, "invite", `invite ${address}`);
     return made;
@@ -61,7 +66,7 @@ export class Sessions {
 
   /** Signs in whom an OpenID provider has named. Throws ApiError forbidden. */
   async byPerson(person: Person): Promise<SignedIn> {
-    return this.#open(this.#db, await this.#members.byIdentity(person));
+    return this.#open(this.#db, await this.#members.byIdentity(person), "openid");
   }
 
   async authenticate(secret: string): Promise<Caller | undefined> {
@@ -114,23 +119,35 @@ export class Sessions {
       member: null,
       seconds: SESSION_SECONDS,
     });
+    await this.#note(this.#db, caller.org, { kind: "token", name: caller.name }, "token", "done");
     return { secret, session: { name: caller.name, organisation: caller.org, role: caller.member?.role ?? null } };
   }
 
   async #byPassword(email: string, password: string, organisation: string | undefined): Promise<SignedIn> {
     const [member, another] = await this.#members.byPassword(email, password, organisation);
-    if (!member) throw new ApiError("unauthorized", "e-mail or password is wrong", "password");
+    if (!member) {
+      for (const org of await this.#members.organisationsOf(email, organisation))
+        await this.#note(this.#db, org, { kind: "member", name: email }, "password", "refused");
+      throw new ApiError("unauthorized", "e-mail or password is wrong", "password");
+    }
     if (another)
       throw new ApiError("invalid_request", "the e-mail is in several organisations: name one", "organisation");
-    return this.#open(this.#db, member);
+    return this.#open(this.#db, member, "password");
   }
 
-  async #open(q: Queryable, member: MemberRow): Promise<SignedIn> {
+  async #open(q: Queryable, member: MemberRow, by: string): Promise<SignedIn> {
     const secret = newSecret();
     const { org, id, email, role } = member;
     await putSession(q, { hash: hashToken(secret), org, token: null, member: id, seconds: SESSION_SECONDS });
     await this.#members.noteSignIn(q, member);
+    await this.#note(q, org, { kind: "member", name: email }, by, "done");
     return { secret, session: { name: email, organisation: org, role } };
+  }
+
+  async #note(q: Queryable, org: string, actor: Actor, by: string, outcome: "done" | "refused"): Promise<void> {
+    const { requestId, address } = whoActs();
+    const action = "session.signIn";
+    await this.#audit.note(q, { org, actor, action, target: null, outcome, details: { by }, requestId, address });
   }
 }
 

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
-from typing import Any, Optional, Sequence
+import json
+from typing import Any, AsyncGenerator, Optional, Sequence
 
 from ._http import Http, below
-from .types import Member, MemberDeleted, MemberList, MemberMade, TokenList, TokenMade, Whoami
+from ._transport import closing
+from .types import AuditEntry, AuditList, Member, MemberDeleted, MemberList, MemberMade, TokenList, TokenMade, Whoami
 
 
 class OperateCalls:
@@ -61,3 +63,26 @@ class OperateCalls:
     async def invite_member(self, member_id: str) -> MemberMade:
         """A new link, also for a lost password; the one before ends."""
         return await self._http.call("POST", below("/members", member_id, "/invite"))
+
+    async def list_audit(
+        self,
+        *,
+        before_seq: Optional[int] = None,
+        limit: int = 50,
+        action: Optional[str] = None,
+        actor: Optional[str] = None,
+        target: Optional[str] = None,
+    ) -> AuditList:
+        """Who did what: ``entries``, newest first, ``head`` and ``next``."""
+        query = {"before_seq": before_seq, "limit": limit, "action": action, "actor": actor, "target": target}
+        return await self._http.call("GET", "/audit", query=query)
+
+    async def export_audit(self, *, from_seq: int = 1) -> AsyncGenerator[AuditEntry, None]:
+        """Yields all entries from ``from_seq`` on, oldest first."""
+        path = f"/audit/export?from_seq={from_seq}"
+        rest = b""
+        async with closing(self._http.stream(path, {"Accept": "*/*"}, silence=60.0)) as chunks:
+            async for chunk in chunks:
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    yield json.loads(line)

@@ -5,6 +5,47 @@ from __future__ import annotations
 from typing import Dict, List, Literal, Optional, TypedDict, Union
 
 
+class AuditEntryActor(TypedDict):
+    kind: Literal["token", "member", "cron", "gateway", "server"]
+    #: Name of the token or schedule, e-mail of the member, fingerprint of the SSH key
+    name: str
+
+
+class AuditEntry(TypedDict):
+    organisation: str
+    #: 1, 2, 3, … without a gap
+    seq: int
+    at: str
+    actor: AuditEntryActor
+    #: operationId of the API call, or secret.read, ssh.login, session.signIn
+    action: str
+    #: What it was done to
+    target: Optional[str]
+    #: refused: not allowed; failed: could not be done
+    outcome: Literal["done", "refused", "failed"]
+    #: Never scripts, commands, values of variables or secrets
+    details: Dict[str, Union[str, float, bool, List[str]]]
+    request_id: Optional[str]
+    #: Where the request came from
+    address: Optional[str]
+    #: hash of the entry before; 64 zeros for the first
+    prev: str
+    hash: str
+
+
+class AuditListHead(TypedDict):
+    seq: int
+    hash: str
+
+
+class AuditList(TypedDict):
+    entries: List[AuditEntry]
+    #: The newest entry of all
+    head: Optional[AuditListHead]
+    #: before_seq of the next page
+    next: Optional[int]
+
+
 class CronDeleted(TypedDict):
     id: str
     deleted: Literal[True]
@@ -307,6 +348,12 @@ class Job(TypedDict):
     duration_ms: Optional[float]
     log_truncated: bool
     ran_by: Optional[RanBy]
+    #: Who started it, such as token ci, member ann@example.org or cron nightly
+    created_by: Optional[str]
+    #: Schedule that started it
+    cron_id: Optional[str]
+    #: X-Request-Id of the request that made it; it is in the logs of server and agent
+    http_request_id: Optional[str]
 
 
 class JobAccepted(TypedDict):
