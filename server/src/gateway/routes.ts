@@ -17,7 +17,7 @@ export function gatewayRoutes({ doors, urls, cluster, closing }: Context) {
     app.post(
       "/login",
       {
-        onRequest: requireNodeToken(nodeToken),
+        onRequest: requireMachine(cluster, "gateway"),
         schema: { hide: true, body: SshLogin, response: { 200: z.object({}) } },
       },
       async ({ body, id }) => {

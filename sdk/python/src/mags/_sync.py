@@ -8,7 +8,7 @@ from ._client import Blocking
 from ._files import Progress, Upload
 from ._results import CommandResult, Machine, RunResult
 from ._transport import complete, iterate
-from .types import CronDeleted, CronJob, CronList, CronPreview, CronRunList, DirectoryListing, FileDeleted, FileEntry, FileList, Job, JobAccepted, JobList, JobMetrics, JoinTokenMade, Logs, Node, NodeList, NodeRemoved, PoolStatus, SyncResult, UrlAlias, UrlAliasList, Usage, VersionDeleted, VersionList, VersionVerified, Workspace, WorkspaceDeleted, WorkspaceDiff, WorkspaceList, WorkspaceVersion
+from .types import AuditEntry, AuditList, CronDeleted, CronJob, CronList, CronPreview, CronRunList, DirectoryListing, FileDeleted, FileEntry, FileList, Job, JobAccepted, JobList, JobMetrics, JoinTokenMade, Logs, Member, MemberDeleted, MemberList, MemberMade, Node, NodeList, NodeRemoved, PoolStatus, SyncResult, TokenList, TokenMade, UrlAlias, UrlAliasList, Usage, VersionDeleted, VersionList, VersionVerified, Whoami, Workspace, WorkspaceDeleted, WorkspaceDiff, WorkspaceList, WorkspaceVersion
 
 
 class Mags(Blocking):
@@ -382,3 +382,57 @@ class Mags(Blocking):
 
     def cron_delete(self, cron_id: str) -> CronDeleted:
         return complete(self._calls.cron_delete(cron_id))
+
+    def whoami(self) -> Whoami:
+        """Whom the server takes this client for."""
+        return complete(self._calls.whoami())
+
+    def create_token(
+        self, name: str, *, scopes: Optional[Sequence[str]] = None, expires_in_days: Optional[float] = None,
+    ) -> TokenMade:
+        """Makes a token; its secret, ``token`` of the answer, is shown this once. ``scopes`` is ``["run"]`` by default."""
+        return complete(self._calls.create_token(name, scopes=scopes, expires_in_days=expires_in_days))
+
+    def list_tokens(self) -> TokenList:
+        return complete(self._calls.list_tokens())
+
+    def revoke_token(self, token_id: str) -> Any:
+        """From then on no server takes it."""
+        return complete(self._calls.revoke_token(token_id))
+
+    def list_members(self) -> MemberList:
+        """The people of the organisation."""
+        return complete(self._calls.list_members())
+
+    def add_member(
+        self, email: str, *, name: Optional[str] = None, role: Optional[str] = None, password: Optional[str] = None,
+    ) -> MemberMade:
+        """Without a password ``invite`` of the answer is a link to hand on; it is shown this once."""
+        return complete(self._calls.add_member(email, name=name, role=role, password=password))
+
+    def update_member(
+        self, member_id: str, *, name: Optional[str] = None, role: Optional[str] = None,
+        disabled: Optional[bool] = None,
+    ) -> Member:
+        return complete(self._calls.update_member(member_id, name=name, role=role, disabled=disabled))
+
+    def delete_member(self, member_id: str) -> MemberDeleted:
+        """With the member's tokens and sign-ins."""
+        return complete(self._calls.delete_member(member_id))
+
+    def invite_member(self, member_id: str) -> MemberMade:
+        """A new link, also for a lost password; the one before ends."""
+        return complete(self._calls.invite_member(member_id))
+
+    def list_audit(
+        self, *, before_seq: Optional[int] = None, limit: int = 50, action: Optional[str] = None,
+        actor: Optional[str] = None, target: Optional[str] = None,
+    ) -> AuditList:
+        """Who did what: ``entries``, newest first, ``head`` and ``next``."""
+        return complete(self._calls.list_audit(
+            before_seq=before_seq, limit=limit, action=action, actor=actor, target=target,
+        ))
+
+    def export_audit(self, *, from_seq: int = 1) -> Generator[AuditEntry, None, None]:
+        """Yields all entries from ``from_seq`` on, oldest first."""
+        return iterate(self._calls.export_audit(from_seq=from_seq))
