@@ -1,20 +1,17 @@
-import { AccessClient, type AccessOptions } from "./access.ts";
-import { AuditClient } from "./audit.ts";
+import type { AccessClient, AccessOptions } from "./access.ts";
 import { environment } from "./config.ts";
-import { CronClient } from "./cron.ts";
+import type { CronClient } from "./cron.ts";
 import { MagsError } from "./errors.ts";
 import { base64, EXEC_SECONDS, type ExecAnswer, type ExecOptions, type ExecResult, toExecResult } from "./exec.ts";
-import { FilesClient, type Upload } from "./files.ts";
+import type { Upload } from "./files.ts";
 import { entryBytes, type Followed, followLogs } from "./follow.ts";
 import { type CallOptions, type CallSettings, callJson, type HttpOptions, pause, pauseBefore } from "./http.ts";
 import { jobBody, type RunOptions } from "./job-body.ts";
 import { MachineFiles } from "./machine-files.ts";
-import { MembersClient } from "./members.ts";
-import { NodesClient } from "./nodes.ts";
+import { Parts } from "./parts.ts";
 import { type OpenOptions, Session } from "./session.ts";
-import { TokensClient } from "./tokens.ts";
 import type { Job, JobMetrics, Logs, SshOpened, SyncResult, UrlOpened, Usage } from "./wire.ts";
-import { syncUntilDone, WorkspacesClient } from "./workspaces.ts";
+import { syncUntilDone, type WorkspacesClient } from "./workspaces.ts";
 
 export interface MagsOptions {
   /** MAGS_API_TOKEN or MAGS_TOKEN by default */
@@ -67,32 +64,18 @@ const LONGEST_PAUSE_MS = 2000;
 const FINAL: readonly string[] = ["completed", "error", "stopped"];
 
 /** A client of one Mags server. All calls throw MagsError. `id` may be the id of a job or the name of a live one. */
-export class Mags {
+export class Mags extends Parts {
   readonly #http: HttpOptions;
-  readonly files: FilesClient;
-  readonly cron: CronClient;
-  readonly workspaces: WorkspacesClient;
-  readonly access: AccessClient;
-  readonly tokens: TokensClient;
-  readonly nodes: NodesClient;
-  readonly members: MembersClient;
-  readonly audit: AuditClient;
 
   constructor(options: MagsOptions = {}) {
     const { apiToken, apiUrl } = environment();
-    this.#http = {
+    const http = {
       apiToken: options.apiToken ?? apiToken,
       apiUrl: (options.apiUrl ?? apiUrl).replace(/\/+$/, ""),
       timeout: options.timeout ?? 30,
     };
-    this.files = new FilesClient(this.#http);
-    this.cron = new CronClient(this.#http);
-    this.workspaces = new WorkspacesClient(this.#http);
-    this.access = new AccessClient(this.#http);
-    this.tokens = new TokensClient(this.#http);
-    this.nodes = new NodesClient(this.#http);
-    this.audit = new AuditClient(this.#http);
-    this.members = new MembersClient(this.#http);
+    super(http);
+    this.#http = http;
   }
 
   /** Starts a job and returns at once. */
