@@ -37,6 +37,23 @@ export const ExportVersion = z.object({
 });
 export type ExportVersion = z.infer<typeof ExportVersion>;
 
+/**
+ * Agent: `POST /agent/v1/versions/import` with these as its query: the body is an export, of which the first version of a
+ * workspace is made. 409 when the fence is not the current one, 400 when it is no export.
+ */
+export const ImportVersion = z.object({
+  org: z.string(),
+  workspace: z.uuid(),
+  fence: z.coerce.number().int(),
+  format: z.enum(exportFormats),
+  /** size of the new disk; that of an ext4 image is its own */
+  disk_gb: z.coerce.number(),
+  /** of the whole body, when it is known */
+  sha256: z.string().optional(),
+});
+export type ImportVersion = z.infer<typeof ImportVersion>;
+export const VersionImported = z.object({ version: VersionRef });
+
 /** How a path differs between two versions, the image below included. */
 export const DiffEntry = z.object({
   path: z.string().describe("From the root of the machine; bytes of a name that are no UTF-8 are shown as �"),

@@ -29,6 +29,7 @@ import { type UrlOptions, Urls } from "./urls/service.ts";
 import {
   Collector,
   type CollectorOptions,
+  Imports,
   Leases,
   Ledger,
   LiveWorkspaces,
@@ -143,6 +144,7 @@ async function start(
   const nodes = new Nodes(db, agents, logger);
   const files = new Files(db, options.objects, options.files, logger);
   const quota = new Quota(options.workspaces.quota);
+  const live = new LiveWorkspaces(db, nodes);
   const leases = new Leases(db, events, quota);
   const jobs = new Jobs(db, events, nodes, files, leases, options.urls.appsUrl);
   const dispatch = new Dispatch(db, events, nodes, leases, cluster, {
@@ -196,7 +198,8 @@ async function start(
     ledger: new Ledger(db, events, nodes, quota, metrics),
     doors: new Doors({ db, audit, urls, sshKeys, jobs, nodes, sleep }),
     workspaces: new Workspaces(db, quota),
-    live: new LiveWorkspaces(db, nodes),
+    live,
+    imports: new Imports(db, quota, live),
     collector,
     version,
     dashboardDir: options.dashboardDir,

@@ -1,4 +1,5 @@
 /** Files of workspaces that no job has up, and the ways in and out, with a whole Mags. */
+import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -130,4 +131,64 @@ test("a script that was cut off and had written nothing leaves nothing to be mad
     const synced = await daemon.http("POST", "/api/v1/mags-workspaces/clean/sync");
     expect([synced.status, synced.body.message]).toEqual([200, "nothing has changed since the latest version"]);
   }
+});
+
+test("each export becomes a workspace like the one it is of, deletions included; one that is not whole becomes none", async () => {
+  const script =
+    "rm /etc/issue; rm -r /usr/share/doc; mkdir /usr/share/doc; echo own >/srv/own; chown 5:6 /srv/own; ln /srv/own /srv/same";
+  await run(daemon, { workspace_id: "original", disk_gb: 0.2, script });
+  const look = "ls /etc/issue 2>&1; ls /usr/share/doc; cat /srv/own; stat -c '%u %g %h' /srv/own";
+  const seen = await run(daemon, { base_workspace_id: "original", script: look });
+  for (const format of ["tar", "ext4", "oci"]) {
+    const bytes = new Uint8Array(await (await api("GET", `original/export?format=${format}`)).arrayBuffer());
+    const sha256 = createHash("sha256").update(bytes).digest("hex");
+    const cut = await api("POST", `cut-${format}/import?format=${format}&sha256=${sha256}`, bytes.subarray(0, -4096));
+    expect([cut.status, (await answer(cut)).error.code], format).toEqual([400, "invalid_request"]);
+    expect((await api("GET", `cut-${format}`)).status).toBe(404);
+    const imported = await api("POST", `from-${format}/import?format=${format}&sha256=${sha256}`, bytes);
+    expect([imported.status, await answer(imported)], format).toEqual([200, { path: "/" }]);
+    expect(await versions(`from-${format}`)).toMatchObject([{ version: 1, reason: "import" }]);
+    const copy = await run(daemon, { workspace_id: `from-${format}`, script: look });
+    expect(copy, format).toMatchObject({ exit_code: seen.exit_code, stdout: seen.stdout });
+    const again = await api("POST", `from-${format}/import?format=${format}`, bytes);
+    expect([again.status, (await answer(again)).error.code]).toEqual([409, "conflict"]);
+  }
+  expect((await answer(await api("GET", "from-oci"))).disk_gb).toBe(2);
+});
+
+test.each([
+  ["nothing", "a?format=tar", "", 400],
+  ["no export", "a?format=oci", "x".repeat(5000), 400],
+  ["a bad name", ".a?format=tar", "x", 400],
+  ["an unknown format", "a?format=zip", "x", 400],
+  ["a place in an export", "a?format=tar&path=/srv", "x", 400],
+  ["a disk of no size", "a?format=tar&disk_gb=0", "x", 400],
+])("an import of %s is refused and makes nothing", async (_, path, body, status) => {
+  const [name = "", query = ""] = path.split("?");
+  const refused = await api("POST", `${name}/import?${query}`, body);
+  expect([refused.status, (await answer(refused)).error.code]).toEqual([status, "invalid_request"]);
+  expect((await api("GET", name)).status).toBe(404);
+});
+
+test("a raw disk is taken from admins only", async () => {
+  const made = await daemon.http("POST", "/api/v1/tokens", { name: "runs", scopes: ["run"] });
+  const headers = { authorization: `Bearer ${made.body.token}`, "content-type": "application/octet-stream" };
+  const refused = await daemon.http("POST", "/api/v1/mags-workspaces/raw/import?format=ext4", "x", headers);
+  expect([refused.status, refused.body.error.code]).toEqual([403, "forbidden"]);
+});
+
+test("the command line writes a manifest beside an export, and takes no file that is another", async () => {
+  await run(daemon, { workspace_id: "packed", disk_gb: 0.2, script: "echo packed >/srv/file" });
+  const file = join(dir, "packed.oci");
+  const exported = await daemon.cli(["workspace", "export", "packed", "--format", "oci", "-o", file]);
+  expect(exported.exitCode).toBe(0);
+  expect(JSON.parse(await readFile(`${file}.json`, "utf8"))).toMatchObject({ format: 1, kind: "oci" });
+  const imported = await daemon.cli(["workspace", "import", "unpacked", file, "--format", "oci", "--disk", "0.3"]);
+  expect([imported.exitCode, imported.stdout]).toEqual([0, expect.stringContaining("checked against its manifest")]);
+  const { stdout } = await run(daemon, { workspace_id: "unpacked", script: "cat /srv/file" });
+  expect(stdout).toEqual(["packed"]);
+  const other = { ...JSON.parse(await readFile(`${file}.json`, "utf8")), sha256: "0".repeat(64) };
+  await writeFile(`${file}.json`, JSON.stringify(other));
+  const refused = await daemon.cli(["workspace", "import", "other", file, "--format", "oci"]);
+  expect([refused.exitCode, refused.stderr]).toEqual([1, expect.stringContaining("not the one of its manifest")]);
 });

@@ -3,17 +3,20 @@ import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { Cleanup } from "@mags/kit";
-import type { DiffVersions, ExportVersion, VersionRef, VersionsDiffer, VersionVerified } from "@mags/protocol";
-import { drill, fetchManifest, type ObjectStore, type ReflinkStore } from "@mags/storage";
-import type { VersionCache } from "./cache.ts";
+import type {
+  DiffVersions,
+  ExportVersion,
+  ImportVersion,
+  VersionRef,
+  VersionsDiffer,
+  VersionVerified,
+} from "@mags/protocol";
+import { drill, fetchManifest, SCRATCH } from "@mags/storage";
 import { diffVersions } from "./diff.ts";
-import { exportVolume } from "./export.ts";
+import { exportVolume, type Importing, importVolume } from "./exchange.ts";
 import { mountVersion } from "./mounted.ts";
 
-export interface OperationsOptions {
-  store: ReflinkStore;
-  objects: ObjectStore;
-  cache: VersionCache;
+export interface OperationsOptions extends Importing {
   /** directory of the image that workspaces lie over */
   rootfs: string;
 }
@@ -32,6 +35,9 @@ export class Operations {
   async open(): Promise<void> {
     await mkdir(this.#dir, { recursive: true, mode: 0o700 });
     for (const name of await readdir(this.#dir)) await rm(join(this.#dir, name), { recursive: true, force: true });
+    const { path } = this.#options.store;
+    for (const name of await readdir(path))
+      if (name.startsWith(SCRATCH)) await rm(join(path, name), { recursive: true, force: true });
   }
 
   /** A restore drill, from the object store alone. Throws ObjectError, StoreFull, or VersionError for a bad manifest. */
@@ -78,11 +84,15 @@ export class Operations {
     const release = cache.hold(version);
     try {
       const { path } = await cache.image({ org, version, signal });
-      const stream = await exportVolume({ name, format, volume: path, rootfs, store, dir: this.#dir });
-      return stream.once("close", release);
+      return exportVolume({ name, format, volume: path, rootfs, store }).once("close", release);
     } catch (error) {
       release();
       throw error;
     }
+  }
+
+  /** Makes the first version of a workspace of an export; see `importVolume`. */
+  import(wanted: ImportVersion, input: Readable, signal: AbortSignal): Promise<VersionRef> {
+    return importVolume(this.#options, wanted, input, join(this.#dir, `${randomUUID()}.ext4`), signal);
   }
 }

@@ -1,7 +1,9 @@
+import type { Readable } from "node:stream";
 import {
   ApiError,
   DiffVersions,
   ExportVersion,
+  ImportVersion,
   ResizeVolume,
   type Synced,
   VerifyVersion,
@@ -10,6 +12,7 @@ import {
 import { ObjectError, StoreFull, VersionError } from "@mags/storage";
 import type { FastifyInstance, FastifyReply } from "fastify";
 import type { z } from "zod";
+import { Fenced } from "../control-plane.ts";
 import { NotDurable, WorkspaceLost } from "./errors.ts";
 import type { Workspaces } from "./workspaces.ts";
 
@@ -43,6 +46,11 @@ export function workspaceRoutes(app: FastifyInstance, { workspaces, job }: Works
     const bytes = await answered(workspaces.operations.export(parsed(ExportVersion, body), hungUp(reply)));
     return reply.type("application/octet-stream").send(bytes);
   });
+  app.addContentTypeParser("application/octet-stream", (_request, payload, done) => done(null, payload));
+  app.post("/agent/v1/versions/import", { bodyLimit: Number.MAX_SAFE_INTEGER }, async ({ body, query }, reply) => {
+    const wanted = parsed(ImportVersion, query);
+    return { version: await answered(workspaces.operations.import(wanted, body as Readable, hungUp(reply))) };
+  });
 }
 
 function parsed<T extends z.ZodType>(schema: T, body: unknown): z.infer<T> {
@@ -66,8 +74,9 @@ async function answered<T>(work: Promise<T> | undefined): Promise<T | undefined>
     const { message } = error as Error;
     if (error instanceof NotDurable || error instanceof ObjectError || error instanceof StoreFull)
       throw new ApiError("unavailable", message);
-    if (error instanceof WorkspaceLost) throw new ApiError("conflict", message);
+    if (error instanceof WorkspaceLost || error instanceof Fenced) throw new ApiError("conflict", message);
     if (error instanceof VersionError && error.code === "invalid") throw new ApiError("invalid_request", message);
+    if (error instanceof VersionError) throw new ApiError("unavailable", message);
     throw error;
   }
 }

@@ -1,9 +1,10 @@
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { loopOf, mountImage, unmount } from "@mags/kit";
-import { CHUNKS_PER_CALL, type VersionReason, type VersionRef } from "@mags/protocol";
-import { type ChunkIndex, hasChanged, type KnownVersion, snapshot, type Upload, upload } from "@mags/storage";
+import type { VersionReason, VersionRef } from "@mags/protocol";
+import { hasChanged, type KnownVersion, snapshot, type Upload, upload } from "@mags/storage";
 import { Fenced } from "../control-plane.ts";
+import { chunkIndex, uploaded } from "./chunk-index.ts";
 import type { LiveVolume } from "./live.ts";
 import type { Occupant, Shared } from "./shared.ts";
 import type { PendingCommit } from "./state.ts";
@@ -113,23 +114,10 @@ export class Sync {
   }
 
   async #upload(parent: KnownVersion | undefined): Promise<Upload | undefined> {
-    const { objects } = this.#shared;
+    const { controlPlane, objects } = this.#shared;
     const context = { objects, org: this.#live.state.org, signal: this.#signal };
-    return upload(this.#live.files.taken, parent, this.#index(), context);
-  }
-
-  #index(): ChunkIndex {
-    const { controlPlane } = this.#shared;
-    return {
-      claim: async (chunks) => {
-        const claimed: Awaited<ReturnType<ChunkIndex["claim"]>> = [];
-        for (let at = 0; at < chunks.length; at += CHUNKS_PER_CALL) {
-          const some = chunks.slice(at, at + CHUNKS_PER_CALL);
-          claimed.push(...(await controlPlane.claimChunks(this.#live.state.org, some, this.#signal)).chunks);
-        }
-        return claimed;
-      },
-    };
+    const index = chunkIndex(controlPlane, context.org, this.#signal);
+    return upload(this.#live.files.taken, parent, index, context);
   }
 
   #describe(made: Upload, sync_ms: number): PendingCommit {
@@ -141,10 +129,7 @@ export class Sync {
       job: this.#occupant?.job ?? null,
       parent: version?.id ?? null,
       reason: this.#reason,
-      manifest: made.file.toString("base64"),
-      manifest_name: made.name,
-      content_bytes: contentBytes(made),
-      stored: made.stored,
+      ...uploaded(made),
       sync_ms,
     };
   }
@@ -166,8 +151,3 @@ export class Sync {
 }
 
 const isGone = (error: unknown): boolean => error instanceof Fenced && error.code === "chunks_gone";
-
-function contentBytes({ manifest }: Upload): number {
-  const { chunks, chunk_bytes, volume_bytes } = manifest;
-  return chunks.reduce((sum, [index]) => sum + Math.min(chunk_bytes, volume_bytes - index * chunk_bytes), 0);
-}

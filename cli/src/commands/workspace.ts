@@ -1,4 +1,6 @@
+import { createHash } from "node:crypto";
 import { createReadStream, createWriteStream } from "node:fs";
+import { readFile, writeFile } from "node:fs/promises";
 import { pipeline } from "node:stream/promises";
 import { type Command, Option } from "commander";
 import { client } from "../config.ts";
@@ -68,7 +70,15 @@ export function addWorkspace(program: Command): void {
     .argument(WORKSPACE)
     .argument("[file]", "the tar; standard input without it")
     .option("--path <path>", "directory in the workspace", "/")
-    .action(importTar);
+    .addOption(
+      new Option("--format <format>", "the file is an export: make a new workspace of it").choices([
+        "tar",
+        "ext4",
+        "oci",
+      ]),
+    )
+    .addOption(new Option("--disk <GB>", "size of the new workspace's disk, with --format").argParser(positive))
+    .action(importFile);
   command(workspace, "delete", "delete a workspace or, with --version, one version", "mags workspace delete app-next")
     .alias("rm")
     .argument(WORKSPACE)
@@ -178,12 +188,14 @@ async function diff(first: string, second: string | undefined, { json }: Flags):
   process.stdout.write(diffLines(found));
 }
 
-async function exportVersion(id: string, { format, version: number, output, json }: Flags): Promise<void> {
+async function exportVersion(id: string, { format = "tar", version: number, output, json }: Flags): Promise<void> {
   const stream = await client().workspaces.export(id, { format, version: number });
+  const hash = createHash("sha256");
   let written = 0;
   const counted = async function* () {
     for await (const piece of stream) {
       written += piece.length;
+      hash.update(piece);
       yield piece;
     }
   };
@@ -191,13 +203,43 @@ async function exportVersion(id: string, { format, version: number, output, json
     end: output !== undefined,
   });
   if (output === undefined) return;
-  say({ path: output, bytes: written }, { json }, `wrote ${bytes(written)} to ${output}`);
+  const manifest: ExportManifest = { format: 1, kind: format, bytes: written, sha256: hash.digest("hex") };
+  await writeFile(manifestPath(output), `${JSON.stringify(manifest)}\n`);
+  say({ path: output, ...manifest }, { json }, `wrote ${bytes(written)} to ${output}, its manifest beside it`);
 }
 
-async function importTar(id: string, file: string | undefined, flags: Flags & { path: string }): Promise<void> {
-  const tar = file === undefined || file === "-" ? process.stdin : createReadStream(file);
-  await client().workspaces.import(id, tar, { path: flags.path });
-  say({ workspace_id: id, path: flags.path }, flags, `unpacked into ${flags.path} of ${id}`);
+/** What `export` writes beside a file, so that `import` can tell whether it is whole. */
+interface ExportManifest {
+  format: 1;
+  kind: "tar" | "ext4" | "oci";
+  bytes: number;
+  sha256: string;
+}
+
+const manifestPath = (file: string) => `${file}.json`;
+
+async function importFile(id: string, file: string | undefined, flags: ImportFlags): Promise<void> {
+  const content = file === undefined || file === "-" ? process.stdin : createReadStream(file);
+  const { path, format, disk } = flags;
+  const manifest = format === undefined || file === undefined ? undefined : await readManifest(file);
+  await client().workspaces.import(id, content, { path, format, diskGb: disk, sha256: manifest?.sha256 });
+  if (format === undefined) return say({ workspace_id: id, path }, flags, `unpacked into ${path} of ${id}`);
+  const checked = manifest ? ", checked against its manifest" : "";
+  say(
+    { workspace_id: id, format, sha256: manifest?.sha256 ?? null },
+    flags,
+    `made ${id} of ${file ?? "standard input"}${checked}`,
+  );
+}
+
+interface ImportFlags extends Flags {
+  path: string;
+  disk?: number;
+}
+
+async function readManifest(file: string): Promise<ExportManifest | undefined> {
+  const text = await readFile(manifestPath(file), "utf8").catch(() => undefined);
+  return text === undefined ? undefined : (JSON.parse(text) as ExportManifest);
 }
 
 async function remove(id: string, flags: Flags): Promise<void> {

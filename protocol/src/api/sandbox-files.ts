@@ -1,4 +1,6 @@
 import { z } from "zod";
+import { exportFormats } from "../node-operations.ts";
+import { jobLimits } from "./jobs.ts";
 
 const Text = z
   .string()
@@ -19,7 +21,30 @@ export const StoredFilePath = FilePath.extend({
 export const ImportQuery = FilePath.extend({
   path: FilePath.shape.path.default("/"),
   create: Flag.describe("1: make the workspace where there is none"),
-});
+  format: z
+    .enum(exportFormats)
+    .optional()
+    .describe("The body is an export of this format, of which a new workspace is made; if absent a tar to unpack"),
+  disk_gb: z.coerce
+    .number()
+    .min(0.1)
+    .max(jobLimits.diskGbMax)
+    .default(jobLimits.diskGbDefault)
+    .describe("Size of the new workspace's disk, with `format` tar or oci"),
+  sha256: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/, "must be a SHA-256 in hexadecimal")
+    .optional()
+    .describe("Of the body, with `format`: one that is another is refused"),
+})
+  .refine(({ format, path }) => format === undefined || path === "/", {
+    path: ["path"],
+    message: "path must be absent with format: an export is a whole workspace",
+  })
+  .refine(({ format, sha256 }) => format !== undefined || sha256 === undefined, {
+    path: ["sha256"],
+    message: "sha256 needs format",
+  });
 export const FileWrite = FilePath.extend({
   mode: z
     .string()

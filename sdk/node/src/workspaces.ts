@@ -33,6 +33,17 @@ export interface Force extends CallSettings {
   force?: boolean | undefined;
 }
 
+export interface ImportOptions extends CallSettings {
+  /** directory in the workspace, the root by default */
+  path?: string | undefined;
+  /** the content is an export of this format */
+  format?: "tar" | "ext4" | "oci" | undefined;
+  /** size of the new disk, 2 by default; a raw disk keeps its own, `GiB` */
+  diskGb?: number | undefined;
+  /** of an export: content of another one is refused */
+  sha256?: string | undefined;
+}
+
 /** Disks that are kept, with their versions. `id` is the name of a workspace. All calls throw MagsError. */
 export class WorkspacesClient {
   readonly #http: HttpOptions;
@@ -112,16 +123,19 @@ export class WorkspacesClient {
     return body as unknown as AsyncIterable<Uint8Array>;
   }
 
-  /** Unpacks a tar into a workspace, made where there is none yet; resolves when that is durable. */
+  /**
+   * Unpacks a tar into a workspace, made where there is none yet; resolves when that is durable. With `format` the content is
+   * an export, of which a new workspace is made.
+   */
   async import(
     id: string,
-    tar: Uint8Array | AsyncIterable<Uint8Array>,
-    { path: to = "/", signal }: { path?: string | undefined } & CallSettings = {},
+    content: Uint8Array | AsyncIterable<Uint8Array>,
+    { path: to = "/", format, diskGb, sha256, signal }: ImportOptions = {},
   ): Promise<void> {
-    await callRaw(this.#http, "POST", `${path(id)}/import?create=1&path=${encodeURIComponent(to)}`, {
-      body: tar,
-      signal,
-    });
+    const place = format === undefined ? { create: "1", path: to } : { format };
+    const given = Object.entries({ ...place, disk_gb: diskGb, sha256 }).filter(([, value]) => value !== undefined);
+    const query = new URLSearchParams(given.map(([key, value]): [string, string] => [key, String(value)]));
+    await callRaw(this.#http, "POST", `${path(id)}/import?${query}`, { body: content, signal });
   }
 
   /** A file, from the machine that is up, else from the latest version or `version`. */

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import io
+import tarfile
 import threading
 import time
 import uuid
@@ -274,6 +275,26 @@ def test_an_alias_names_a_workspace(live: Any, box: str) -> None:
     assert subdomain in [entry["subdomain"] for entry in live.url_alias_list()["aliases"]]
     live.url_alias_delete(subdomain)
     assert subdomain not in [entry["subdomain"] for entry in live.url_alias_list()["aliases"]]
+
+
+def test_files_of_a_workspace_are_read_written_and_brought_in_without_a_job(live: Any) -> None:
+    name, copy = label("py-files"), label("py-copy")
+    tar = io.BytesIO()
+    with tarfile.open(fileobj=tar, mode="w") as archive:
+        entry = tarfile.TarInfo("srv/brought")
+        entry.size = 3
+        archive.addfile(entry, io.BytesIO(b"one"))
+    live.import_workspace(name, tar.getvalue())
+    live.write_workspace_file(name, "/srv/new/file", "two", mode="600")
+    assert live.read_workspace_file(name, "/srv/brought") == b"one"
+    assert [entry["name"] for entry in live.list_workspace_files(name, "/srv/new")["entries"]] == ["file"]
+    with pytest.raises(MagsError) as missing:
+        live.read_workspace_file(name, "/srv/new/file", version=1)
+    assert missing.value.status_code == 404
+    exported = b"".join(live.export_workspace(name))
+    live.import_workspace(copy, exported, format="tar", disk_gb=0.3, sha256=hashlib.sha256(exported).hexdigest())
+    assert live.read_workspace_file(copy, "/srv/new/file") == b"two"
+    assert live.get_workspace(copy)["disk_gb"] == 0.3
 
 
 def test_a_workspace_has_versions_forks_and_a_size(live: Any) -> None:

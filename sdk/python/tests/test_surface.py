@@ -44,6 +44,9 @@ NODE_NAMES = {
     "list_workspace_files": "workspaces.listFiles",
     "export_workspace": "workspaces.export",
     "create_join_token": "nodes.createJoinToken",
+    "import_workspace": "workspaces.import",
+    "read_workspace_file": "workspaces.readFile",
+    "write_workspace_file": "workspaces.writeFile",
     "list_nodes": "nodes.list",
     "remove_node": "nodes.remove",
     "drain_node": "nodes.drain",
@@ -110,6 +113,7 @@ def test_the_node_sdk_has_the_same_calls() -> None:
     python = {camel(name) for name in methods(Mags)} - ONLY_PYTHON
     assert python - flat - parts == set()
     assert flat - python == ONLY_NODE
+    assert {part for part in parts if part.startswith("workspaces.")} <= python | {"workspaces.list", "workspaces.delete", "workspaces.resize"}
 
 
 def test_both_clients_close_themselves() -> None:

@@ -27,7 +27,7 @@ import type { Sessions } from "../sessions/service.ts";
 import type { SshKeys } from "../ssh/service.ts";
 import type { Tokens } from "../tokens/service.ts";
 import type { Urls } from "../urls/service.ts";
-import type { Collector, Ledger, LiveWorkspaces, Workspaces } from "../workspaces/service.ts";
+import type { Collector, Imports, Ledger, LiveWorkspaces, Workspaces } from "../workspaces/service.ts";
 
 /** Everything the routes may call. */
 export interface Context {
@@ -55,6 +55,7 @@ export interface Context {
   doors: Doors;
   workspaces: Workspaces;
   live: LiveWorkspaces;
+  imports: Imports;
   collector: Collector;
   metrics: Metrics;
   overview: Overview;

@@ -15,6 +15,7 @@ import {
 import { expired, type Retention } from "./decide.ts";
 import { readManifestFile } from "./manifest.ts";
 import { readManifest } from "./versions-store.ts";
+import { removeAbandoned } from "./workspaces-store.ts";
 
 /** Any constant will do; it must only differ from other users of advisory locks in the same database. */
 const LOCK = 7_070_002;
@@ -75,6 +76,7 @@ export class Collector {
   }
 
   async #collect(org: string, signal: AbortSignal): Promise<Collected> {
+    await removeAbandoned(this.#db, org);
     const expired_versions = await this.#expire(org);
     const { cutoff, manifests, candidates } = await this.#db.transaction((tx) =>
       openCollection(tx, org, this.#options.graceMs),

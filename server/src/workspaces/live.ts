@@ -1,10 +1,14 @@
+import { Readable } from "node:stream";
 import {
   ApiError,
   type ErrorCode,
   type ExportFormat,
   errors,
+  type ImportVersion,
   Synced,
   type SyncResult,
+  VersionImported,
+  type VersionRef,
   VersionsDiffer,
   VersionVerified,
 } from "@mags/protocol";
@@ -61,7 +65,7 @@ export class LiveWorkspaces {
 
   /** A restore drill of a version, on the node that has the workspace or any other. */
   async verify(org: string, node: string | null, version: VersionRow, signal: AbortSignal): Promise<VersionVerified> {
-    const on = await this.#anyNode(node);
+    const on = await this.anyNode(node);
     const response = await this.#ask(on, "versions/verify", { ...json({ org, version: toRef(version) }), signal });
     if (!response.ok) throw await refusal(on, response);
     return VersionVerified.parse(await response.json());
@@ -74,7 +78,7 @@ export class LiveWorkspaces {
     { from, to }: { from: VersionRow | undefined; to: VersionRow },
     signal: AbortSignal,
   ): Promise<VersionsDiffer> {
-    const on = await this.#anyNode(node);
+    const on = await this.anyNode(node);
     const body = { org, from: from ? toRef(from) : null, to: toRef(to) };
     const response = await this.#ask(on, "versions/diff", { ...json(body), signal });
     if (!response.ok) throw await refusal(on, response);
@@ -89,11 +93,34 @@ export class LiveWorkspaces {
     format: ExportFormat,
     signal: AbortSignal,
   ): Promise<ReadableStream<Uint8Array>> {
-    const on = await this.#anyNode(node);
+    const on = await this.anyNode(node);
     const body = { org, name, version: toRef(version), format };
     const response = await this.#ask(on, "versions/export", { ...json(body), signal });
     if (!response.ok || !response.body) throw await refusal(on, response);
     return response.body;
+  }
+
+  /** Has `node` make the first version of a workspace of an export. Throws ApiError invalid_request for what is none. */
+  async import(node: string, wanted: ImportVersion, body: Readable, signal: AbortSignal): Promise<VersionRef> {
+    const given = Object.entries(wanted).filter(([, value]) => value !== undefined);
+    const query = new URLSearchParams(given.map(([key, value]): [string, string] => [key, String(value)]));
+    const response = await this.#ask(node, `versions/import?${query}`, {
+      method: "POST",
+      headers: { "content-type": "application/octet-stream" },
+      body: Readable.toWeb(body) as ReadableStream<Uint8Array>,
+      duplex: "half",
+      signal,
+    } as RequestInit);
+    if (!response.ok) throw await refusal(node, response);
+    return VersionImported.parse(await response.json()).version;
+  }
+
+  /** A node that can do work on versions, the preferred one if it can. Throws ApiError unavailable. */
+  async anyNode(preferred: string | null): Promise<string> {
+    const ready = await this.#nodes.ready();
+    const node = ready.find(({ name }) => name === preferred) ?? ready[0];
+    if (!node) throw new ApiError("unavailable", "no node has reported in the last 15 seconds");
+    return node.name;
   }
 
   /** Undefined when no machine is up. */
@@ -152,13 +179,6 @@ export class LiveWorkspaces {
     const row = await findWorkspaceById(this.#db, org, id);
     if (!row) throw new ApiError("not_found", "the workspace was deleted");
     return row;
-  }
-
-  async #anyNode(preferred: string | null): Promise<string> {
-    const ready = await this.#nodes.ready();
-    const node = ready.find(({ name }) => name === preferred) ?? ready[0];
-    if (!node) throw new ApiError("unavailable", "no node has reported in the last 15 seconds");
-    return node.name;
   }
 
   async #ask(node: string, path: string, init: RequestInit): Promise<Response> {

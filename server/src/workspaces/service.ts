@@ -1,4 +1,5 @@
 export { Collector, type CollectorOptions } from "./collector.ts";
+export { Imports } from "./imports.ts";
 export { hasVolume, Leases } from "./leases.ts";
 export { Ledger } from "./ledger.ts";
 export { LiveWorkspaces } from "./live.ts";

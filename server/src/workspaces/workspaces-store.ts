@@ -170,6 +170,39 @@ export async function fenceOff(tx: Queryable, id: string): Promise<void> {
   );
 }
 
+/** Makes `node` the one that may write to a workspace that no job has; answers the fence. */
+export async function reserve(tx: Queryable, org: string, id: string, node: string): Promise<number> {
+  const { rows } = await tx.query<{ fence: number }>(
+    "UPDATE workspaces SET node = $3, fence = fence + 1 WHERE org = $1 AND id = $2 RETURNING fence",
+    [org, id, node],
+  );
+  return rows[0]?.fence ?? 0;
+}
+
+/** Gives an anonymous workspace a name; false when that is taken, or the workspace is gone. */
+export async function publish(
+  tx: Queryable,
+  org: string,
+  id: string,
+  { name, disk_gb }: Pick<WorkspaceRow, "name" | "disk_gb">,
+): Promise<boolean> {
+  const { rowCount } = await tx.query(
+    `UPDATE workspaces w SET name = $3, anonymous = false, disk_gb = $4, used_at = clock_timestamp()
+     WHERE org = $1 AND id = $2 AND NOT EXISTS (SELECT FROM workspaces o WHERE o.org = $1 AND o.name = $3 AND NOT o.anonymous)`,
+    [org, id, name, disk_gb],
+  );
+  return rowCount === 1;
+}
+
+/** Anonymous workspaces that belong to no live job: what a server has left that was killed while it imported. */
+export async function removeAbandoned(q: Queryable, org: string): Promise<void> {
+  await q.query(
+    `DELETE FROM workspaces w WHERE org = $1 AND anonymous AND created_at < now() - interval '1 day'
+       AND NOT EXISTS (SELECT FROM jobs j WHERE j.workspace = w.id AND j.${LIVE})`,
+    [org],
+  );
+}
+
 export async function setDisk(q: Queryable, org: string, id: string, diskGb: number): Promise<void> {
   await q.query("UPDATE workspaces SET disk_gb = greatest(disk_gb, $3) WHERE org = $1 AND id = $2", [org, id, diskGb]);
 }

@@ -7,7 +7,7 @@ import { getXattr, mount, run, setXattr, unmount } from "@mags/kit";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { randomBytesOf, writeAt } from "../versions/testing/bytes.ts";
 import { makeWorld, type World } from "../versions/testing/world.ts";
-import { exportExt4, exportOci, exportTar, importExt4, importTar } from "./index.ts";
+import { exportExt4, exportOci, exportTar, importExt4, importOci, importTar } from "./index.ts";
 
 const MiB = 1024 ** 2;
 let world: World;
@@ -229,6 +229,68 @@ test("an OCI image is what podman sees of image and workspace together", { timeo
     await podman("rmi", "-f", image);
   }
 });
+
+describe("OCI archives", () => {
+  const archive = () => join(world.dir, "image.tar");
+  const imported = (input: Readable, expected?: Parameters<typeof importOci>[5]) =>
+    importOci(world.store, world.templates, input, world.at("imported"), 0.25, expected);
+  const exported = () => exportOci(world.store, world.at("volume"), lower, "demo", createWriteStream(archive()));
+
+  test("one that is exported and imported looks the same over the same image", async () => {
+    await fill();
+    const manifest = await exported();
+    await imported(createReadStream(archive()), manifest);
+    const trees = [await overlay(world.at("volume")), await overlay(world.at("imported"))].map(describeTree);
+    const [original, copy] = await Promise.all(trees);
+    expect(copy).toBe(original);
+    expect(readdirSync(world.store.path).sort()).toEqual(["imported", "templates", "volume"]);
+  });
+
+  test.each([
+    ["that is no tar", "invalid", async () => randomBytesOf(10_000)],
+    ["of anything else", "invalid", async (dir: string) => pack(dir, "echo x > file", "file")],
+    [
+      "with an object that was changed",
+      "damaged",
+      async (dir: string) => changed(dir, "truncate -s -1 $(ls -S blobs/sha256/* | head -1)"),
+    ],
+    [
+      "whose objects lie elsewhere",
+      "invalid",
+      async (dir: string) => changed(dir, `mv blobs ${dir}-moved; ln -s ${dir}-moved blobs`),
+    ],
+    ["that another program has made", "invalid", async (dir: string) => changed(dir, `python3 -c '${FOREIGN}'`)],
+  ])("an archive %s is refused, with nothing left", async (_, code, make) => {
+    const bytes = await make(await directory());
+    await expect(imported(Readable.from(pieces(bytes)))).rejects.toMatchObject({ name: "VersionError", code });
+    expect(readdirSync(world.store.path).filter((name) => name !== "templates")).toEqual(["volume"]);
+  });
+
+  /** An archive of ours after a change to its files. */
+  async function changed(dir: string, script: string): Promise<Buffer> {
+    await exported();
+    await run("tar", ["-xf", archive(), "-C", dir]);
+    return pack(dir, `set -e; ${script}`, ".");
+  }
+});
+
+/** Writes the image's configuration and manifest anew, without the history that tells whose it is. */
+const FOREIGN = `
+import json, hashlib
+index = json.load(open("index.json"))
+blob = lambda d: "blobs/" + d["digest"].replace(":", "/")
+def put(value):
+    data = json.dumps(value).encode()
+    digest = hashlib.sha256(data).hexdigest()
+    open("blobs/sha256/" + digest, "wb").write(data)
+    return {"digest": "sha256:" + digest, "size": len(data)}
+manifest = json.load(open(blob(index["manifests"][0])))
+config = json.load(open(blob(manifest["config"])))
+del config["history"]
+manifest["config"].update(put(config))
+index["manifests"][0].update(put(manifest))
+json.dump(index, open("index.json", "w"))
+`;
 
 let directories = 0;
 async function directory(): Promise<string> {

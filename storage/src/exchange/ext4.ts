@@ -37,7 +37,7 @@ export function importExt4(
   input: Readable,
   to: string,
   mostBytes: number,
-  expected?: ExportManifest,
+  expected?: Pick<ExportManifest, "sha256">,
 ): Promise<void> {
   return inScratch(store, async ({ dir, mount }) => {
     const image = join(dir, "volume");

@@ -16,6 +16,8 @@ const TYPES = {
   manifest: "application/vnd.oci.image.manifest.v1+json",
   index: "application/vnd.oci.image.index.v1+json",
 };
+/** How the history of an image tells that its last layer is a workspace. */
+export const WORKSPACE_LAYER = "mags: workspace";
 /** The fastest: what is written is read by other programs, over fast lines. */
 const LEVEL = 1;
 
@@ -47,7 +49,7 @@ export function exportOci(
       os: "linux",
       config: { Cmd: ["/bin/sh"], WorkingDir: "/root", User: "0:0" },
       rootfs: { type: "layers", diff_ids: layers.map(({ diffId }) => diffId) },
-      history: [{ created_by: "mags: image" }, { created_by: "mags: workspace" }],
+      history: [{ created_by: "mags: image" }, { created_by: WORKSPACE_LAYER }],
     });
     const manifest = await addJson(layout, TYPES.manifest, {
       schemaVersion: 2,

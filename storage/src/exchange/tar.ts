@@ -1,4 +1,4 @@
-import { mkdir, rename } from "node:fs/promises";
+import { mkdtemp, rename } from "node:fs/promises";
 import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -6,7 +6,7 @@ import { run, spawn, unmount } from "@mags/kit";
 import { VersionError } from "../versions/index.ts";
 import type { ReflinkStore, Templates } from "../volumes/index.ts";
 import { type ExportManifest, Meter } from "./meter.ts";
-import { inScratch } from "./scratch.ts";
+import { inScratch, type Scratch } from "./scratch.ts";
 import { fromLayer, toLayer } from "./whiteouts.ts";
 
 /** Attributes that mean the same everywhere. Those of the overlay itself never come in, nor get out. */
@@ -68,23 +68,33 @@ export function importTar(
   input: Readable,
   to: string,
   diskGb: number,
-  expected?: ExportManifest,
+  expected?: Pick<ExportManifest, "sha256">,
 ): Promise<void> {
-  return inScratch(store, async ({ dir, mount }) => {
-    const image = join(dir, "volume");
-    await templates.create(image, diskGb, "journaled");
-    const mounted = await mount(image);
-    const upper = join(mounted, "upper");
-    const root = join(dir, "root");
-    await mkdir(root);
+  return inScratch(store, async (scratch) => {
     const meter = new Meter();
-    await unpack(input, meter, upper, root);
+    const image = await layerVolume(scratch, templates, input, diskGb, meter);
     meter.check(expected);
-    fromLayer(upper);
-    await run("sync", ["-f", mounted]);
-    unmount(mounted);
     await rename(image, to);
   });
+}
+
+/** Makes a volume with the files of an OCI layer in a scratch directory; answers where. Throws as `importTar`. */
+export async function layerVolume(
+  { dir, mount }: Scratch,
+  templates: Templates,
+  layer: Readable,
+  diskGb: number,
+  meter: Meter,
+): Promise<string> {
+  const image = join(dir, "volume");
+  await templates.create(image, diskGb, "journaled");
+  const mounted = await mount(image);
+  const upper = join(mounted, "upper");
+  await unpack(layer, meter, upper, dir);
+  fromLayer(upper);
+  await run("sync", ["-f", mounted]);
+  unmount(mounted);
+  return image;
 }
 
 /**
@@ -110,7 +120,9 @@ shift 2
 exec setpriv --no-new-privs --inh-caps=-all --bounding-set=-all,+chown,+dac_override,+fowner,+fsetid,+setfcap "$@"`;
 const NAMESPACES = ["--mount", "--pid", "--fork", "--kill-child", "--net", "--ipc", "--uts"];
 
-async function unpack(input: Readable, meter: Meter, upper: string, root: string): Promise<void> {
+/** Unpacks a tar from anybody into a directory, by a process that sees nothing else; `scratch` is for its root. */
+export async function unpack(input: Readable, meter: Meter, upper: string, scratch: string): Promise<void> {
+  const root = await mkdtemp(join(scratch, "root-"));
   const extract = ["tar", "--extract", "-C", "/volume", "--numeric-owner", "--same-owner", "--preserve-permissions"];
   const args = [...NAMESPACES, "sh", "-c", CONFINED, "sh", root, upper, ...extract, ...XATTRS];
   const tar = spawn("unshare", args, { stdin: "pipe", reject: false });

@@ -294,6 +294,29 @@ class Mags(Blocking):
         """
         return iterate(self._calls.export_workspace(workspace_id, format=format, version=version))
 
+    def import_workspace(
+        self, workspace_id: str, content: Union[bytes, BinaryIO], *, path: str = '/', format: Optional[str] = None,
+        disk_gb: Optional[float] = None, sha256: Optional[str] = None, timeout: float = 3600.0,
+    ) -> None:
+        """Unpacks a tar into a workspace, made where there is none yet; returns when that is durable.
+
+        With ``format`` (``tar``, ``ext4``, ``oci``) the content is an export, of which a new workspace is made; ``disk_gb`` is the
+        size of its disk, and content of another ``sha256`` is refused.
+        """
+        return complete(self._calls.import_workspace(
+            workspace_id, content, path=path, format=format, disk_gb=disk_gb, sha256=sha256, timeout=timeout,
+        ))
+
+    def read_workspace_file(self, workspace_id: str, path: str, *, version: Optional[int] = None) -> bytes:
+        """A file, from the machine that is up, else from the latest version or ``version``."""
+        return complete(self._calls.read_workspace_file(workspace_id, path, version=version))
+
+    def write_workspace_file(
+        self, workspace_id: str, path: str, content: Union[str, bytes, BinaryIO], *, mode: Optional[str] = None,
+    ) -> None:
+        """Replaces a file, and makes missing directories above it; returns when that is durable."""
+        return complete(self._calls.write_workspace_file(workspace_id, path, content, mode=mode))
+
     def list_nodes(self) -> NodeList:
         """``nodes``, each with its ``state`` and what it has to do."""
         return complete(self._calls.list_nodes())

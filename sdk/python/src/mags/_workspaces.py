@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import time
-from typing import AsyncGenerator, Optional
+from typing import AsyncGenerator, BinaryIO, List, Optional, Union
+from urllib.parse import urlencode
 
 from ._errors import MagsError
 from ._http import Http, path_of
+from ._machine_files import SILENCE, whole
 from ._transport import closing
 from .types import (
     DirectoryListing,
@@ -108,6 +110,45 @@ class WorkspaceCalls:
         async with closing(self._http.stream(path, {"Accept": "*/*"}, silence=600.0)) as chunks:
             async for chunk in chunks:
                 yield chunk
+
+    async def import_workspace(
+        self,
+        workspace_id: str,
+        content: Union[bytes, BinaryIO],
+        *,
+        path: str = "/",
+        format: Optional[str] = None,
+        disk_gb: Optional[float] = None,
+        sha256: Optional[str] = None,
+        timeout: float = 3600.0,
+    ) -> None:
+        """Unpacks a tar into a workspace, made where there is none yet; returns when that is durable.
+
+        With ``format`` (``tar``, ``ext4``, ``oci``) the content is an export, of which a new workspace is made; ``disk_gb`` is the
+        size of its disk, and content of another ``sha256`` is refused.
+        """
+        place = {"create": "1", "path": path} if format is None else {"format": format}
+        query = {**place, "disk_gb": disk_gb, "sha256": sha256}
+        url = path_of("workspaces", workspace_id, "/import")
+        await self._http.call("POST", url, query=query, raw=whole(content), timeout=timeout, repeatable=False)
+
+    async def read_workspace_file(self, workspace_id: str, path: str, *, version: Optional[int] = None) -> bytes:
+        """A file, from the machine that is up, else from the latest version or ``version``."""
+        query = urlencode({"path": path, **({} if version is None else {"version": version})})
+        url = path_of("workspaces", workspace_id, f"/files?{query}")
+        pieces: List[bytes] = []
+        async with closing(self._http.stream(url, {"Accept": "*/*"}, SILENCE)) as chunks:
+            async for chunk in chunks:
+                pieces.append(chunk)
+        return b"".join(pieces)
+
+    async def write_workspace_file(
+        self, workspace_id: str, path: str, content: Union[str, bytes, BinaryIO], *, mode: Optional[str] = None
+    ) -> None:
+        """Replaces a file, and makes missing directories above it; returns when that is durable."""
+        query = {"path": path, "parents": "1", "mode": mode}
+        url = path_of("workspaces", workspace_id, "/files")
+        await self._http.call("PUT", url, query=query, raw=whole(content), timeout=SILENCE)
 
     async def _synced(self, path: str, timeout: float) -> SyncResult:
         """The server holds a sync for a while and then says that it goes on."""

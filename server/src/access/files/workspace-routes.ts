@@ -1,7 +1,18 @@
 import { Readable } from "node:stream";
-import { DirectoryListing, ErrorBody, FileDone, FileWrite, ImportQuery, StoredFilePath } from "@mags/protocol";
+import {
+  ApiError,
+  allows,
+  DirectoryListing,
+  ErrorBody,
+  type ExportFormat,
+  FileDone,
+  FileWrite,
+  ImportQuery,
+  StoredFilePath,
+} from "@mags/protocol";
+import type { FastifyRequest } from "fastify";
 import { z } from "zod";
-import { orgOf } from "../../http/auth.ts";
+import { callerOf, orgOf } from "../../http/auth.ts";
 import { type App, type Context, hangUp } from "../../http/context.ts";
 import { type Visit, Visits } from "../visits.ts";
 import { SandboxFiles } from "./service.ts";
@@ -73,7 +84,7 @@ function reading(app: App, { closing }: Context, visits: Visits, files: SandboxF
   );
 }
 
-function writing(app: App, { closing }: Context, visits: Visits, files: SandboxFiles): void {
+function writing(app: App, { closing, imports }: Context, visits: Visits, files: SandboxFiles): void {
   const write = {
     tags,
     operationId: "writeWorkspaceFile",
@@ -102,8 +113,9 @@ function writing(app: App, { closing }: Context, visits: Visits, files: SandboxF
   const load = {
     tags,
     operationId: "importWorkspace",
-    summary: "Unpack a tar into a workspace",
-    description: "Answered when it is durable. Where no machine is up, a body that is cut or wrong changes nothing.",
+    summary: "Unpack a tar into a workspace, or make one of an export",
+    description:
+      "Answered when it is durable. A tar is unpacked at `path`, in the machine that is up, else as a new version. With `format` the body is an export, of which a new workspace is made (409 where there is one of that name); a raw disk needs the scope admin. Where no machine is up, a body that is cut or wrong changes nothing.",
   };
   app.post(
     "/mags-workspaces/:id/import",
@@ -112,14 +124,25 @@ function writing(app: App, { closing }: Context, visits: Visits, files: SandboxF
       schema: { ...load, params, querystring: ImportQuery, response: { 200: FileDone, ...failures } },
     },
     async (request, reply) => {
-      const { path, user, create } = request.query;
+      const { path, user, create, format, ...wanted } = request.query;
       const signal = hangUp(reply, closing);
+      if (format) {
+        refuseRaw(request, format);
+        await imports.run(orgOf(request), request.params.id, { ...wanted, format }, request.raw, signal);
+        return { path };
+      }
       const visit = await visits.write(orgOf(request), request.params.id, { create: isSet(create), signal });
       await files.unpack({ place: visit.place, path, user, signal }, request.raw).catch((error) => leave(visit, error));
       await visit.end(true);
       return { path };
     },
   );
+}
+
+/** The kernel is not proof against every disk that is made to do harm. Throws ApiError forbidden. */
+function refuseRaw(request: FastifyRequest, format: ExportFormat): void {
+  if (format !== "ext4" || allows(callerOf(request).scopes, "admin")) return;
+  throw new ApiError("forbidden", "importing a raw disk needs a token with the scope admin; a tar does not");
 }
 
 async function leave(visit: Visit, error: unknown): Promise<never> {
