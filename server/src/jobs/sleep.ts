@@ -52,6 +52,8 @@ export class Sleep {
    */
   async wake(org: string, idOrName: string, because: string, signal: AbortSignal): Promise<JobRow> {
     const found = await this.#jobs.find(org, idOrName);
+    // Nearly always it is up, and then nothing need be watched.
+    if (await this.#isUp(found, because)) return found;
     const row = await this.#until(found, (now) => this.#isUp(now, because), WAKE_BUDGET_MS, signal);
     if (row.status === "running" || signal.aborted) return row;
     const seconds = WAKE_BUDGET_MS / 1000;

@@ -2,9 +2,9 @@ import { randomUUID } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { createLogger } from "@mags/kit";
+import { createLogger, run } from "@mags/kit";
 import { ReflinkStore, Templates } from "@mags/storage";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { readImage } from "../../images.ts";
 import { readLogs } from "../../logs/follow.ts";
 import { LogCapture } from "../../logs/index.ts";
@@ -96,4 +96,38 @@ test("no device of the host is given to a container as one of its streams", asyn
   const streams = (await readLogs({ dir: directory })).logs.map(({ message }) => message);
   expect(streams).toEqual(new Array(4).fill("/memfd:empty (deleted)"));
   await fresh.close();
+});
+
+test("after a session the next one's runtime is started ahead: it takes that session, waits outside, and ends with its sandbox", async () => {
+  const world = await openTestDriver("ahead");
+  const sandbox = await world.create();
+  const runtimes = async () => {
+    const lines = await run("ps", ["-eo", "pid=,args="]);
+    return lines
+      .split("\n")
+      .flatMap((line) => (line.includes(` exec `) && line.includes(sandbox.id) ? [line.trim()] : []));
+  };
+  const say = async (argv: string[]) => {
+    const session = await sandbox.open({ argv, env });
+    session.stdin.end();
+    const [said] = await Promise.all([text(session.stdout), session.exit]);
+    return said;
+  };
+  expect(await runtimes()).toEqual([]);
+  expect(await say(["/bin/echo", "first"])).toBe("first\n");
+  await vi.waitFor(async () => expect(await runtimes()).toHaveLength(1), 10_000);
+  const [waiting] = await runtimes();
+  // It is not seen inside, and what is told to it may be long.
+  expect(await say(["/bin/sh", "-c", 'cat /proc/[0-9]*/cmdline | tr "\\0" "\\n" | grep -c "^--pid-file$"'])).toBe(
+    "0\n",
+  );
+  const long = "x".repeat(100_000);
+  expect(await say(["/bin/echo", long])).toBe(`${long}\n`);
+  await vi.waitFor(
+    async () => expect(await runtimes()).toEqual([expect.not.stringMatching(waiting as string)]),
+    10_000,
+  );
+  await sandbox.destroy();
+  await vi.waitFor(async () => expect(await runtimes()).toEqual([]), 10_000);
+  await world.close();
 });

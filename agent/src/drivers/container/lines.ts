@@ -17,13 +17,14 @@ export interface Line {
 
 const END_OF_INPUT = "\x04";
 
-/** Three pipes. `owner`, an id of the host, may open them by their names in /dev, too. */
-export function pipes(owner: number): Line {
+export interface Pipes extends Line {
+  /** `owner`, an id of the host, may open them by their names in /dev, too. */
+  giveTo(owner: number): void;
+}
+
+/** Three pipes. */
+export function pipes(): Pipes {
   const [input, output, errors] = [makePipe(), makePipe(), makePipe()];
-  for (const [, writer] of [output, errors]) {
-    fchownSync(writer, owner, owner);
-    fchmodSync(writer, 0o622);
-  }
   const stdin = new Socket({ fd: input[1], readable: false, writable: true });
   const [stdout, stderr] = [output, errors].map(([fd]) => new Socket({ fd, readable: true, writable: false }));
   const all = [stdin, stdout, stderr] as [Socket, Socket, Socket];
@@ -35,6 +36,12 @@ export function pipes(owner: number): Line {
     stdout: all[1],
     stderr: all[2],
     resize: () => undefined,
+    giveTo: (owner) => {
+      for (const [reader] of [output, errors]) {
+        fchownSync(reader, owner, owner);
+        fchmodSync(reader, 0o622);
+      }
+    },
     close: () => {
       for (const stream of all) stream.destroy();
     },

@@ -24,7 +24,7 @@ import { killFamily } from "./family.ts";
 import { statFields } from "./processes.ts";
 import { diskAt } from "./root.ts";
 import type { Runtime } from "./runtime.ts";
-import { hangUpSessions, openSession } from "./session.ts";
+import { hangUpSessions, Sessions } from "./session.ts";
 import { processConfig } from "./spec.ts";
 
 /** What is written down of a container, so that the next agent process finds it again. */
@@ -53,6 +53,7 @@ export class ContainerSandbox implements Sandbox {
   readonly #dir: string;
   readonly #network: NetworkSlot;
   readonly #cleanup: Cleanup;
+  readonly #sessions: Sessions;
 
   constructor(record: ContainerRecord, runtime: Runtime, dir: string, network: NetworkSlot, cleanup: Cleanup) {
     this.record = record;
@@ -60,6 +61,8 @@ export class ContainerSandbox implements Sandbox {
     this.#dir = dir;
     this.#network = network;
     this.#cleanup = cleanup;
+    const { id, idBase, cgroupsPath, pid } = record;
+    this.#sessions = new Sessions({ id, dir, root: `/proc/${pid}/root`, idBase, cgroupsPath, runtime });
   }
 
   get id() {
@@ -106,12 +109,8 @@ export class ContainerSandbox implements Sandbox {
   }
 
   async open(request: SessionRequest): Promise<Session> {
-    const { id, idBase, cgroupsPath, pid } = this.record;
     this.#mustLive();
-    return openSession(
-      { id, dir: this.#dir, root: `/proc/${pid}/root`, idBase, cgroupsPath, runtime: this.#runtime },
-      request,
-    );
+    return this.#sessions.open(request);
   }
 
   /** What an earlier agent process had open ended with it. */
@@ -166,6 +165,7 @@ export class ContainerSandbox implements Sandbox {
   }
 
   async kill(): Promise<void> {
+    this.#sessions.close();
     if (!isAlive(this.record)) return;
     // The end of a pid namespace's first process ends all of them.
     try {

@@ -1,12 +1,13 @@
-import { closeSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { readdir, rm } from "node:fs/promises";
+import { Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { startProcess } from "@mags/kit";
+import { makePipe, startProcess } from "@mags/kit";
 import type { Session, SessionEnd, SessionRequest } from "../../sandbox/driver.ts";
 import { signalOf } from "../../sandbox/exit-code.ts";
 import { membersOf } from "./cgroups.ts";
-import { type Line, pipes, terminal } from "./lines.ts";
+import { type Line, type Pipes, pipes, terminal } from "./lines.ts";
 import { statFields } from "./processes.ts";
 import type { Runtime } from "./runtime.ts";
 import { processConfig } from "./spec.ts";
@@ -26,25 +27,107 @@ export interface Place {
 }
 
 const POLL_MS = 5;
+/** Descriptor on which the runtime is told what to run. */
+const ORDERS_FD = 3;
+/** How long a runner is kept for the next session, `ms` */
+const SPARE_MS = 30_000;
 let lastNumber = 0;
 
-/** Starts a session through the runtime's exec. Throws SessionRefused or SyscallError. */
-export function openSession(place: Place, request: SessionRequest): Session {
-  const user = findUser(place.root, request.user ?? "root");
-  const owner = place.idBase + user.uid;
-  const line = request.tty ? terminal(place.root, owner, request.tty) : pipes(owner);
-  const files = new SessionFiles(place.dir, ++lastNumber);
-  try {
-    files.writeProcess(processOf(place, request, user));
-    const [file = "", ...args] = place.runtime.command([...files.execOptions, place.id]);
-    const { ended } = startProcess(file, args, { stdio: line.theirs, detached: true });
-    const exit = ended.then(({ exitCode }) => files.endOf(exitCode));
-    return new ContainerSession(place, files, line, exit);
-  } catch (error) {
-    line.close();
-    throw error;
-  } finally {
-    for (const fd of new Set(line.theirs)) closeSync(fd);
+/**
+ * Sessions of one container, through the runtime's exec. Half of what an exec takes is the start of the runtime's own program, so
+ * after a session the next runner is started ahead. It waits outside of the container until it is told what to run.
+ */
+export class Sessions {
+  readonly #place: Place;
+  #spare: Runner<Pipes> | undefined;
+  #expiry: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(place: Place) {
+    this.#place = place;
+  }
+
+  /** Throws SessionRefused or SyscallError. */
+  open(request: SessionRequest): Session {
+    const { root, idBase, runtime } = this.#place;
+    const user = findUser(root, request.user ?? "root");
+    const config = processOf(root, runtime, request, user);
+    const owner = idBase + user.uid;
+    if (request.tty)
+      return new ContainerSession(this.#place, new Runner(this.#place, terminal(root, owner, request.tty)), config);
+    const runner = this.#takeSpare() ?? new Runner(this.#place, pipes());
+    runner.line.giveTo(owner);
+    const session = new ContainerSession(this.#place, runner, config);
+    void session.exit.then(() => this.#prepare());
+    return session;
+  }
+
+  /** Ends what waits for further sessions. */
+  close(): void {
+    this.#closed = true;
+    this.#takeSpare()?.abandon();
+  }
+
+  #prepare(): void {
+    if (this.#closed || this.#spare) return;
+    try {
+      this.#spare = new Runner(this.#place, pipes());
+    } catch {
+      // The next session tries for itself, and tells whoever asked for it.
+      return;
+    }
+    this.#expiry = setTimeout(() => this.#takeSpare()?.abandon(), SPARE_MS).unref();
+  }
+
+  #takeSpare(): Runner<Pipes> | undefined {
+    const spare = this.#spare;
+    this.#spare = undefined;
+    clearTimeout(this.#expiry);
+    return spare?.hasEnded ? undefined : spare;
+  }
+}
+
+/** A process of the runtime that runs one command in the container: the one that it reads, to its end, from descriptor 3. */
+class Runner<L extends Line> {
+  readonly line: L;
+  readonly files: SessionFiles;
+  readonly ended: Promise<number | null>;
+  hasEnded = false;
+  readonly #orders: Socket;
+
+  constructor(place: Place, line: L) {
+    this.line = line;
+    this.files = new SessionFiles(place.dir, ++lastNumber);
+    const [reader, writer] = makePipe();
+    const [file = "", ...args] = place.runtime.command([...this.files.execOptions(ORDERS_FD), place.id]);
+    try {
+      const { ended } = startProcess(file, args, { stdio: [...line.theirs, reader], detached: true });
+      this.ended = ended.then(({ exitCode }) => {
+        this.hasEnded = true;
+        return exitCode;
+      });
+    } catch (error) {
+      line.close();
+      closeSync(writer);
+      throw error;
+    } finally {
+      for (const fd of new Set([...line.theirs, reader])) closeSync(fd);
+    }
+    this.#orders = new Socket({ fd: writer, readable: false, writable: true });
+    // A runtime that fails early reads none.
+    this.#orders.on("error", () => undefined);
+  }
+
+  run(config: object): Promise<SessionEnd> {
+    this.#orders.end(JSON.stringify(config));
+    return this.ended.then((exitCode) => this.files.endOf(exitCode));
+  }
+
+  /** Told nothing, it ends by itself; as it does when the agent is killed. */
+  abandon(): void {
+    this.#orders.destroy();
+    this.line.close();
+    void this.ended.then(() => this.files.remove());
   }
 }
 
@@ -64,12 +147,12 @@ class ContainerSession implements Session {
   readonly #line: Line;
   #ended = false;
 
-  constructor(place: Place, files: SessionFiles, line: Line, exit: Promise<SessionEnd>) {
+  constructor(place: Place, runner: Runner<Line>, config: object) {
     this.#place = place;
-    this.#files = files;
-    this.#line = line;
-    this.exit = exit;
-    void exit.then(() => {
+    this.#files = runner.files;
+    this.#line = runner.line;
+    this.exit = runner.run(config);
+    void this.exit.then(() => {
       this.#ended = true;
     });
   }
@@ -100,7 +183,7 @@ class ContainerSession implements Session {
   }
 }
 
-/** What lies on the host for a session: its description for the runtime, and the runtime's words about it. */
+/** What lies on the host for a session: the runtime's words about it. */
 class SessionFiles {
   readonly #base: string;
 
@@ -109,17 +192,9 @@ class SessionFiles {
     this.#base = join(sessionsIn(dir), String(number));
   }
 
-  get execOptions() {
-    const [log, process, pid] = ["log", "json", "pid"].map((kind) => `${this.#base}.${kind}`) as [
-      string,
-      string,
-      string,
-    ];
-    return ["--log", log, "exec", "--process", process, "--pid-file", pid];
-  }
-
-  writeProcess(config: object): void {
-    writeFileSync(`${this.#base}.json`, JSON.stringify(config), { mode: 0o600 });
+  execOptions(ordersFd: number) {
+    const [log, pid] = [`${this.#base}.log`, `${this.#base}.pid`];
+    return ["--log", log, "exec", "--process", `/proc/self/fd/${ordersFd}`, "--pid-file", pid];
   }
 
   /** Of the command on the host; 0 while the runtime has not started it. */
@@ -131,14 +206,18 @@ class SessionFiles {
   endOf(exitCode: number | null): SessionEnd {
     const started = this.pid !== 0;
     const error = started ? null : textOf(`${this.#base}.log`).trim().slice(-500) || "the command could not be started";
-    for (const kind of ["json", "pid", "log"]) rmSync(`${this.#base}.${kind}`, { force: true });
+    this.remove();
     if (!started || exitCode === null) return { exit_code: null, signal: null, error };
     return { exit_code: exitCode, signal: signalOf(exitCode), error };
   }
+
+  remove(): void {
+    for (const kind of ["pid", "log"]) rmSync(`${this.#base}.${kind}`, { force: true });
+  }
 }
 
-function processOf(place: Place, request: SessionRequest, user: User) {
-  const home = hasDirectory(place.root, user.home) ? user.home : "/";
+function processOf(root: string, runtime: Runtime, request: SessionRequest, user: User) {
+  const home = hasDirectory(root, user.home) ? user.home : "/";
   const env = {
     HOME: user.home,
     USER: user.name,
@@ -147,7 +226,7 @@ function processOf(place: Place, request: SessionRequest, user: User) {
     ...(request.tty ? { TERM: request.tty.term } : {}),
     ...request.env,
   };
-  const argv = request.tty ? place.runtime.withTerminal(request.argv) : [...request.argv];
+  const argv = request.tty ? runtime.withTerminal(request.argv) : [...request.argv];
   return processConfig(argv, env, request.cwd ?? home, user);
 }
 
