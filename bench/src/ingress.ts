@@ -37,7 +37,7 @@ interface Measured {
   p99: number;
 }
 
-export interface AccessReport {
+export interface IngressReport {
   results: Record<string, Measured>;
   added: Record<string, { p50: number; p99: number }>;
   ratio: number;
@@ -47,7 +47,7 @@ export interface AccessReport {
  * Requests to one server in one sandbox: directly, through nginx, and through the gateway, in turns. nginx stands in the
  * sandbox's own network namespace, because the firewall lets the host no other way in than the agent's.
  */
-export async function benchAccess(mags: Mags, rounds: number): Promise<AccessReport> {
+export async function benchIngress(mags: Mags, rounds: number): Promise<IngressReport> {
   for (const program of ["nginx", "wrk"])
     await run("sh", ["-c", `command -v ${program}`]).catch((cause) => {
       throw new Error(MISSING, { cause });
@@ -149,7 +149,7 @@ function milliseconds(text: string, percent: number): number {
   return Number(value) * ({ us: 0.001, ms: 1, s: 1000 }[unit] ?? Number.NaN);
 }
 
-function summary(measured: Map<string, Measured[]>): AccessReport {
+function summary(measured: Map<string, Measured[]>): IngressReport {
   const middle = (list: Measured[], key: keyof Measured) =>
     quantile(
       list.map((each) => each[key]),
@@ -174,7 +174,7 @@ function summary(measured: Map<string, Measured[]>): AccessReport {
 }
 
 /** Aim: at least half of nginx's rate. */
-export function printAccess({ results, added, ratio }: AccessReport): void {
+export function printIngress({ results, added, ratio }: IngressReport): void {
   const ms = (value: number) => `${value.toFixed(2)} ms`.padStart(9);
   for (const [name, { rate, p50, p99 }] of Object.entries(results)) {
     const more = added[name] ? `  added p50${ms(added[name].p50)}  p99${ms(added[name].p99)}` : "";

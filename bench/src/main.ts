@@ -1,10 +1,11 @@
-import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { Mags } from "@mags/sdk";
-import { type AccessReport, benchAccess, printAccess } from "./access.ts";
 import { config } from "./config.ts";
+import { benchIngress, type IngressReport, printIngress } from "./ingress.ts";
 import { type Contender, crunExecIn, crunOnBundleOf, crunPlain, podman } from "./runtimes.ts";
 import { summarise } from "./stats.ts";
+import { inTurns, timed } from "./turns.ts";
+import { benchWake } from "./wake.ts";
 import { benchWorkspaces, type Report } from "./workspaces.ts";
 
 const HELP = `usage: npm run bench -- [run|node|exec|access|workspaces] [--runs N] [--json]
@@ -13,15 +14,13 @@ const HELP = `usage: npm run bench -- [run|node|exec|access|workspaces] [--runs 
   node  from POST to the output of the first 'node -v': N one at a time, then N at once
   exec  from POST …/exec of 'true' in a live machine to its answer, beside bare 'crun exec' in the same machine, in turns
   access
-        requests to a server in a sandbox: directly, through nginx and through the gateway, in turns (needs nginx and wrk)
+        requests to a server in a sandbox: directly, through nginx and through the gateway, in turns (needs nginx and wrk);
+        then exec; then the first byte from a machine that wakes, beside one that is made for it
   workspaces
         a workspace of 1 GiB beside restic and tar | zstd, in turns: kept the first time, after 1 % has changed, when nothing
         has, restored with cold caches; forks and freezing. Needs no server
 The others need a running server (npm start) on this machine; all need root.
 `;
-
-/** Pause before each measurement, `ms` */
-const REST_MS = 150;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -64,21 +63,6 @@ async function benchExec(runs: number) {
   }
 }
 
-/** Times of each contender. In turns, so that whatever else the machine does falls on all alike. */
-async function inTurns(contenders: Contender[], runs: number): Promise<Map<string, number[]>> {
-  const times = new Map(contenders.map(({ name }) => [name, [] as number[]]));
-  for (const contender of contenders) await contender.once();
-  for (let round = 0; round < runs; round++) {
-    for (const contender of contenders) {
-      // Each begins on a machine at rest, as a request does, and not in the wake of the one before.
-      await delay(REST_MS);
-      times.get(contender.name)?.push(await contender.once());
-    }
-  }
-  for (const contender of contenders) await contender.close();
-  return times;
-}
-
 function report(times: Map<string, number[]>): Report {
   const results = Object.fromEntries([...times].map(([name, list]) => [name, summarise(list)]));
   const to = (name: string) => (results.mags?.p50 ?? Number.NaN) / (results[name]?.p50 ?? Number.NaN);
@@ -107,12 +91,6 @@ async function firstOutput(script: string): Promise<void> {
   throw new Error("the job printed nothing");
 }
 
-async function timed(action: () => Promise<void>): Promise<number> {
-  const started = performance.now();
-  await action();
-  return performance.now() - started;
-}
-
 function print(report: Report) {
   const ms = (value: number) => `${value.toFixed(1)} ms`.padStart(11);
   for (const [name, { runs, p50, p95, p99 }] of Object.entries(report.results)) {
@@ -126,11 +104,21 @@ function print(report: Report) {
   }
 }
 
-const scenarios: Record<string, () => Promise<Report | AccessReport>> = {
+interface Access {
+  ingress: IngressReport;
+  exec: Report;
+  wake: Report;
+}
+
+const scenarios: Record<string, () => Promise<Report | Access>> = {
   run: () => benchRun(Number(values.runs ?? 30)),
   node: () => benchNode(Number(values.runs ?? 100)),
   exec: () => benchExec(Number(values.runs ?? 100)),
-  access: () => benchAccess(mags, Number(values.runs ?? 5)),
+  access: async () => ({
+    ingress: await benchIngress(mags, Number(values.runs ?? 5)),
+    exec: await benchExec(Number(values.runs ?? 100)),
+    wake: await benchWake(mags, Number(values.runs ?? 20)),
+  }),
   workspaces: () => benchWorkspaces(Number(values.runs ?? 5)),
 };
 const scenario = scenarios[positionals[0] ?? "run"];
@@ -141,8 +129,11 @@ if (values.help || !scenario) {
 try {
   const report = await scenario();
   if (values.json) process.stdout.write(`${JSON.stringify(report)}\n`);
-  else if ("added" in report) printAccess(report);
-  else print(report);
+  else if ("ingress" in report) {
+    printIngress(report.ingress);
+    print(report.exec);
+    print(report.wake);
+  } else print(report);
 } catch (error) {
   process.stderr.write(`bench: ${(error as Error).message}\n`);
   process.exit(1);
