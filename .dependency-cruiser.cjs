@@ -142,6 +142,12 @@ module.exports = {
     ),
     rule("decisions-are-pure", "no clock, no I/O", { path: "/decide\\.ts$" }, { dependencyTypes: ["core"] }),
     rule(
+      "examples-are-users",
+      "they have what a user has",
+      { path: "^examples/" },
+      { path: "^(protocol|kit|server|storage|agent|agent-client|gateway|cli|dashboard|magsd|test|bench)/" },
+    ),
+    rule(
       "tests-are-outside",
       "nothing imports them",
       { pathNot: "^(test|bench)/" },

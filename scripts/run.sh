@@ -10,7 +10,7 @@ case $task in
     node node_modules/.bin/biome check .
     node node_modules/.bin/tsc -p .
     node node_modules/.bin/tsc -p dashboard
-    node node_modules/.bin/depcruise --config .dependency-cruiser.cjs protocol kit server storage agent agent-client gateway sdk cli dashboard magsd test bench scripts
+    node node_modules/.bin/depcruise --config .dependency-cruiser.cjs protocol kit server storage agent agent-client gateway sdk cli dashboard magsd test bench examples scripts
     node node_modules/.bin/knip
     ;;
   fix) node node_modules/.bin/biome check --write . ;;

@@ -1,6 +1,7 @@
 import { lazy, Suspense } from "react";
 import { createBrowserRouter, Navigate } from "react-router";
 import { Layout } from "./components/Layout.tsx";
+import { ApprovePage } from "./pages/ApprovePage.tsx";
 import { CronPage } from "./pages/cron/CronPage.tsx";
 import { CronsPage } from "./pages/cron/CronsPage.tsx";
 import { NewCronPage } from "./pages/cron/NewCronPage.tsx";
@@ -24,6 +25,7 @@ const TerminalPage = lazy(async () => ({ default: (await import("./pages/jobs/Te
 /** The whole map of the dashboard. */
 export const router = createBrowserRouter([
   { path: "/sign-in", element: <SignInPage /> },
+  { path: "/approve", element: <ApprovePage /> },
   {
     element: <Layout />,
     children: [

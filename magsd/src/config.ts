@@ -96,6 +96,12 @@ export const options = [
     secret: true,
   },
   {
+    name: "corsOrigins",
+    env: "MAGS_CORS_ORIGINS",
+    default: "none",
+    help: "Origins whose pages may call the API with a token, such as https://app.example.com; * is all",
+  },
+  {
     name: "egressAllow",
     env: "MAGS_EGRESS_ALLOW",
     default: "none",
@@ -163,6 +169,14 @@ const Roles = z
   .transform((value) => value.split(",").map((role) => role.trim()))
   .pipe(z.array(z.enum(ROLES, "must be server, agent, gateway or several of them with commas")));
 
+const Origins = z
+  .string()
+  .transform((value) => value.split(",").map((origin) => origin.trim()))
+  .refine(
+    (origins) => origins.every((origin) => origin === "*" || URL.parse(origin)?.origin === origin),
+    "must be origins, such as https://app.example.com,http://localhost:3000, or *",
+  );
+
 const Runtime = z.enum(["auto", "container"], {
   error: ({ input }) =>
     input === "qemu"
@@ -193,6 +207,7 @@ const Raw = z.object({
   ...WorkspaceSettings.shape,
   rateLimit: count(12_000),
   metricsToken: z.string().min(16, "must have at least 16 characters").optional(),
+  corsOrigins: Origins.default([]),
   egressAllow: z.string().default(""),
   poolMin: count(2),
   poolMax: count(8),

@@ -20,6 +20,7 @@ import { workspaceLimits } from "./workspace-config.ts";
 const VERSION = "0.1.0";
 /** Built by the setup. */
 const DASHBOARD_DIR = join(import.meta.dirname, "../../dashboard/dist");
+const DOCS_DIR = join(import.meta.dirname, "../../docs");
 const READY_SECONDS = 60;
 const DRAIN_SECONDS = 20;
 
@@ -68,6 +69,7 @@ async function start(config: Config, cleanup: Cleanup): Promise<Agent | undefine
       adminToken,
       nodeToken,
       dashboardDir: DASHBOARD_DIR,
+      docsDir: DOCS_DIR,
       objects,
       files,
       cron: { minSeconds: config.cronMinSeconds },

@@ -4,6 +4,7 @@ import { CronDeleted, CronJob, CronList, CronPreview, CronRun, CronRunList } fro
 import { ExecResult } from "./api/exec.ts";
 import { FileDeleted, FileList, UploadedFile } from "./api/files.ts";
 import { Job, JobAccepted, JobList, PoolStatus, RanBy } from "./api/jobs.ts";
+import { LoginApproved, LoginExchanged } from "./api/logins.ts";
 import { LogEnd, LogEntry, Logs } from "./api/logs.ts";
 import { Member, MemberDeleted, MemberList, MemberMade } from "./api/members.ts";
 import { JobMetrics, MetricSample } from "./api/metrics.ts";
@@ -48,6 +49,8 @@ const answers = {
   JobMetrics,
   LogEnd,
   LogEntry,
+  LoginApproved,
+  LoginExchanged,
   Logs,
   MetricSample,
   Node,

@@ -16,6 +16,7 @@ import { buildApp, buildClusterApp } from "./http/app.ts";
 import { sweepKeys } from "./http/idempotency.ts";
 import { Dispatch, Jobs } from "./jobs/service.ts";
 import { Sleep } from "./jobs/sleep.ts";
+import { Logins } from "./logins/service.ts";
 import { Members } from "./members/service.ts";
 import { Metrics } from "./metrics/metrics.ts";
 import { Overview } from "./metrics/overview.ts";
@@ -73,6 +74,10 @@ export interface ServerOptions {
   metricsToken?: string | undefined;
   /** directory of the built dashboard; without one there is none */
   dashboardDir?: string | undefined;
+  /** directory of the pages below /docs */
+  docsDir?: string | undefined;
+  /** origins whose pages may call the API with a token; none by default, `*` is all */
+  corsOrigins?: readonly string[] | undefined;
   /** what a gateway's URLs look like from outside */
   urls: UrlOptions;
   /** where a gateway answers SSH */
@@ -182,6 +187,7 @@ async function start(
     oidc: oidc && new Oidc(oidc, publicUrl),
     secureCookies: publicUrl.startsWith("https:"),
     trustedProxies,
+    logins: new Logins(db, tokens),
     nodes,
     nodeAdmin,
     metrics,
@@ -203,6 +209,8 @@ async function start(
     collector,
     version,
     dashboardDir: options.dashboardDir,
+    docsDir: options.docsDir,
+    corsOrigins: options.corsOrigins,
     logger,
     closing: closing.signal,
   };

@@ -1,20 +1,36 @@
 import { readFileSync } from "node:fs";
 import { Mags } from "@mags/sdk";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { apiUrl, client, configPath, forgetConfig, saveConfig, tokenVariable } from "../config.ts";
+import { loginByBrowser } from "../login/browser.ts";
 import { err } from "../render/colours.ts";
 import { printJson } from "../render/output.ts";
 import { harmless } from "../render/table.ts";
+
+interface Flags {
+  url: string;
+  web?: boolean;
+  browser: boolean;
+  scope: string;
+  json?: boolean;
+}
 
 export function addLogin(program: Command): void {
   program
     .command("login")
     .description("keep a token for later commands, in ~/.mags/config.json")
     .option("--url <url>", "address of the server", apiUrl)
+    .option("--web", "by a page of the dashboard, also where standard input is no terminal")
+    .option("--no-browser", "print the page's address and open none")
+    .addOption(
+      new Option("--scope <scope>", "what the token may do that the page gives")
+        .choices(["read", "run", "admin"])
+        .default("run"),
+    )
     .option("--json", "print JSON")
     .addHelpText(
       "after",
-      "\nThe token is read from standard input.\n\nExample:\n  mags login --url https://mags.example.com < token",
+      "\nIn a terminal a page of the dashboard asks you to approve; a token can be pasted, too. Elsewhere the token is read from standard input.\n\nExample:\n  mags login --url https://mags.example.com\n  mags login < token",
     )
     .action(login);
 }
@@ -45,11 +61,11 @@ export function addWhoami(program: Command): void {
     });
 }
 
-async function login({ url, json }: { url: string; json?: boolean }, command: Command): Promise<void> {
-  if (process.stdin.isTTY) process.stderr.write(`${err.dim("paste the token, then Enter and Ctrl-D")}\n`);
-  const token = readFileSync(0, "utf8").trim();
-  if (!/^\S+$/.test(token)) command.error("error: no token: give it on standard input, alone");
-  const address = url.replace(/\/+$/, "");
+async function login(flags: Flags, command: Command): Promise<void> {
+  const { json } = flags;
+  const address = flags.url.replace(/\/+$/, "");
+  const token = flags.web || process.stdin.isTTY ? await byBrowser(address, flags) : readFileSync(0, "utf8").trim();
+  if (!/^\S+$/.test(token)) command.error("error: no token: give it on standard input, alone, or log in with --web");
   // Asked before it is kept, so that a wrong one is told now and not by the next command.
   const me = await new Mags({ apiToken: token, apiUrl: address }).tokens.whoami();
   saveConfig({ api_token: token, api_url: address });
@@ -57,3 +73,6 @@ async function login({ url, json }: { url: string; json?: boolean }, command: Co
   else process.stdout.write(`logged in as ${harmless(me.token)} of ${me.organisation}; kept in ${configPath}\n`);
   if (tokenVariable) process.stderr.write(`${err.yellow(`${tokenVariable} is set, and wins over it`)}\n`);
 }
+
+const byBrowser = (address: string, { scope, browser }: Flags) =>
+  loginByBrowser(address, { scope, open: browser, say: (text) => void process.stderr.write(text) });

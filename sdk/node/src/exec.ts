@@ -1,3 +1,4 @@
+import { fromBase64, toBase64 } from "./base64.ts";
 import type { CallSettings } from "./http.ts";
 import type { ExecResult as Answer } from "./wire.ts";
 
@@ -51,8 +52,9 @@ export function toExecResult(answer: Answer): ExecResult {
 
 /** Input that is no text, as the request has it. */
 export const base64 = (bytes: Uint8Array) => ({
-  stdin: Buffer.from(bytes).toString("base64"),
+  stdin: toBase64(bytes),
   stdin_encoding: "base64",
 });
 
-const bytesOf = (text: string, encoding: "base64" | undefined): Uint8Array => Buffer.from(text, encoding ?? "utf8");
+const bytesOf = (text: string, encoding: "base64" | undefined): Uint8Array =>
+  encoding === "base64" ? fromBase64(text) : new TextEncoder().encode(text);

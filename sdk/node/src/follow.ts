@@ -1,3 +1,4 @@
+import { fromBase64 } from "./base64.ts";
 import { MagsError } from "./errors.ts";
 import { type HttpOptions, openStream, pause, pauseBefore } from "./http.ts";
 import { parseEvents } from "./sse.ts";
@@ -116,10 +117,7 @@ function toFailure(cause: unknown): MagsError {
 
 /** The exact bytes of an entry, with its newline. */
 export function entryBytes(entry: Pick<LogEntry, "message" | "newline" | "encoding">): Uint8Array {
-  const text =
-    entry.encoding === "base64"
-      ? Uint8Array.from(atob(entry.message), (char) => char.charCodeAt(0))
-      : new TextEncoder().encode(entry.message);
+  const text = entry.encoding === "base64" ? fromBase64(entry.message) : new TextEncoder().encode(entry.message);
   if (!entry.newline) return text;
   const line = new Uint8Array(text.length + 1);
   line.set(text);

@@ -1,5 +1,13 @@
 import { type CallSettings, callJson, type HttpOptions } from "./http.ts";
-import type { OrganisationList, OrganisationMade, TokenList, TokenMade, Whoami } from "./wire.ts";
+import type {
+  LoginApproved,
+  LoginExchanged,
+  OrganisationList,
+  OrganisationMade,
+  TokenList,
+  TokenMade,
+  Whoami,
+} from "./wire.ts";
 
 export interface TokenOptions extends CallSettings {
   /** read, run (and read) or admin (and run); run by default */
@@ -33,6 +41,20 @@ export class TokensClient {
   /** From then on no server takes it. */
   async revoke(id: string, options: CallSettings = {}): Promise<void> {
     await callJson(this.#http, "DELETE", `/tokens/${encodeURIComponent(id)}`, options);
+  }
+
+  /** Lets a program in that has the secret behind `challenge`; answers the code that it needs. */
+  approveLogin(
+    login: { challenge: string; name: string; scope?: "read" | "run" | "admin" | undefined },
+    options: CallSettings = {},
+  ): Promise<LoginApproved> {
+    return callJson(this.#http, "POST", "/logins", { body: login, signal: options.signal });
+  }
+
+  /** Takes an approved login up: the program's side, which needs no token and gets one. */
+  exchangeLogin(code: string, verifier: string, options: CallSettings = {}): Promise<LoginExchanged> {
+    const body = { code, verifier };
+    return callJson(this.#http, "POST", "/logins/exchange", { body, once: true, signal: options.signal });
   }
 
   /** Makes an organisation and its first token; for who runs the server. */

@@ -416,6 +416,30 @@ export interface LogEntry {
   encoding?: "base64";
 }
 
+export interface LoginApproved {
+  /** For the program, once */
+  code: string;
+  /** Seconds */
+  expires_in: number;
+}
+
+export interface LoginExchanged {
+  id: string;
+  name: string;
+  scopes: ("read" | "run" | "admin" | "operator")[];
+  /** Name of the token, or e-mail of the member, that made it */
+  created_by: string | null;
+  /** E-mail of the member whose token it is: it may never do more than the member, and goes with the member */
+  member: string | null;
+  created_at: string;
+  expires_at: string | null;
+  /** To the minute */
+  last_used_at: string | null;
+  /** The secret; it is shown this once */
+  token: string;
+  organisation: string;
+}
+
 export interface Logs {
   logs: LogEntry[];
   end: LogEnd | null;

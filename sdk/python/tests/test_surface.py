@@ -70,6 +70,7 @@ NODE_NAMES = {
     "make_directory": "machineFiles.makeDirectory",
     "pack_directory": "machineFiles.pack",
     "unpack_directory": "machineFiles.unpack",
+    "watch_directory": "machineFiles.watch",
 }
 #: a connection pool to be closed is httpx's
 ONLY_PYTHON = {"close"}
@@ -114,6 +115,12 @@ def test_the_node_sdk_has_the_same_calls() -> None:
     assert python - flat - parts == set()
     assert flat - python == ONLY_NODE
     assert {part for part in parts if part.startswith("workspaces.")} <= python | {"workspaces.list", "workspaces.delete", "workspaces.resize"}
+
+
+def test_a_job_takes_the_same_options() -> None:
+    fields = re.findall(r"^  (\w+): options\.", (NODE / "job-body.ts").read_text(), re.MULTILINE)
+    given = set(inspect.signature(Mags.run).parameters) - {"self", "script", "no_sync"}
+    assert len(fields) > 15 and given == set(fields)
 
 
 def test_both_clients_close_themselves() -> None:

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { SecureContextOptions } from "node:tls";
 import cookie from "@fastify/cookie";
+import cors from "@fastify/cors";
 import swagger from "@fastify/swagger";
 import websocket from "@fastify/websocket";
 import type { Credentials } from "@mags/kit";
@@ -18,6 +19,7 @@ import { fileRoutes } from "../files/routes.ts";
 import { gatewayRoutes } from "../gateway/routes.ts";
 import { moreJobRoutes } from "../jobs/more-routes.ts";
 import { jobRoutes } from "../jobs/routes.ts";
+import { approveLoginRoute, exchangeLoginRoute } from "../logins/routes.ts";
 import { logRoutes } from "../logs/routes.ts";
 import { memberRoutes } from "../members/routes.ts";
 import { metricsRoutes } from "../metrics/routes.ts";
@@ -32,6 +34,7 @@ import { workspaceRoutes } from "../workspaces/routes.ts";
 import { requireToken } from "./auth.ts";
 import type { App, Context } from "./context.ts";
 import { dashboardRoutes } from "./dashboard.ts";
+import { docRoutes } from "./docs.ts";
 import { installErrorHandling } from "./errors.ts";
 import { healthRoutes } from "./health.ts";
 import { openapi } from "./openapi.ts";
@@ -50,6 +53,7 @@ export async function buildApp(context: Context): Promise<FastifyInstance> {
   await app.register(publicRoutes(context, { hide: true }), { prefix: "/api/v2" });
   await app.register(healthRoutes(context) as never);
   await app.register(metricsRoutes(context) as never);
+  await app.register(docRoutes(context.docsDir) as never);
   await app.register(dashboardRoutes(context.dashboardDir) as never);
   await app.ready();
   return app;
@@ -106,7 +110,9 @@ function publicRoutes(context: Context, { hide }: { hide: boolean }) {
     app.addHook("onRoute", (route) => {
       if (hide || route.method === "HEAD") route.schema = { ...route.schema, hide: true };
     });
+    if (context.corsOrigins?.length) await app.register(cors, corsOptions(context.corsOrigins));
     await app.register(sessionRoutes(context) as never);
+    await app.register(exchangeLoginRoute(context) as never);
     await app.register(async (guarded) => {
       guarded.decorateRequest("audited", undefined);
       guarded.addHook("onRequest", requireToken(context.tokens, context.sessions));
@@ -120,6 +126,7 @@ function publicRoutes(context: Context, { hide }: { hide: boolean }) {
       });
       await guarded.register(sandboxFileRoutes(context) as never);
       await guarded.register(tokenRoutes(context) as never);
+      await guarded.register(approveLoginRoute(context) as never);
       await guarded.register(nodeAdminRoutes(context) as never);
       await guarded.register(ownRoutes(context) as never);
       await guarded.register(auditRoutes(context) as never);
@@ -132,6 +139,13 @@ function publicRoutes(context: Context, { hide }: { hide: boolean }) {
     });
   };
 }
+
+/** Pages of these origins may call the API with a token of their own; the dashboard's cookie is never for them. */
+const corsOptions = (origins: readonly string[]) => ({
+  origin: origins.includes("*") ? "*" : [...origins],
+  exposedHeaders: ["X-Request-Id", "Retry-After", "Idempotency-Replayed"],
+  maxAge: 600,
+});
 
 /** An empty body counts as none, because clients send the JSON content type with every POST. */
 function acceptJson(app: FastifyInstance): void {
@@ -147,6 +161,8 @@ function acceptJson(app: FastifyInstance): void {
 function rememberRoutes(app: FastifyInstance): (path: string) => string[] {
   const routes: { pattern: RegExp; methods: string[] }[] = [];
   app.addHook("onRoute", ({ url, method }) => {
+    // A wildcard answers what it finds behind it; it tells nothing of single paths.
+    if (url.includes("*")) return;
     const pattern = new RegExp(`^${url.replace(/:[^/]+/g, "[^/]+")}/?$`);
     routes.push({ pattern, methods: [method].flat() });
   });

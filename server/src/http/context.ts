@@ -17,6 +17,7 @@ import type { Files } from "../files/service.ts";
 import type { Doors } from "../gateway/service.ts";
 import type { Dispatch, Jobs } from "../jobs/service.ts";
 import type { Sleep } from "../jobs/sleep.ts";
+import type { Logins } from "../logins/service.ts";
 import type { Members } from "../members/service.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import type { Overview } from "../metrics/overview.ts";
@@ -41,6 +42,7 @@ export interface Context {
   /** browsers reach this server by HTTPS alone */
   secureCookies: boolean;
   cluster: Cluster;
+  logins: Logins;
   nodes: Nodes;
   nodeAdmin: NodeAdmin;
   jobs: Jobs;
@@ -66,6 +68,10 @@ export interface Context {
   version: string;
   /** directory of the built dashboard; without one there is none */
   dashboardDir: string | undefined;
+  /** directory of the pages below /docs; without one there is the API reference alone */
+  docsDir: string | undefined;
+  /** origins whose pages may call the API; `*` is all */
+  corsOrigins: readonly string[] | undefined;
   logger: Logger;
   /** aborts when the server closes, so that long polls and streams end */
   closing: AbortSignal;

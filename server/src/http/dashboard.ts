@@ -5,17 +5,16 @@ import type { FastifyReply } from "fastify";
 import type { App } from "./context.ts";
 
 /** Nothing from elsewhere, nothing inline but styles (the terminal sets some), and no page may frame it. */
-const PROTECTION = {
+export const PROTECTION = {
   "Content-Security-Policy":
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
   "X-Content-Type-Options": "nosniff",
   "Referrer-Policy": "same-origin",
 };
 
-const SECTIONS = ["sign-in", "jobs", "workspaces", "cron", "urls", "tokens", "usage", "system"];
+const SECTIONS = ["sign-in", "approve", "jobs", "workspaces", "cron", "urls", "tokens", "usage", "system"];
 const PAGES = ["/", ...SECTIONS.flatMap((section) => [`/${section}`, `/${section}/*`])];
-const WITHOUT =
-  "Mags runs. The API is described at /openapi.json; the dashboard is not built here (npm run dashboard).\n";
+const WITHOUT = "Mags runs. The API is described at /docs; the dashboard is not built here (npm run dashboard).\n";
 
 /** The dashboard: one page for all its addresses, and the files that it is made of. */
 export function dashboardRoutes(dir: string | undefined) {

@@ -9,6 +9,8 @@ export async function openApiDocument(version: string): Promise<object> {
     version,
     trustedProxies: [],
     dashboardDir: undefined,
+    docsDir: undefined,
+    corsOrigins: undefined,
     closing: new AbortController().signal,
   });
   const document = (app as unknown as { swagger(): object }).swagger();

@@ -186,12 +186,16 @@ def pause_before(failure: MagsError, attempt: int, longest: float = float("inf")
     return min(longest, FIRST_PAUSE * 2.0 ** min(attempt - 1, 20)) * random.uniform(0.75, 1)
 
 
+#: a field to be sent as null, which takes its value away
+REMOVE = object()
+
+
 def encode(body: Optional[Mapping[str, Any]]) -> Optional[bytes]:
     """JSON of the fields that were given. Raises MagsError for values that JSON does not have."""
     if body is None:
         return None
     try:
-        given = {name: value for name, value in body.items() if value is not None}
+        given = {name: None if value is REMOVE else value for name, value in body.items() if value is not None}
         return json.dumps(given, allow_nan=False).encode()
     except (TypeError, ValueError) as cause:
         raise MagsError(f"an argument cannot be sent as JSON: {cause}", code="invalid_request") from cause

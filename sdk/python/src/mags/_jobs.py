@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import time
-from typing import Any, AsyncGenerator, Dict, List, Mapping, Optional, Sequence, cast
+from typing import Any, AsyncGenerator, Dict, List, Mapping, Optional, Sequence, Union, cast
 
 from ._errors import MagsError
 from ._follow import follow, text_of
-from ._http import Http, path_of, pause_before
+from ._http import REMOVE, Http, path_of, pause_before
 from ._results import Machine, RunResult
 from ._transport import closing
 from .types import Job, JobAccepted, JobList, JobMetrics, LogEntry, Logs, PoolStatus, Usage
@@ -45,11 +45,15 @@ class JobCalls:
         image_digest: Optional[str] = None,
         node_labels: Optional[Mapping[str, str]] = None,
         idle_minutes: Optional[float] = None,
+        network: Union[str, Mapping[str, Sequence[str]], None] = None,
+        on_busy: Optional[str] = None,
         timeout: Optional[int] = None,
     ) -> JobAccepted:
         """Starts a job and returns at once, with its ``request_id``, ``name`` and ``status``.
 
         What is not given is left to the server's defaults. ``timeout`` is how long the script may run, in seconds.
+        ``network`` is ``"none"`` or ``{"allow": [names, addresses, networks]}``; ``on_busy`` is ``"wait"`` or ``"fail"``,
+        while another job has the workspace.
         """
         body = {
             "script": script,
@@ -72,6 +76,8 @@ class JobCalls:
             "image_digest": image_digest,
             "node_labels": node_labels,
             "idle_minutes": idle_minutes,
+            "network": network,
+            "on_busy": on_busy,
             "timeout": timeout,
         }
         return await self._http.call("POST", "/mags-jobs", body=body)
@@ -246,8 +252,8 @@ class JobCalls:
         self, request_id: str, *, startup_command: Optional[str] = None, no_sleep: Optional[bool] = None,
         idle_minutes: Optional[float] = None,
     ) -> Job:
-        """Changes a live job and returns it; what is not named stays as it is."""
-        body = {"startup_command": startup_command, "no_sleep": no_sleep, "idle_minutes": idle_minutes}
+        """Changes a live job and returns it; what is not named stays as it is. An empty ``startup_command`` removes it."""
+        body = {"startup_command": REMOVE if startup_command == "" else startup_command, "no_sleep": no_sleep, "idle_minutes": idle_minutes}
         return await self._http.call("PATCH", path_of("jobs", request_id), body=body)
 
     async def pool_status(self) -> PoolStatus:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
-from typing import Any, AsyncGenerator, BinaryIO, List, Mapping, Optional, Union
+import json
+from typing import Any, AsyncGenerator, BinaryIO, Dict, List, Mapping, Optional, Union
 from urllib.parse import urlencode
 
 from ._http import Http, path_of
+from ._sse import EventParser
 from ._transport import closing
 from .types import FileEntry
 
@@ -82,6 +84,24 @@ class MachineFileCalls:
     ) -> None:
         """Unpacks a tar into a directory, which is made where it is missing."""
         await self._put(file_path(name_or_id, "/tar", {"path": path, "user": user}), tar)
+
+    async def watch_directory(
+        self, name_or_id: str, path: str, *, interval: Optional[float] = None, user: Optional[str] = None
+    ) -> AsyncGenerator[Dict[str, Any], None]:
+        """Yields what changes in a directory, at any depth: ``type`` is ``created``, ``modified`` or ``deleted``.
+
+        The first item is of type ``ready``: from then on nothing is missed but what comes and goes between two looks at
+        the tree, every ``interval`` seconds (1 by default). ``path`` of an item is below the directory.
+        """
+        seconds = None if interval is None else str(interval)
+        place = file_path(name_or_id, "/watch", {"path": path, "user": user, "interval": seconds})
+        parser = EventParser()
+        async with closing(self._http.stream(place, {}, SILENCE)) as chunks:
+            async for chunk in chunks:
+                for event in parser.feed(chunk):
+                    change = json.loads(event.data) if event.event == "change" else {}
+                    if event.event in ("ready", "change"):
+                        yield {"type": change.get("change", "ready"), "path": change.get("path", "")}
 
     def _stream(self, name_or_id: str, what: str, path: str, user: Optional[str]) -> AsyncGenerator[bytes, None]:
         place = file_path(name_or_id, what, {"path": path, "user": user})

@@ -29,18 +29,21 @@ class Mags(Blocking):
         disk_gb: Optional[float] = None, vcpus: Optional[float] = None, memory_mb: Optional[int] = None,
         rootfs_type: Optional[str] = None, isolation: Optional[str] = None, image_digest: Optional[str] = None,
         node_labels: Optional[Mapping[str, str]] = None, idle_minutes: Optional[float] = None,
+        network: Union[str, Mapping[str, Sequence[str]], None] = None, on_busy: Optional[str] = None,
         timeout: Optional[int] = None,
     ) -> JobAccepted:
         """Starts a job and returns at once, with its ``request_id``, ``name`` and ``status``.
 
         What is not given is left to the server's defaults. ``timeout`` is how long the script may run, in seconds.
+        ``network`` is ``"none"`` or ``{"allow": [names, addresses, networks]}``; ``on_busy`` is ``"wait"`` or ``"fail"``,
+        while another job has the workspace.
         """
         return complete(self._calls.run(
             script, name=name, workspace_id=workspace_id, base_workspace_id=base_workspace_id, persistent=persistent,
             ephemeral=ephemeral, no_sleep=no_sleep, no_sync=no_sync, startup_command=startup_command,
             environment=environment, file_ids=file_ids, disk_gb=disk_gb, vcpus=vcpus, memory_mb=memory_mb,
             rootfs_type=rootfs_type, isolation=isolation, image_digest=image_digest, node_labels=node_labels,
-            idle_minutes=idle_minutes, timeout=timeout,
+            idle_minutes=idle_minutes, network=network, on_busy=on_busy, timeout=timeout,
         ))
 
     def run_and_wait(
@@ -138,7 +141,7 @@ class Mags(Blocking):
         self, request_id: str, *, startup_command: Optional[str] = None, no_sleep: Optional[bool] = None,
         idle_minutes: Optional[float] = None,
     ) -> Job:
-        """Changes a live job and returns it; what is not named stays as it is."""
+        """Changes a live job and returns it; what is not named stays as it is. An empty ``startup_command`` removes it."""
         return complete(self._calls.update_job(
             request_id, startup_command=startup_command, no_sleep=no_sleep, idle_minutes=idle_minutes,
         ))
@@ -221,6 +224,16 @@ class Mags(Blocking):
     ) -> None:
         """Unpacks a tar into a directory, which is made where it is missing."""
         return complete(self._calls.unpack_directory(name_or_id, path, tar, user=user))
+
+    def watch_directory(
+        self, name_or_id: str, path: str, *, interval: Optional[float] = None, user: Optional[str] = None,
+    ) -> Generator[Dict[str, Any], None, None]:
+        """Yields what changes in a directory, at any depth: ``type`` is ``created``, ``modified`` or ``deleted``.
+
+        The first item is of type ``ready``: from then on nothing is missed but what comes and goes between two looks at
+        the tree, every ``interval`` seconds (1 by default). ``path`` of an item is below the directory.
+        """
+        return iterate(self._calls.watch_directory(name_or_id, path, interval=interval, user=user))
 
     def list_workspaces(self) -> WorkspaceList:
         """``workspaces``, each with ``workspace_id`` and what is known of it, and ``total``."""

@@ -433,6 +433,30 @@ class LogEntry(_LogEntry, total=False):
     encoding: Literal["base64"]
 
 
+class LoginApproved(TypedDict):
+    #: For the program, once
+    code: str
+    #: Seconds
+    expires_in: int
+
+
+class LoginExchanged(TypedDict):
+    id: str
+    name: str
+    scopes: List[Literal["read", "run", "admin", "operator"]]
+    #: Name of the token, or e-mail of the member, that made it
+    created_by: Optional[str]
+    #: E-mail of the member whose token it is: it may never do more than the member, and goes with the member
+    member: Optional[str]
+    created_at: str
+    expires_at: Optional[str]
+    #: To the minute
+    last_used_at: Optional[str]
+    #: The secret; it is shown this once
+    token: str
+    organisation: str
+
+
 class Logs(TypedDict):
     logs: List[LogEntry]
     end: Optional[LogEnd]
