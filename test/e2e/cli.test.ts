@@ -68,6 +68,11 @@ const walk: [args: string[], keep?: string, input?: string][] = [
   [["token", "create", "--json", "ci"], "token"],
   [["token", "list", "--json"]],
   [["token", "revoke", "--json", "ci"]],
+  [["member", "add", "--json", "ann@example.org"]],
+  [["member", "list", "--json"]],
+  [["member", "set", "--json", "ann@example.org", "--role", "viewer"]],
+  [["member", "invite", "--json", "ann@example.org"]],
+  [["member", "delete", "--json", "ann@example.org"]],
   [["org", "create", "--json", "acme"]],
   [["org", "list", "--json"]],
   [["whoami", "--json"]],
@@ -75,13 +80,14 @@ const walk: [args: string[], keep?: string, input?: string][] = [
   [["node", "list", "--json"], "nodes.0.name"],
   [["node", "drain", "--json", "$nodes.0.name"]],
   [["node", "undrain", "--json", "$nodes.0.name"]],
+  [["node", "token", "--json"]],
   [["doctor", "--json"]],
   [["completion", "--json", "bash"]],
   [["mcp", "--json"]],
   [["logout", "--json"]],
 ];
-/** Tested where a person signs in, and where a machine is measured. */
-const elsewhere = ["login", "bench"];
+/** Tested where a person signs in, where machines join and leave, and where one is measured. */
+const elsewhere = ["login", "node join", "node leave", "node remove", "bench"];
 const KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIX7olQSO7KElmh7MK+Qs5UnNoWS06IA2m+0gKZ5AgzV me";
 
 test("every command prints one JSON value with --json", { timeout: 240_000 }, async () => {

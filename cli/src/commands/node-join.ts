@@ -28,12 +28,14 @@ export function addMembership(node: Command): void {
     .requiredOption("--token <token>", "from `mags node token`")
     .option("--name <node>", "its name among the nodes (default: MAGS_NODE_NAME, else the host's)")
     .option("--address <address>", "at which the others reach this machine (default: the one that reaches the server)")
+    .option("--json", "print JSON")
     .addHelpText("after", "\nExample:\n  mags node join https://10.0.0.1:7073 --token mags_join_…")
     .action(join);
   node
     .command("leave")
     .description("take this machine out of its cluster")
     .option("--force", "also while jobs are on it")
+    .option("--json", "print JSON")
     .addHelpText("after", "\nExample:\n  mags node leave")
     .action(leave);
   node
@@ -42,6 +44,7 @@ export function addMembership(node: Command): void {
     .description("forget a node; what it was given when it joined opens nothing any more")
     .argument("<node>")
     .option("--force", "also one that is not known to be empty: what only it has is given up")
+    .option("--json", "print JSON")
     .addHelpText("after", "\nExample:\n  mags node remove rack-2")
     .action(remove);
 }
@@ -62,20 +65,24 @@ async function token({ name, role, minutes, json }: TokenFlags): Promise<void> {
 
 async function join(
   urls: string[],
-  { token, name = nodeName, address }: { token: string; name?: string; address?: string },
+  { token, name = nodeName, address, json }: { token: string; name?: string; address?: string; json?: boolean },
 ): Promise<void> {
   const servers = urls.map((url) => url.replace(/\/$/, ""));
   const joined = await joinCluster(servers, token, { dataDir, node: name, address });
+  if (json) return printJson({ node: joined.node, roles: joined.roles, address: joined.address });
   const roles = joined.roles.join(" and ");
   process.stdout.write(`${joined.node} joined as ${roles}; the others reach it at ${joined.address}\n`);
   process.stderr.write(`${err.dim("start magsd on it now, with the same object store as the servers")}\n`);
 }
 
-async function leave({ force = false }: { force?: boolean }): Promise<void> {
-  process.stdout.write(`${await leaveCluster(dataDir, force)} left the cluster\n`);
+async function leave({ force = false, json }: { force?: boolean; json?: boolean }): Promise<void> {
+  const left = await leaveCluster(dataDir, force);
+  if (json) printJson({ left });
+  else process.stdout.write(`${left} left the cluster\n`);
 }
 
-async function remove(name: string, { force }: { force?: boolean }): Promise<void> {
+async function remove(name: string, { force, json }: { force?: boolean; json?: boolean }): Promise<void> {
   await client().nodes.remove(name, force ? { force } : {});
-  process.stdout.write(`removed ${name}\n`);
+  if (json) printJson({ removed: name });
+  else process.stdout.write(`removed ${name}\n`);
 }
