@@ -80,14 +80,13 @@ const walk: [args: string[], keep?: string, input?: string][] = [
   [["node", "list", "--json"], "nodes.0.name"],
   [["node", "drain", "--json", "$nodes.0.name"]],
   [["node", "undrain", "--json", "$nodes.0.name"]],
-  [["node", "token", "--json"]],
   [["doctor", "--json"]],
   [["completion", "--json", "bash"]],
   [["mcp", "--json"]],
   [["logout", "--json"]],
 ];
 /** Tested where a person signs in, where machines join and leave, and where one is measured. */
-const elsewhere = ["login", "node join", "node leave", "node remove", "bench"];
+const elsewhere = ["login", "node token", "node join", "node leave", "node remove", "bench"];
 const KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIX7olQSO7KElmh7MK+Qs5UnNoWS06IA2m+0gKZ5AgzV me";
 
 test("every command prints one JSON value with --json", { timeout: 240_000 }, async () => {
