@@ -238,8 +238,10 @@ test("a machine that comes back from a partition finds its leases fenced off, an
   await red.start();
   await eventually(async () => ((await state("red")) === "ready" ? true : undefined));
   const web = (await mags.status("web")).request_id;
-  const before = await blue.sandboxes();
-  expect(before.length).toBeGreaterThan(0);
+  const { value: before } = await eventually(async () => {
+    const there = await blue.sandboxes();
+    return there.length === 1 ? there : undefined;
+  });
   await blue.cut();
   const { url } = await mags.access.url("web", 8080);
   await eventually(() => visit(red, url), 60);

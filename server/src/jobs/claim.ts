@@ -30,7 +30,9 @@ const WAKE =
 const FITS = `(j.vcpus <= $3 + 1e-9 AND j.memory_mb <= $4
       AND (j.isolation IS DISTINCT FROM 'vm' OR $6) AND (j.rootfs_type IS NULL OR j.rootfs_type = ANY($7))
       AND (j.image_digest IS NULL OR j.image_digest = ANY($9)) AND (j.node_labels IS NULL OR $10::jsonb @> j.node_labels))`;
-const REGISTERED = "EXISTS (SELECT 1 FROM nodes WHERE name = $1 AND boot_id = $2 AND draining_since IS NULL)";
+// A claim may be held for a node that has died meanwhile; whoever lives renews each second, which is noted every three.
+const REGISTERED =
+  "EXISTS (SELECT 1 FROM nodes WHERE name = $1 AND boot_id = $2 AND draining_since IS NULL AND seen_at > now() - interval '6 seconds')";
 
 /**
  * The oldest that fit one by one are locked; of those the ones are taken whose running sums still fit together. The tiny

@@ -75,30 +75,27 @@ export class Dispatch {
   async claim(want: ClaimJobs, signal: AbortSignal): Promise<Assignment[]> {
     const deadline = performance.now() + want.wait_ms;
     using work = this.#events.subscribe("work");
-    for (;;) {
-      const node = await this.#nodes.alive(want.node, want.boot_id);
-      const room = {
-        node: want.node,
-        bootId: want.boot_id,
-        vcpus: want.free_vcpus,
-        memoryMb: want.free_memory_mb,
-        max: want.max,
-        vm: node.isolation.includes("vm"),
-        rootfsTypes: node.rootfs_types,
-        imageDigests: node.image_digests,
-        labels: node.labels,
-        leaseSeconds: LEASE_SECONDS,
-      };
-      const pollUntil = performance.now() + 5 * POLL_MS;
-      // The node's row is touched every few rounds only; between them a wake-up costs one statement.
-      do {
-        if (signal.aborted) return [];
-        const jobs = await claimJobs(this.#db, room);
-        const left = deadline - performance.now();
-        if (jobs.length > 0 || left <= 0) return jobs.map((job) => this.#handOut(job));
-        await work.next(Math.min(left, POLL_MS), signal);
-      } while (performance.now() < pollUntil);
+    // A sign of life once: as long as the claim is held, only renewals say that the node still lives.
+    const node = await this.#nodes.alive(want.node, want.boot_id);
+    const room = {
+      node: want.node,
+      bootId: want.boot_id,
+      vcpus: want.free_vcpus,
+      memoryMb: want.free_memory_mb,
+      max: want.max,
+      vm: node.isolation.includes("vm"),
+      rootfsTypes: node.rootfs_types,
+      imageDigests: node.image_digests,
+      labels: node.labels,
+      leaseSeconds: LEASE_SECONDS,
+    };
+    while (!signal.aborted) {
+      const jobs = await claimJobs(this.#db, room);
+      const left = deadline - performance.now();
+      if (jobs.length > 0 || left <= 0) return jobs.map((job) => this.#handOut(job));
+      await work.next(Math.min(left, POLL_MS), signal);
     }
+    return [];
   }
 
   #handOut({ queued_ms, ...job }: Claimed): Assignment {
