@@ -110,6 +110,11 @@ export class Daemon {
     await this.#process;
   }
 
+  /** Ids of the sandboxes that are there. */
+  async sandboxes(): Promise<string[]> {
+    return readdir(join("/run/mags", await this.#instance(), "sandboxes")).catch(() => []);
+  }
+
   /** kill -9 of the first process of a sandbox, with which all of it ends. */
   async killSandbox(id: string): Promise<void> {
     const pid = await readFile(join("/run/mags", await this.#instance(), "sandboxes", id, "pid"), "utf8");

@@ -1,0 +1,169 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { Random } from "./random.ts";
+import type { World } from "./world.ts";
+
+/** A job may take this long to its end after everything is back, `ms`. */
+const SETTLE_MS = 150_000;
+const POLL_MS = 50;
+const FINAL = ["completed", "error", "stopped"];
+
+interface Accepted {
+  token: string;
+  id: string;
+  /** its last line, in what it wrote, once it is known to be durable */
+  workspace: string | undefined;
+  final?: { status: string; exit_code: number | null; completed_at: string; reason: string | null };
+}
+
+/** Jobs that go on while something goes wrong, and what was promised about each. */
+export class Load {
+  readonly #world: World;
+  readonly #random: Random;
+  readonly #accepted: Accepted[] = [];
+  /** lines of workspaces that were said to be durable */
+  readonly #acknowledged = new Map<string, string[]>();
+  #count = 0;
+
+  constructor(world: World, random: Random) {
+    this.#world = world;
+    this.#random = random;
+  }
+
+  get jobs(): number {
+    return this.#accepted.length;
+  }
+
+  get acknowledged(): number {
+    return [...this.#acknowledged.values()].flat().length;
+  }
+
+  /** A round of work: short scripts, writers of a workspace, a machine that is synced on request. Resolves when all were accepted. */
+  async begin(): Promise<Promise<void>> {
+    const short = Array.from({ length: 4 }, () => this.#script());
+    const written = this.#write("ledger");
+    const [machine] = await Promise.all([this.#machine("live"), written, ...short]);
+    return this.#use(machine);
+  }
+
+  /** Waits for the end of every job. Throws when one does not come to it. */
+  async settle(): Promise<void> {
+    const deadline = Date.now() + SETTLE_MS;
+    for (const job of this.#accepted.filter(({ final }) => !final)) {
+      for (;;) {
+        const { body } = await this.#world.ask("GET", `/api/v1/mags-jobs/${job.id}/status`);
+        if (FINAL.includes(body.status)) {
+          job.final = {
+            status: body.status,
+            exit_code: body.exit_code,
+            completed_at: body.completed_at,
+            reason: body.reason,
+          };
+          const durable = body.status === "completed" && body.exit_code === 0 && body.error === null;
+          if (durable && job.workspace) this.#acknowledge(job.workspace, job.token);
+          break;
+        }
+        if (Date.now() > deadline) throw new Error(`job ${job.token} is still ${JSON.stringify(body)}`);
+        await delay(POLL_MS);
+      }
+    }
+  }
+
+  /** What is not as it was promised; empty when all is. */
+  async violations(last = this.#accepted.slice(-40)): Promise<string[]> {
+    const found: string[] = [];
+    for (const { token, id, final } of last) {
+      const { body } = await this.#world.ask("GET", `/api/v1/mags-jobs/${id}/status`);
+      const { status, exit_code, completed_at, reason } = body;
+      const now = JSON.stringify({ status, exit_code, completed_at, reason });
+      if (now !== JSON.stringify(final))
+        found.push(`job ${token} ended as ${JSON.stringify(final)}, and then as ${now}`);
+      const times = this.#world.marks.get(token) ?? 0;
+      if (times > 1) found.push(`the script of job ${token} ran ${times} times`);
+      if (status === "completed" && exit_code === 0 && times !== 1)
+        found.push(`job ${token} is completed, and its script ran ${times} times`);
+    }
+    for (const [workspace, lines] of this.#acknowledged) {
+      const kept = await this.#lines(workspace);
+      const missing = lines.filter((line) => !kept.includes(line));
+      if (missing.length > 0)
+        found.push(`workspace ${workspace} has lost ${missing.join(", ")}, which was acknowledged`);
+      const doubled = kept.filter((line, index) => kept.indexOf(line) !== index);
+      if (doubled.length > 0) found.push(`workspace ${workspace} has ${doubled.join(", ")} twice`);
+    }
+    return found;
+  }
+
+  /** The same over every job of the run. */
+  everything(): Promise<string[]> {
+    return this.violations(this.#accepted);
+  }
+
+  #token(): string {
+    this.#count++;
+    return `t${process.pid}-${this.#count}`;
+  }
+
+  async #script(): Promise<void> {
+    const token = this.#token();
+    const seconds = this.#random.between(0, 1.5).toFixed(2);
+    await this.#submit(token, undefined, { script: `${this.#world.leaveMark(token)}\nsleep ${seconds}` });
+  }
+
+  async #write(workspace: string): Promise<void> {
+    const token = this.#token();
+    const script = `${this.#world.leaveMark(token)}\necho ${token} >>/root/lines\nsleep ${this.#random.between(0, 1).toFixed(2)}`;
+    await this.#submit(token, workspace, { script, workspace_id: workspace });
+  }
+
+  async #machine(workspace: string): Promise<Accepted> {
+    const token = this.#token();
+    return this.#submit(token, undefined, {
+      script: this.#world.leaveMark(token),
+      persistent: true,
+      workspace_id: workspace,
+    });
+  }
+
+  /** Writes into the machine, syncs it, stops it; each as far as it goes, since the machine may be lost meanwhile. */
+  async #use({ id, token }: Accepted): Promise<void> {
+    const path = `/api/v1/mags-jobs/${id}`;
+    const line = `${token}-in`;
+    // A second try would write a second time, so there is none.
+    const wrote = await this.#world.daemon
+      .http("POST", `${path}/exec`, { command: `echo ${line} >>/root/lines && sync` })
+      .catch(() => undefined);
+    if (wrote?.status === 200 && wrote.body.exit_code === 0) {
+      const synced = await this.#world.daemon.http("POST", `${path}/sync`).catch(() => undefined);
+      if (synced?.status === 200 && synced.body.synced !== false) this.#acknowledge("live", line);
+    }
+    await this.#world.ask("POST", `${path}/stop`);
+  }
+
+  async #submit(token: string, workspace: string | undefined, job: object): Promise<Accepted> {
+    const { status, body } = await this.#world.ask("POST", "/api/v1/mags-jobs", { name: token, ...job }, token);
+    if (status !== 202) throw new Error(`job ${token} was refused with ${status}: ${JSON.stringify(body)}`);
+    const accepted: Accepted = { token, id: body.request_id, workspace };
+    this.#accepted.push(accepted);
+    return accepted;
+  }
+
+  #acknowledge(workspace: string, line: string): void {
+    this.#acknowledged.set(workspace, [...(this.#acknowledged.get(workspace) ?? []), line]);
+  }
+
+  /** What the newest version of a workspace holds. */
+  async #lines(workspace: string): Promise<string[]> {
+    const job = { script: "cat /root/lines", base_workspace_id: workspace };
+    const { body } = await this.#world.ask("POST", "/api/v1/mags-jobs", job);
+    for (const deadline = Date.now() + SETTLE_MS; Date.now() < deadline; await delay(POLL_MS)) {
+      const { body: now } = await this.#world.ask("GET", `/api/v1/mags-jobs/${body.request_id}/status`);
+      if (!FINAL.includes(now.status)) continue;
+      const { body: log } = await this.#world.ask("GET", `/api/v1/mags-jobs/${body.request_id}/logs?limit=10000`);
+      const entries: { source: string; message: string }[] = log.logs;
+      if (now.status === "completed" && now.exit_code === 0)
+        return entries.filter(({ source }) => source === "stdout").map(({ message }) => message);
+      throw new Error(`workspace ${workspace} cannot be read: ${JSON.stringify(now)}`);
+    }
+    throw new Error(`workspace ${workspace} was not read in time`);
+  }
+}

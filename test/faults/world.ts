@@ -1,0 +1,113 @@
+import { mkdir, mkdtemp, readdir, readFile, readlink, rm } from "node:fs/promises";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { Cleanup, mount, run, unmount } from "@mags/kit";
+import { type Radosgw, startRadosgw } from "../../storage/src/objects/testing/radosgw.ts";
+import { Daemon } from "../harness/daemon.ts";
+
+/** TEST-NET-3: nobody's address. Sandboxes reach this test by it. */
+const ADDRESS = "203.0.113.77";
+/** All of a machine's disk: volumes, logs and PostgreSQL share it. */
+const DISK = "size=3g";
+/** A server that is away is asked again this long, `ms`. */
+const PATIENCE_MS = 120_000;
+const RETRY_MS = 200;
+
+/** A whole Mags on a disk of its own, with a real S3 server, and a place outside where scripts leave a mark. */
+export class World {
+  readonly disk: string;
+  readonly s3: Radosgw;
+  readonly daemon: Daemon;
+  /** how often each script has begun, by its token */
+  readonly marks = new Map<string, number>();
+  readonly #marker: Server;
+  readonly #cleanup: Cleanup;
+
+  private constructor(disk: string, s3: Radosgw, daemon: Daemon, marker: Server, cleanup: Cleanup) {
+    this.disk = disk;
+    this.s3 = s3;
+    this.daemon = daemon;
+    this.#marker = marker;
+    this.#cleanup = cleanup;
+  }
+
+  static async create(): Promise<World> {
+    const cleanup = new Cleanup();
+    const dir = await mkdtemp("/tmp/mags-faults-");
+    cleanup.add("directory", () => rm(dir, { recursive: true, force: true }));
+    const disk = join(dir, "disk");
+    await mkdir(disk);
+    mount("tmpfs", "test", disk, DISK);
+    cleanup.add("disk", () => unmount(disk));
+    const s3 = await startRadosgw();
+    cleanup.add("S3", () => s3.stop());
+    await s3.bucket("mags");
+    await run("ip", ["address", "replace", `${ADDRESS}/32`, "dev", "lo"]);
+    cleanup.add("address", () => run("ip", ["address", "delete", `${ADDRESS}/32`, "dev", "lo"]));
+    const marker = createServer();
+    await new Promise<void>((resolve) => marker.listen(0, ADDRESS, resolve));
+    cleanup.add("marker", () => void marker.close());
+    const daemon = await Daemon.start(
+      {
+        MAGS_STORE: "s3://mags/prefix",
+        MAGS_S3_ENDPOINT: s3.endpoint,
+        MAGS_S3_ACCESS_KEY_ID: s3.accessKey,
+        MAGS_S3_SECRET_ACCESS_KEY: s3.secretKey,
+        MAGS_EGRESS_ALLOW: `${ADDRESS}:${(marker.address() as AddressInfo).port}`,
+        MAGS_POOL_MIN: "0",
+        MAGS_POOL_MAX: "0",
+        MAGS_RATE_LIMIT: "0",
+      },
+      disk,
+    );
+    cleanup.add("daemon", () => daemon.remove());
+    const world = new World(disk, s3, daemon, marker, cleanup);
+    marker.on("request", (request, response) => {
+      const token = request.url?.slice(1) ?? "";
+      world.marks.set(token, (world.marks.get(token) ?? 0) + 1);
+      response.end();
+    });
+    return world;
+  }
+
+  /** A shell command that leaves the mark of `token`, or ends the script with 97. */
+  leaveMark(token: string): string {
+    const { port } = this.#marker.address() as AddressInfo;
+    return `curl -fsS -m 10 http://${ADDRESS}:${port}/${token} || exit 97`;
+  }
+
+  /** One call of the API, repeated while the server is away or says that it cannot now; with a key it is done once all the same. */
+  async ask(method: string, path: string, body?: unknown, key?: string) {
+    const deadline = Date.now() + PATIENCE_MS;
+    for (;;) {
+      const answer = await this.daemon
+        .http(method, path, body, key === undefined ? {} : { "idempotency-key": key })
+        .catch((error: Error) => error);
+      if (!(answer instanceof Error) && answer.status < 500) return answer;
+      if (Date.now() > deadline)
+        throw new Error(
+          `${method} ${path}: ${answer instanceof Error ? answer : `${answer.status} ${JSON.stringify(answer.body)}`}`,
+        );
+      await delay(RETRY_MS);
+    }
+  }
+
+  /** What the daemon's process holds. */
+  async held(): Promise<{ fds: number; rssMb: number }> {
+    const fds = await readdir(`/proc/${this.daemon.pid}/fd`);
+    const pages = (await readFile(`/proc/${this.daemon.pid}/statm`, "utf8")).split(" ")[1];
+    return { fds: fds.length, rssMb: Math.round((Number(pages) * 4096) / 1024 ** 2) };
+  }
+
+  /** What each open descriptor of the daemon is, for the message of a leak. */
+  async descriptors(): Promise<string[]> {
+    const dir = `/proc/${this.daemon.pid}/fd`;
+    return Promise.all((await readdir(dir)).map((fd) => readlink(join(dir, fd)).catch(() => "")));
+  }
+
+  async remove(): Promise<void> {
+    await this.#cleanup.run();
+  }
+}
