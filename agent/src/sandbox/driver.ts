@@ -3,7 +3,7 @@
  * sandboxes; it knows nothing of jobs, leases or the server. `driver.conformance.ts` states what every driver must do.
  */
 import type { Duplex, Readable, Writable } from "node:stream";
-import type { NetworkPolicy, RanBy } from "@mags/protocol";
+import type { CreateJob, NetworkPolicy, RanBy } from "@mags/protocol";
 
 /** Size of a sandbox. */
 export interface SandboxSize {
@@ -42,7 +42,7 @@ export interface Command {
 /** How a command ended: its exit code (128+n for signal n), or why there is none. */
 export type CommandEnd =
   | { exitCode: number }
-  | { failed: "start_failed" | "supervisor_lost" | "disk_full"; message: string };
+  | { failed: "start_failed" | "supervisor_lost" | "disk_full" | "machine_ended"; message: string };
 
 /** A command that runs or has ended. */
 export interface RunningCommand {
@@ -133,6 +133,8 @@ export interface Sandbox {
   stats(): Promise<Usage>;
   /** Whether its first process is there; without it everything in it has ended. */
   isRunning(): boolean;
+  /** Resolves with the reason when it ends, or fails, by itself; drivers that cannot tell leave it out. */
+  readonly ended?: Promise<string>;
   /** Number of processes that the kernel killed in it for want of memory. */
   oomKills(): Promise<number>;
   /** Ends every process in it, at once. */
@@ -143,14 +145,33 @@ export interface Sandbox {
 /** Facts about a driver, as they go into a job's record. */
 export type DriverFacts = Pick<RanBy, "driver" | "driver_version" | "isolation">;
 
+/** What will be a sandbox when it is known with which disk; all but that is done. */
+export interface Ready {
+  isRunning(): boolean;
+  /** Once; it is gone when that throws. */
+  use(size: SandboxSize, disk?: Disk): Promise<Sandbox>;
+  discard(): Promise<void>;
+}
+
 export interface Driver {
   readonly facts: DriverFacts;
   /** most processes in a sandbox */
   readonly pidsLimit: number;
   /** `disk` is an empty one of its own by default. */
   create(image: Image, size: SandboxSize, disk?: Disk): Promise<Sandbox>;
+  /** Does what of `create` does not depend on the disk; drivers for which that is little leave it out. */
+  prepare?(image: Image, size: SandboxSize): Promise<Ready>;
   /** The sandbox `id` that an earlier agent process made, or undefined when it no longer runs. */
   adopt(id: string): Promise<Sandbox | undefined>;
   /** Removes everything that looks like a sandbox of this agent and is not in `keep`; answers how many things. */
+  reclaim(keep: ReadonlySet<string>): Promise<number>;
+}
+
+/** The drivers of a node. */
+export interface Drivers {
+  readonly all: readonly Driver[];
+  /** What a job runs in. Throws when the node has not got what it asks for. */
+  for(job: Pick<CreateJob, "runtime" | "isolation">): Driver;
+  adopt(id: string): Promise<Sandbox | undefined>;
   reclaim(keep: ReadonlySet<string>): Promise<number>;
 }

@@ -26,15 +26,16 @@ while :; do kill -STOP $$; done`;
 const NAME = "mags-run";
 const POLL_MS = 50;
 
-/** Starts the wrapper; `end` resolves when the status is known. Throws when the wrapper itself cannot be started. */
+/** Starts the wrapper; the command reads `input`, nothing by default. `end` resolves when the status is known. Throws when the wrapper itself cannot be started. */
 export function startWrapped(
   command: Pick<Command, "directory" | "stdoutFifo" | "stderrFifo" | "token">,
   argv: string[],
+  given?: number,
 ): RunningCommand {
   const { directory, stdoutFifo, stderrFifo, token } = command;
   const args = [directory, stdoutFifo, stderrFifo, begunPath(directory, token), ...argv];
   const [reader, writer] = makePipe();
-  const input = emptyFile();
+  const input = given ?? emptyFile();
   const closed = new Socket({ fd: reader, readable: true, writable: false });
   try {
     const { pid, ended } = startProcess("/bin/sh", ["-c", WRAPPER, NAME, ...args], {
@@ -48,7 +49,7 @@ export function startWrapped(
     throw error;
   } finally {
     closeSync(writer);
-    closeSync(input);
+    if (given === undefined) closeSync(input);
   }
 }
 

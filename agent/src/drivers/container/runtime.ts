@@ -2,7 +2,7 @@ import { closeSync } from "node:fs";
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { emptyFile, run, startProcess } from "@mags/kit";
-import { cgroupLayout, hideHybridTree } from "./cgroups.ts";
+import { cgroupLayout, hideHybridTree } from "../../sandbox/cgroups.ts";
 
 /** The OCI runtime on this host and the options that all its calls share. */
 export class Runtime {

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { type Cleanup, duplicate, inNetns, openSocket } from "@mags/kit";
 import type { NetworkPolicy } from "@mags/protocol";
 import type { NetworkSlot } from "../../network/index.ts";
+import { membersOf, oomKills, usage } from "../../sandbox/cgroups.ts";
 import type {
   Command,
   CommandEnd,
@@ -17,11 +18,10 @@ import type {
   SessionRequest,
   Usage,
 } from "../../sandbox/driver.ts";
+import { statFields } from "../../sandbox/processes.ts";
 import { adoptWrapped, startWrapped } from "../../sandbox/wrapper.ts";
-import { membersOf, oomKills, usage } from "./cgroups.ts";
 import { writtenBytes } from "./disk.ts";
 import { killFamily } from "./family.ts";
-import { statFields } from "./processes.ts";
 import { diskAt } from "./root.ts";
 import type { Runtime } from "./runtime.ts";
 import { hangUpSessions, Sessions } from "./session.ts";

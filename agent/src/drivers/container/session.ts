@@ -6,12 +6,12 @@ import { setTimeout as delay } from "node:timers/promises";
 import { makePipe, startProcess } from "@mags/kit";
 import type { Session, SessionEnd, SessionRequest } from "../../sandbox/driver.ts";
 import { signalOf } from "../../sandbox/exit-code.ts";
-import { membersOf } from "./cgroups.ts";
+import { membersOf } from "../../sandbox/cgroups.ts";
 import { type Line, type Pipes, pipes, terminal } from "./lines.ts";
-import { statFields } from "./processes.ts";
+import { statFields } from "../../sandbox/processes.ts";
 import type { Runtime } from "./runtime.ts";
 import { processConfig } from "./spec.ts";
-import { findUser, hasDirectory, type User } from "./users.ts";
+import { databasesIn, findUser, hasDirectory, type User } from "../../sandbox/users.ts";
 
 /** The container that sessions are opened in. */
 export interface Place {
@@ -50,7 +50,7 @@ export class Sessions {
   /** Throws SessionRefused or SyscallError. */
   open(request: SessionRequest): Session {
     const { root, idBase, runtime } = this.#place;
-    const user = findUser(root, request.user ?? "root");
+    const user = findUser(databasesIn(root), request.user ?? "root");
     const config = processOf(root, runtime, request, user);
     const owner = idBase + user.uid;
     if (request.tty)

@@ -1,4 +1,4 @@
-import { readdir, readFile, readlink, rm, rmdir, statfs, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, readlink, rm, rmdir, statfs, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { mount, run } from "@mags/kit";
 
@@ -30,6 +30,56 @@ async function trees(): Promise<string[]> {
 async function isCgroup2(path: string): Promise<boolean> {
   const stat = await statfs(path).catch(() => undefined);
   return stat?.type === CGROUP2_SUPER_MAGIC;
+}
+
+/** Most that the processes of a cgroup may use together. */
+export interface CgroupLimits {
+  /** `bytes`, without swap */
+  memory: number;
+  /** `cores` */
+  cpus: number;
+  processes: number;
+}
+
+const CPU_PERIOD_US = 100_000;
+
+/** Makes the cgroup `path` (its parent by `prepareParent`); answers the files by which a process enters it. */
+export async function makeCgroup(path: string, { memory, cpus, processes }: CgroupLimits): Promise<string[]> {
+  const quota = Math.round(cpus * CPU_PERIOD_US);
+  const v2 = (await cgroupLayout()) === "v2";
+  const settings: Record<string, [string, string | number][]> = v2
+    ? {
+        "": [
+          ["memory.max", memory],
+          ["memory.swap.max", 0],
+          ["cpu.max", `${quota} ${CPU_PERIOD_US}`],
+          ["pids.max", processes],
+        ],
+      }
+    : {
+        memory: [
+          ["memory.limit_in_bytes", memory],
+          ["memory.memsw.limit_in_bytes", memory],
+        ],
+        cpu: [
+          ["cpu.cfs_period_us", CPU_PERIOD_US],
+          ["cpu.cfs_quota_us", quota],
+        ],
+        cpuacct: [],
+        pids: [["pids.max", processes]],
+      };
+  const dirs = Object.entries(settings).map(([tree, values]) => ({ dir: join(ROOT, tree, path), values }));
+  for (const { dir, values } of dirs) {
+    await mkdir(dir, { recursive: true });
+    for (const [file, value] of values) {
+      // Kernels without accounting of swap have no file for it.
+      const optional = /sw/.test(file);
+      await writeFile(join(dir, file), String(value)).catch((error) => {
+        if (!optional) throw error;
+      });
+    }
+  }
+  return dirs.map(({ dir }) => join(dir, "cgroup.procs"));
 }
 
 /** Processes killed for want of memory in the cgroup `path`; 0 when the kernel does not say. */

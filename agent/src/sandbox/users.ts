@@ -1,6 +1,6 @@
 import { closeSync, constants, fstatSync, readSync } from "node:fs";
 import { openWithin, SyscallError } from "@mags/kit";
-import { SessionRefused } from "../../sandbox/driver.ts";
+import { SessionRefused } from "./driver.ts";
 
 /** Who a session runs as, in the sandbox's own numbers. */
 export interface User {
@@ -16,13 +16,16 @@ export interface User {
 /** Size of a user database beyond which it is no honest one, `bytes`. */
 const MAX_BYTES = 1024 * 1024;
 
+/** Text of a user database of a sandbox; empty where it cannot be had. */
+type ReadDatabase = (path: "/etc/passwd" | "/etc/group") => string;
+
 /**
- * Finds `user` (`name`, `uid` or `uid:gid`) in the databases of the tree at `root`; numbers need not be in them.
+ * Finds `user` (`name`, `uid` or `uid:gid`) in the databases that `read` answers; numbers need not be in them.
  * Throws SessionRefused when there is none of that name.
  */
-export function findUser(root: string, user: string): User {
+export function findUser(read: ReadDatabase, user: string): User {
   const [, wanted = "", gid] = /^(\d+)(?::(\d+))?$/.exec(user) ?? [];
-  const rows = table(root, "/etc/passwd");
+  const rows = table(read("/etc/passwd"));
   const row = rows.find(([name, , uid]) => (wanted === "" ? name === user : uid === wanted));
   if (!row && wanted === "") {
     // An image, or a tenant, may have thrown its database away; root is there all the same.
@@ -30,7 +33,7 @@ export function findUser(root: string, user: string): User {
     throw new SessionRefused(`there is no user ${JSON.stringify(user.slice(0, 64))} in the sandbox`);
   }
   const [name = wanted || user, , uid = wanted, ownGroup = "0", , home = "/", shell = ""] = row ?? [];
-  const groups = gid === undefined ? table(root, "/etc/group").filter(([, , , members]) => isIn(name, members)) : [];
+  const groups = gid === undefined ? table(read("/etc/group")).filter(([, , , members]) => isIn(name, members)) : [];
   return {
     name,
     uid: toId(uid, user),
@@ -60,23 +63,25 @@ function toId(text: string, user: string): number {
   throw new SessionRefused(`user ${JSON.stringify(user.slice(0, 64))} has an id outside of 0 to 65535`);
 }
 
-/** Rows of a database, by their fields; none where it cannot be read. */
-function table(root: string, path: string): string[][] {
-  let fd: number;
-  try {
-    fd = openWithin(root, path, constants.O_RDONLY);
-  } catch {
-    return [];
-  }
-  try {
-    const stat = fstatSync(fd);
-    if (!stat.isFile() || stat.size > MAX_BYTES) return [];
-    const bytes = Buffer.alloc(stat.size);
-    return bytes
-      .toString("utf8", 0, readSync(fd, bytes, 0, bytes.length, 0))
-      .split("\n")
-      .map((line) => line.split(":"));
-  } finally {
-    closeSync(fd);
-  }
-}
+/** Rows of a database, by their fields. */
+const table = (text: string): string[][] => text.split("\n").map((line) => line.split(":"));
+
+/** The user databases of the tree at `root`. */
+export const databasesIn =
+  (root: string): ReadDatabase =>
+  (path) => {
+    let fd: number;
+    try {
+      fd = openWithin(root, path, constants.O_RDONLY);
+    } catch {
+      return "";
+    }
+    try {
+      const stat = fstatSync(fd);
+      if (!stat.isFile() || stat.size > MAX_BYTES) return "";
+      const bytes = Buffer.alloc(stat.size);
+      return bytes.toString("utf8", 0, readSync(fd, bytes, 0, bytes.length, 0));
+    } finally {
+      closeSync(fd);
+    }
+  };
