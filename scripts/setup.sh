@@ -1,5 +1,5 @@
 # Sourced by start.sh and test.sh: brings what a bare Debian machine lacks. Quick when nothing is missing.
-# Uses $PACKAGES (Debian packages) and $IMAGE_DIR.
+# Uses $PACKAGES (Debian packages), $IMAGE_DIR, and $VMS (yes where virtual machines may be wanted).
 fail() { printf 'error: %s\n' "$1" >&2; exit 1; }
 
 [ "$(id -u)" = 0 ] || fail "Mags makes namespaces and mounts: run this as root"
@@ -31,3 +31,4 @@ fi
 . scripts/dashboard.sh
 
 sh images/build.sh "$IMAGE_DIR"
+[ "${VMS:-no}" = no ] || sh images/vm/build.sh "$IMAGE_DIR"

@@ -3,9 +3,10 @@
 # The last line is the count of tests; the exit code is 0 only when everything was right and some test ran.
 set -eu
 cd "$(dirname "$0")/.."
-PACKAGES="$(cat scripts/packages scripts/packages-for-tests)"
+PACKAGES="$(cat scripts/packages scripts/packages-for-vms scripts/packages-for-tests)"
 IMAGE_DIR=${MAGS_IMAGE_DIR:-/var/cache/mags/images}
 export MAGS_IMAGE_DIR=$IMAGE_DIR
+VMS=yes
 . scripts/setup.sh
 report=$(mktemp)
 trap 'rm -f "$report"' EXIT

@@ -6,7 +6,7 @@ import { jobLimits } from "@mags/protocol";
 import { type ObjectStore, ReflinkStore, Templates } from "@mags/storage";
 import { startApi } from "./api.ts";
 import { ControlPlane } from "./control-plane.ts";
-import { ContainerDriver } from "./drivers/container/index.ts";
+import { NodeDrivers, type Runtime } from "./drivers/index.ts";
 import { readImage } from "./images.ts";
 import type { BusyLimits } from "./jobs/idleness.ts";
 import { Metrics } from "./jobs/metrics.ts";
@@ -29,6 +29,8 @@ export interface AgentOptions {
   nodeName: string;
   /** directory with one folder per image */
   imageDir: string;
+  /** what sandboxes are */
+  runtime: Runtime;
   /** `auto`, or name or path of an OCI runtime */
   ociRuntime: string;
   /** private addresses that sandboxes may reach: `address:port,…`, empty for none */
@@ -80,7 +82,9 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     logger,
   });
   cleanup.add("workspaces", () => workspaces.close());
-  const driver = await ContainerDriver.open({
+  const drivers = await NodeDrivers.open({
+    runtime: options.runtime,
+    imageDir: options.imageDir,
     runDir: join("/run/mags", instance),
     volumeDir: join(store.path, "machines"),
     instance,
@@ -89,7 +93,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     volumes: templates,
     logger,
   });
-  cleanup.add("driver", () => driver.close());
+  cleanup.add("drivers", () => drivers.close());
+  logger.info({ because: drivers.because }, "what sandboxes are here");
   let node: JobNode | undefined;
   let pool: Pool | undefined;
   const { nodeToken, processSecret, listen, credentials } = options;
@@ -119,17 +124,17 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     imageDigest: image.digest,
     rebooted: await rebooted(agentDir),
     controlPlane,
-    driver,
+    drivers,
     records,
     logger,
   });
   const size = { vcpus: jobLimits.vcpusDefault, memoryMb: jobLimits.memoryMbDefault, diskGb: jobLimits.diskGbDefault };
-  pool = new Pool({ driver, image, size, ...options.pool, logger });
+  pool = new Pool({ usual: { driver: drivers.default, image, size }, ...options.pool, logger });
   const started = node;
   cleanup.add("pool", () => pool?.close());
   cleanup.add("node", () => started.close());
   const { nodeName, logLimitBytes, busy } = options;
-  await node.start({ node: nodeName, driver, pool, workspaces, objects, records, logLimitBytes, busy, logger });
+  await node.start({ node: nodeName, drivers, image, pool, workspaces, objects, records, logLimitBytes, busy, logger });
   return { running: () => started.running, close: () => cleanup.run() };
 }
 

@@ -41,7 +41,12 @@ export const options = [
     flag: "roles",
   },
   ...clusterOptions,
-  { name: "runtime", env: "MAGS_RUNTIME", default: "auto", help: "What isolates sandboxes: auto or container" },
+  {
+    name: "runtime",
+    env: "MAGS_RUNTIME",
+    default: "auto",
+    help: "What sandboxes are: container, qemu (virtual machines, emulated where the host has no KVM), or auto: qemu where KVM works",
+  },
   {
     name: "ociRuntime",
     env: "MAGS_OCI_RUNTIME",
@@ -177,12 +182,7 @@ const Origins = z
     "must be origins, such as https://app.example.com,http://localhost:3000, or *",
   );
 
-const Runtime = z.enum(["auto", "container"], {
-  error: ({ input }) =>
-    input === "qemu"
-      ? "machines with a kernel of their own (qemu) are not there yet; use auto or container"
-      : "must be auto or container",
-});
+const Runtime = z.enum(["auto", "container", "qemu"], "must be auto, container or qemu");
 
 const Raw = z.object({
   dataDir: z.string().startsWith("/", "must be an absolute path").default("/var/lib/mags"),

@@ -150,14 +150,17 @@ export class Daemon {
     const instance = await this.#instance();
     const found: string[] = [];
     for (const tree of await readdir("/sys/fs/cgroup")) {
-      const entries = await readdir(`/sys/fs/cgroup/${tree}/mags-${instance}`, { withFileTypes: true }).catch(() => []);
-      for (const entry of entries) if (entry.isDirectory()) found.push(`cgroup ${tree}/${entry.name}`);
+      for (const parent of [`mags-${instance}`, `mags-${instance}-vm`]) {
+        const entries = await readdir(`/sys/fs/cgroup/${tree}/${parent}`, { withFileTypes: true }).catch(() => []);
+        for (const entry of entries) if (entry.isDirectory()) found.push(`cgroup ${tree}/${entry.name}`);
+      }
     }
     for (const line of (await run("ip", ["-o", "link"])).split("\n"))
       if (line.includes(` mg${instance.slice(0, 6)}`)) found.push(line);
     for (const name of await readdir("/run/netns").catch(() => []))
       if (name.includes(instance)) found.push(`netns ${name}`);
-    for (const name of await readdir(`/run/mags/${instance}/sandboxes`).catch(() => [])) found.push(`sandbox ${name}`);
+    for (const place of [instance, `${instance}-vm`])
+      for (const name of await readdir(`/run/mags/${place}/sandboxes`).catch(() => [])) found.push(`sandbox ${name}`);
     for (const name of await this.#disks()) found.push(`disk ${name}`);
     for (const line of (await run("losetup", ["-a"])).split("\n"))
       if (line.includes(this.dataDir)) found.push(`loop ${line}`);
@@ -167,7 +170,7 @@ export class Daemon {
       if (namespace !== "" && !namespaces.has(namespace)) {
         namespaces.add(namespace);
         for (const line of (await readFile(`/proc/${pid}/mountinfo`, "utf8").catch(() => "")).split("\n"))
-          if (line.includes(`/run/mags/${instance}/`)) found.push(`mount seen by ${pid}: ${line}`);
+          if (line.includes(`/run/mags/${instance}`)) found.push(`mount seen by ${pid}: ${line}`);
       }
       const command = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
       const ours = command.includes(`/run/mags/${instance}`) || command.includes(`${this.dataDir}/agent`);

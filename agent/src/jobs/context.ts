@@ -1,5 +1,4 @@
 import type { ObjectStore } from "@mags/storage";
-import type { Driver } from "../sandbox/driver.ts";
 import type { BusyLimits } from "./idleness.ts";
 import type { Machine, MachineContext } from "./machine.ts";
 import type { JobRecord, JobRecords } from "./record.ts";
@@ -7,7 +6,6 @@ import type { JobRecord, JobRecords } from "./record.ts";
 /** What jobs on this node share. */
 export interface JobContext extends MachineContext {
   node: string;
-  driver: Driver;
   records: JobRecords;
   objects: ObjectStore;
   logLimitBytes: number;

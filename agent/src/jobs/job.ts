@@ -196,7 +196,8 @@ export class Job implements Owner, Guest {
   async #runInMachine(): Promise<void> {
     const { wake } = this.assignment;
     if (wake) this.log(`awake: ${wake.because}`);
-    const { node, driver, records, objects } = this.#context;
+    const { node, drivers, records, objects } = this.#context;
+    const driver = drivers.for(this.spec);
     const [record, sandbox, log] = [this.#record, this.sandbox as Sandbox, this.#log as LogCapture];
     const [guest, { signal }] = [this.#host !== undefined, this.#giveUp];
     this.#command = await start({ node, driver, records, record, objects, sandbox, log, guest, signal });

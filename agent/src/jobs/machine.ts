@@ -1,12 +1,14 @@
 import type { Logger } from "@mags/kit";
 import type { Assignment, NetworkPolicy, VersionReason } from "@mags/protocol";
 import type { Pool } from "../pool/pool.ts";
-import type { Disk, Sandbox } from "../sandbox/driver.ts";
+import type { Disk, Drivers, Image, Sandbox } from "../sandbox/driver.ts";
 import type { Workspace, Workspaces } from "../workspaces/index.ts";
 
 /** What machines need of the node. */
 export interface MachineContext {
   pool: Pool;
+  drivers: Drivers;
+  image: Image;
   workspaces: Workspaces;
   logger: Logger;
 }
@@ -67,7 +69,8 @@ export class Machine {
     else if (attaching?.volume.version) disk = context.workspaces.discarded(attaching);
     try {
       const size = { vcpus: spec.vcpus, memoryMb: spec.memory_mb, diskGb: spec.disk_gb };
-      const sandbox = await context.pool.take(size, disk);
+      const driver = context.drivers.for(spec);
+      const sandbox = await context.pool.take({ driver, image: context.image, size }, disk);
       if (spec.network !== "default") await limit(context, sandbox, spec.network);
       owner.log(`machine ${sandbox.id} ready in ${Math.round(performance.now() - started)} ms`);
       return new Machine(context, owner, sandbox, workspace);

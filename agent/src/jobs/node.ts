@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "@mags/kit";
 import type { Assignment, ReportJob } from "@mags/protocol";
 import { type ControlPlane, Fenced } from "../control-plane.ts";
-import type { Driver, Sandbox } from "../sandbox/driver.ts";
+import type { Drivers, Sandbox } from "../sandbox/driver.ts";
 import { killWrappers } from "../sandbox/wrapper.ts";
 import type { JobContext } from "./context.ts";
 import { Job } from "./job.ts";
@@ -29,7 +29,7 @@ export interface NodeOptions {
   /** the machine has been restarted since the last agent process, so nothing of before can still run */
   rebooted: boolean;
   controlPlane: ControlPlane;
-  driver: Driver;
+  drivers: Drivers;
   records: JobRecords;
   logger: Logger;
 }
@@ -70,13 +70,13 @@ export class JobNode {
       slept: async (record, because) => void (await this.#report({ event: "slept", because }, record)),
       giveBack: async (record, message) => void (await this.#report({ event: "returned", message }, record)),
     };
-    const { controlPlane, vcpus, memoryMb, address, labels, driver, imageName, imageDigest } = this.#options;
+    const { controlPlane, vcpus, memoryMb, address, labels, drivers, imageName, imageDigest } = this.#options;
     const registered = await this.#persist("register", () =>
       controlPlane.register({
         address,
         vcpus,
         memory_mb: memoryMb,
-        isolation: [driver.facts.isolation.level],
+        isolation: drivers.all.map((driver) => driver.facts.isolation.level),
         rootfs_types: [imageName],
         image_digests: [imageDigest],
         labels,
@@ -94,7 +94,7 @@ export class JobNode {
   }
 
   async #takeUp(held: Assignment[]): Promise<void> {
-    const { driver, records, logger, rebooted } = this.#options;
+    const { drivers, records, logger, rebooted } = this.#options;
     const context = this.#context as JobContext;
     const keep = new Set<string>();
     const fresh: Assignment[] = [];
@@ -105,7 +105,7 @@ export class JobNode {
         const known = record ?? { ...unstarted(assignment), phase: "started" as const };
         // In the machine of another job there is nothing of its own to adopt.
         const own = assignment.host_job === null ? known.sandbox : null;
-        const sandbox = own ? await driver.adopt(own) : undefined;
+        const sandbox = own ? await drivers.adopt(own) : undefined;
         if (sandbox) keep.add(sandbox.id);
         // A job of before a reboot may have run, so it is not run again: adopting it without a machine ends it.
         records.create({ ...known, assignment });
@@ -117,7 +117,7 @@ export class JobNode {
       }
     }
     // Before anything new is made, so that whatever is not kept is a leftover.
-    const removed = await driver.reclaim(keep);
+    const removed = await drivers.reclaim(keep);
     const running = new Set(held.map((assignment) => records.runDirectory(assignment)));
     await killWrappers((directory) => directory.startsWith(records.root) && !running.has(directory));
     logger.info({ adopted: keep.size, removed }, "took up what an earlier agent left");

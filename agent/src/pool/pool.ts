@@ -2,45 +2,51 @@ import type { Logger } from "@mags/kit";
 import type { PoolStatus } from "@mags/protocol";
 import type { z } from "zod";
 import type { Disk, Driver, Image, Sandbox, SandboxSize } from "../sandbox/driver.ts";
+import { Shelf } from "./shelf.ts";
 
 export interface PoolOptions {
-  driver: Driver;
-  image: Image;
-  size: SandboxSize;
-  /** ready sandboxes kept at least and at most */
+  /** driver, image and size of which sandboxes are ready from the start */
+  usual: Wanted;
+  /** ready sandboxes kept at least, and at most of all kinds together */
   min: number;
   max: number;
   logger: Logger;
 }
 
-/** Without a miss for this long, one ready sandbox fewer is kept, `ms`. */
-const SHRINK_AFTER_MS = 60_000;
+/** What a sandbox shall be. */
+export interface Wanted {
+  driver: Driver;
+  image: Image;
+  size: SandboxSize;
+}
+
+/** How often it is looked what is no longer wanted, `ms`. */
+const RECYCLE_MS = 60_000;
 /** Refilling waits this long after a sandbox was taken, so that it does not compete with the start of its script, `ms`. */
 const REFILL_AFTER_MS = 60;
-/** Pause after a failed start before the next try, `ms`. */
-const RETRY_MS = 1000;
 
 /**
- * Ready sandboxes of the usual size, so that a run costs an exec and not a start.
+ * Ready sandboxes, so that a run costs an exec and not a start: a shelf for each kind that was asked for of late.
  *
- * The number kept grows by one with each job that found none (up to `max`) and shrinks again when that stops; they are
- * made one after another in the background, so that refilling never takes more than one core from running jobs.
+ * A shelf's number grows by one with each job that found none, and shrinks again when that stops; where all of them would be more
+ * than `max`, the one that was longest not asked gives way. They are made one after another in the background, so that
+ * refilling never takes more than one core from running jobs.
  */
 export class Pool {
   readonly #options: PoolOptions;
-  readonly #idle: Sandbox[] = [];
+  /** the one that was asked last is the last */
+  readonly #shelves = new Map<string, Shelf>();
   #busy = 0;
-  #target: number;
   #filling: Promise<void> | undefined;
   #started = false;
   #closed = false;
-  readonly #shrink: NodeJS.Timeout;
+  readonly #recycler: NodeJS.Timeout;
 
   constructor(options: PoolOptions) {
     this.#options = options;
-    this.#target = options.min;
-    this.#shrink = setInterval(() => this.#recycle(), SHRINK_AFTER_MS);
-    this.#shrink.unref();
+    this.#shelf(options.usual).target = options.min;
+    this.#recycler = setInterval(() => this.#recycle(), RECYCLE_MS);
+    this.#recycler.unref();
   }
 
   /** Begins to fill; not before leftovers were reclaimed, or its sandboxes would be taken for some. */
@@ -49,21 +55,18 @@ export class Pool {
     this.#fill();
   }
 
-  /**
-   * A sandbox of `size` that no one else has; the caller destroys it and then calls `gone`. One with a disk that is there
-   * already is made for it: its root lies on that disk from the start, and the whole start takes about 15 ms.
-   */
-  async take(size: SandboxSize, disk?: Disk): Promise<Sandbox> {
+  /** A sandbox that no one else has; the caller destroys it and then calls `gone`. */
+  async take(wanted: Wanted, disk?: Disk): Promise<Sandbox> {
     this.#busy++;
     try {
-      if (disk) return await this.#options.driver.create(this.#options.image, size, disk);
-      const ready = sameSize(size, this.#options.size) ? this.#idle.shift() : undefined;
-      if (ready) {
-        setTimeout(() => this.#fill(), REFILL_AFTER_MS);
-        return ready;
-      }
-      if (this.#target < this.#options.max) this.#target++;
-      return await this.#options.driver.create(this.#options.image, size);
+      const { driver, image, size } = wanted;
+      // Where the root lies on its disk from the start, one with a disk of the job's own is made for it.
+      if (disk && !driver.prepare) return await driver.create(image, size, disk);
+      const shelf = this.#shelf(wanted);
+      const ready = shelf.take();
+      if (!ready) this.#grow(shelf);
+      setTimeout(() => this.#fill(), REFILL_AFTER_MS);
+      return ready ? await ready.use(size, disk) : await driver.create(image, size, disk);
     } catch (error) {
       this.#busy--;
       throw error;
@@ -81,7 +84,7 @@ export class Pool {
   }
 
   status(): z.infer<typeof PoolStatus> {
-    const idle = this.#idle.length;
+    const idle = this.#sum((shelf) => shelf.ready);
     const { min, max } = this.#options;
     return {
       idle_vms: idle,
@@ -92,16 +95,38 @@ export class Pool {
     };
   }
 
-  /** Resolves when the pool holds what it should. */
-  async filled(): Promise<void> {
-    await this.#filling;
-  }
-
   async close(): Promise<void> {
     this.#closed = true;
-    clearInterval(this.#shrink);
+    clearInterval(this.#recycler);
     await this.#filling;
-    await Promise.allSettled(this.#idle.splice(0).map((sandbox) => sandbox.destroy()));
+    await Promise.all([...this.#shelves.values()].map((shelf) => shelf.clear()));
+  }
+
+  #shelf(wanted: Wanted): Shelf {
+    const key = Shelf.keyOf(wanted);
+    const shelf = this.#shelves.get(key) ?? new Shelf(wanted, this.#options.logger);
+    this.#shelves.delete(key);
+    this.#shelves.set(key, shelf);
+    return shelf;
+  }
+
+  /** One more of these from now on, at the cost of those that were longest not asked for. */
+  #grow(shelf: Shelf): void {
+    shelf.target++;
+    for (const other of this.#shelves.values()) {
+      const least = this.#leastOf(other);
+      while (this.#sum(({ target }) => target) > this.#options.max && other.target > least) other.target--;
+    }
+    this.#clearSpare();
+  }
+
+  /** The usual kind is always there. */
+  #leastOf(shelf: Shelf): number {
+    return shelf.key === Shelf.keyOf(this.#options.usual) ? this.#options.min : 0;
+  }
+
+  #sum(count: (shelf: Shelf) => number): number {
+    return [...this.#shelves.values()].reduce((sum, shelf) => sum + count(shelf), 0);
   }
 
   #fill(): void {
@@ -112,24 +137,24 @@ export class Pool {
   }
 
   async #fillAll(): Promise<void> {
-    while (!this.#closed && this.#idle.length < this.#target) {
-      try {
-        this.#idle.push(await this.#options.driver.create(this.#options.image, this.#options.size));
-      } catch (error) {
-        this.#options.logger.error({ err: error }, "a sandbox for the pool could not be made");
-        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
-      }
+    while (!this.#closed) {
+      const shelf = [...this.#shelves.values()].findLast(({ ready, target }) => ready < target);
+      if (!shelf) return;
+      await shelf.add();
     }
   }
 
   #recycle(): void {
-    if (this.#target > this.#options.min) this.#target--;
-    const spare = this.#idle.length > this.#target ? this.#idle.pop() : undefined;
-    spare
-      ?.destroy()
-      .catch((error) => this.#options.logger.warn({ err: error }, "a spare sandbox could not be removed"));
+    for (const [key, shelf] of this.#shelves) {
+      shelf.target = Math.max(this.#leastOf(shelf), shelf.target - 1);
+      if (shelf.target === 0 && this.#leastOf(shelf) === 0) this.#shelves.delete(key);
+      shelf.discardOld();
+      shelf.discardSpare();
+    }
+    this.#fill();
+  }
+
+  #clearSpare(): void {
+    for (const shelf of this.#shelves.values()) shelf.discardSpare();
   }
 }
-
-const sameSize = (a: SandboxSize, b: SandboxSize): boolean =>
-  a.vcpus === b.vcpus && a.memoryMb === b.memoryMb && a.diskGb === b.diskGb;

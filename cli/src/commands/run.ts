@@ -23,6 +23,7 @@ interface Flags extends FollowFlags {
   cpus?: number;
   disk?: number;
   isolation?: "container" | "vm";
+  runtime?: "qemu" | "container";
   network: boolean;
   allow?: string[];
   url?: boolean;
@@ -61,6 +62,7 @@ export function addRun(program: Command): void {
     .option("--cpus <number>", "CPU limit", positive)
     .option("--disk <GiB>", "disk size", positive)
     .addOption(new Option("--isolation <level>", "weakest isolation that is accepted").choices(["container", "vm"]))
+    .addOption(new Option("--runtime <name>", "what the machine is made by").choices(["qemu", "container"]))
     .option("--no-network", "reach nothing outside")
     .option("--allow <host>", "reach only this: a name, *.name, IPv4 address or CIDR, and :port (repeatable)", list)
     .option("--url", "print the URL of a port on standard error (needs --persistent)")
@@ -204,6 +206,7 @@ function toOptions(flags: Flags): RunOptions {
     vcpus: flags.cpus,
     diskGb: flags.disk,
     isolation: flags.isolation,
+    runtime: flags.runtime,
     network: flags.allow ? { allow: flags.allow } : flags.network ? undefined : "none",
   };
 }

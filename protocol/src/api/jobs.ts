@@ -49,6 +49,10 @@ export const Isolation = z
   .enum(["container", "vm"])
   .describe("The weakest isolation the job accepts; refused where it cannot be had");
 
+export const Runtime = z
+  .enum(["qemu", "container"])
+  .describe("What the machine is made by: a virtual machine or a container; refused where it cannot be had");
+
 const IdleMinutes = z
   .number()
   .min(0)
@@ -117,6 +121,7 @@ export const CreateJob = z
       .describe("Size of the machine's writable disk, in GiB"),
     rootfs_type: z.string().max(64).optional().describe("Image name; the base image if absent"),
     isolation: Isolation.optional(),
+    runtime: Runtime.optional(),
     node_labels: NodeLabels.optional().describe("Run only on a node that has all of these labels"),
     image_digest: z
       .string()
@@ -135,8 +140,16 @@ export const CreateJob = z
   .refine((j) => !(j.ephemeral && j.workspace_id !== undefined), {
     path: ["ephemeral"],
     message: "cannot be combined with workspace_id: leave one of them out",
+  })
+  .refine((j) => !(j.isolation === "vm" && j.runtime === "container"), {
+    path: ["runtime"],
+    message: 'cannot be container with isolation: "vm"',
   });
 export type CreateJob = z.infer<typeof CreateJob>;
+
+/** The isolation that a node must be able to give for the job. */
+export const levelOf = (job: Pick<CreateJob, "isolation" | "runtime">) =>
+  job.runtime === "qemu" ? ("vm" as const) : job.isolation;
 
 /** Time a script may run, `seconds`; null for ever: the script of a persistent job is often a server. */
 export const scriptSeconds = (job: Pick<CreateJob, "persistent" | "timeout">): number | null =>

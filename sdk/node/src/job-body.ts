@@ -27,6 +27,8 @@ export interface RunOptions extends CallSettings {
   rootfsType?: string;
   /** weakest isolation that is accepted */
   isolation?: "container" | "vm";
+  /** what the machine is made by */
+  runtime?: "qemu" | "container";
   /** run on exactly this image, as `ran_by` of an earlier job names it */
   imageDigest?: string;
   /** run only on a node that has all of these */
@@ -54,6 +56,7 @@ export const jobBody = (options: RunOptions) => ({
   disk_gb: options.diskGb,
   rootfs_type: options.rootfsType,
   isolation: options.isolation,
+  runtime: options.runtime,
   image_digest: options.imageDigest,
   node_labels: options.nodeLabels,
   network: options.network,

@@ -87,6 +87,8 @@ export interface CronJob {
   rootfs_type?: string;
   /** The weakest isolation the job accepts; refused where it cannot be had */
   isolation?: "container" | "vm";
+  /** What the machine is made by: a virtual machine or a container; refused where it cannot be had */
+  runtime?: "qemu" | "container";
   /** Run only on a node that has all of these labels */
   node_labels?: Record<string, string>;
   /** Run on exactly this image, as ran_by of an earlier job names it; refused where no node has it */

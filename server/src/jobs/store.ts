@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { type CreateJob, type JobStatus, type RanBy, type ScriptEnd, scriptSeconds } from "@mags/protocol";
+import { type CreateJob, type JobStatus, levelOf, type RanBy, type ScriptEnd, scriptSeconds } from "@mags/protocol";
 import type { Selectable } from "kysely";
 import { type Acting, actorText } from "../db/acting.ts";
 import type { Database, Queryable } from "../db/database.ts";
@@ -97,7 +97,7 @@ export async function insertJob(
     job.vcpus,
     job.memory_mb,
     scriptSeconds(job),
-    job.isolation ?? null,
+    levelOf(job) ?? null,
     job.rootfs_type ?? null,
     disk?.workspace ?? null,
     disk?.workspace_name ?? null,

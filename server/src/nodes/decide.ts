@@ -1,4 +1,4 @@
-import type { CreateJob, ErrorCode } from "@mags/protocol";
+import { type CreateJob, type ErrorCode, levelOf } from "@mags/protocol";
 
 export interface Capability {
   vcpus: number;
@@ -20,11 +20,13 @@ export interface Refusal {
  * is refused: the first agent may register a moment later, and the job waits for it.
  */
 export function refuse(job: CreateJob, nodes: Capability[]): Refusal | undefined {
-  if (job.isolation === "vm" && !nodes.some((n) => n.isolation.includes("vm"))) {
+  const level = levelOf(job);
+  if (level === "vm" && !nodes.some((n) => n.isolation.includes("vm"))) {
+    const [field, value] = job.isolation === "vm" ? ["isolation", "vm"] : ["runtime", "qemu"];
     return {
       code: "isolation_unavailable",
-      field: "isolation",
-      message: 'isolation "vm" is offered by no node of this installation',
+      field,
+      message: `${field} "${value}" is offered by no node of this installation`,
     };
   }
   if (nodes.length === 0) return undefined;
@@ -63,7 +65,7 @@ export function refuse(job: CreateJob, nodes: Capability[]): Refusal | undefined
 
 function suits(job: CreateJob, node: Capability): boolean {
   return (
-    (job.isolation !== "vm" || node.isolation.includes("vm")) &&
+    (levelOf(job) !== "vm" || node.isolation.includes("vm")) &&
     (job.rootfs_type === undefined || node.rootfs_types.includes(job.rootfs_type)) &&
     (job.image_digest === undefined || node.image_digests.includes(job.image_digest)) &&
     hasLabels(job, node)

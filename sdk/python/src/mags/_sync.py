@@ -27,7 +27,8 @@ class Mags(Blocking):
         no_sleep: Optional[bool] = None, no_sync: Optional[bool] = None, startup_command: Optional[str] = None,
         environment: Optional[Mapping[str, str]] = None, file_ids: Optional[Sequence[str]] = None,
         disk_gb: Optional[float] = None, vcpus: Optional[float] = None, memory_mb: Optional[int] = None,
-        rootfs_type: Optional[str] = None, isolation: Optional[str] = None, image_digest: Optional[str] = None,
+        rootfs_type: Optional[str] = None, isolation: Optional[str] = None, runtime: Optional[str] = None,
+        image_digest: Optional[str] = None,
         node_labels: Optional[Mapping[str, str]] = None, idle_minutes: Optional[float] = None,
         network: Union[str, Mapping[str, Sequence[str]], None] = None, on_busy: Optional[str] = None,
         timeout: Optional[int] = None,
@@ -42,7 +43,8 @@ class Mags(Blocking):
             script, name=name, workspace_id=workspace_id, base_workspace_id=base_workspace_id, persistent=persistent,
             ephemeral=ephemeral, no_sleep=no_sleep, no_sync=no_sync, startup_command=startup_command,
             environment=environment, file_ids=file_ids, disk_gb=disk_gb, vcpus=vcpus, memory_mb=memory_mb,
-            rootfs_type=rootfs_type, isolation=isolation, image_digest=image_digest, node_labels=node_labels,
+            rootfs_type=rootfs_type, isolation=isolation, runtime=runtime, image_digest=image_digest,
+            node_labels=node_labels,
             idle_minutes=idle_minutes, network=network, on_busy=on_busy, timeout=timeout,
         ))
 

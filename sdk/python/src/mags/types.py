@@ -128,6 +128,8 @@ class CronJob(_CronJob, total=False):
     rootfs_type: str
     #: The weakest isolation the job accepts; refused where it cannot be had
     isolation: Literal["container", "vm"]
+    #: What the machine is made by: a virtual machine or a container; refused where it cannot be had
+    runtime: Literal["qemu", "container"]
     #: Run only on a node that has all of these labels
     node_labels: Dict[str, str]
     #: Run on exactly this image, as ran_by of an earlier job names it; refused where no node has it

@@ -1,0 +1,35 @@
+import type { User } from "../../sandbox/users.ts";
+import type { Guest } from "./guest.ts";
+import { quoted, words } from "./shell.ts";
+
+/** A command for a machine's box; see images/vm/guest/enter. */
+export interface Entrance {
+  /** names the command in the machine */
+  id: string;
+  user?: User;
+  cwd: string;
+  terminal?: boolean;
+  env: Readonly<Record<string, string>>;
+  argv: readonly string[];
+}
+
+export function enterCommand({ id, user, cwd, terminal = false, env, argv }: Entrance): string {
+  const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
+  const who = [user?.uid ?? 0, user?.gid ?? 0, user?.groups.join(",") ?? ""].map(String);
+  const rest = [env.PATH ?? "/usr/bin:/bin", argv[0] ?? "", ...variables, ...argv];
+  return `exec enter ${words([id, ...who, cwd, terminal ? "1" : "0", ...rest])}`;
+}
+
+/** Text for a shell of the machine that puts files at /run/mags in the box and then becomes the command. */
+export function scriptText(files: ReadonlyMap<string, string>, command: string): string {
+  const placed = [...files].map(([name, content]) => {
+    const path = quoted(`/job/${name}`);
+    return `rm -f ${path}; printf %s ${quoted(content)} >${path}; chmod 400 ${path}`;
+  });
+  return `${[...placed, command].join("\n")}\n`;
+}
+
+/** Why the command `id` was not started; undefined when it was. */
+export async function whyNot(guest: Guest, id: string): Promise<string | undefined> {
+  return (await guest.run(`cat /run/exec/${id}.failed 2>/dev/null; true`)).trim() || undefined;
+}

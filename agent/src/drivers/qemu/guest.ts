@@ -1,0 +1,164 @@
+import { once } from "node:events";
+import { Socket } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
+import { inNetns, openSocket } from "@mags/kit";
+import ssh2, { type Client, type ClientChannel, type ConnectConfig, type ExecOptions } from "ssh2";
+
+/** Port of the machine's SSH server: out of the way of what sandboxes usually listen on. */
+export const SSH_PORT = 22022;
+const HANDSHAKE_MS = 60_000;
+const CONNECT_MS = 3000;
+const RETRY_MS = 30;
+/** How long a command of ours may take in a machine, `ms`. */
+const COMMAND_MS = 20_000;
+/** Most that is read of the answer to a command of ours, `bytes` */
+const ANSWER_BYTES = 1 << 20;
+
+/** What could not be done in a machine: its SSH server is gone, or a command of ours failed or took too long. */
+export class GuestError extends Error {
+  override readonly name = "GuestError";
+}
+
+export interface GuestAddress {
+  /** network namespace from which the machine is reached */
+  netns: string;
+  address: string;
+  privateKey: string;
+  /** the server's public key in base64; any where it is not known yet */
+  hostKey: string | undefined;
+}
+
+/** One SSH connection to a machine, over which everything goes but scripts. What is at its other end is not trusted. */
+export class Guest {
+  readonly #client: Client;
+  readonly #socket: Socket;
+  #closed = false;
+
+  private constructor({ client, socket }: Connected) {
+    [this.#client, this.#socket] = [client, socket];
+    client.on("error", () => undefined);
+    client.on("close", () => {
+      this.#closed = true;
+    });
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Tries until `deadline` (of performance.now()), as long as `isUp`. Throws GuestError. */
+  static async connect(at: GuestAddress, isUp: () => boolean, deadline: number): Promise<Guest> {
+    for (;;) {
+      try {
+        return new Guest(await handshake(at));
+      } catch (cause) {
+        const left = isUp() ? "" : "the machine has ended";
+        if (left || performance.now() > deadline)
+          throw new GuestError(`the machine is not reached: ${left || (cause as Error).message}`, { cause });
+        await delay(RETRY_MS);
+      }
+    }
+  }
+
+  /** Runs one of our commands and answers what it said. Throws GuestError with its last words. */
+  async run(command: string, input = "", timeoutMs = COMMAND_MS): Promise<string> {
+    const channel = await this.exec(command, {}, timeoutMs);
+    const out: Buffer[] = [];
+    let size = 0;
+    const { promise, resolve, reject } = Promise.withResolvers<number | null>();
+    const timer = setTimeout(() => reject(new GuestError(`the machine does not answer (${command})`)), timeoutMs);
+    const keep = (chunk: Buffer) => {
+      size += chunk.length;
+      if (size > ANSWER_BYTES) reject(new GuestError(`the machine says too much (${command})`));
+      else out.push(chunk);
+    };
+    let code: number | null = null;
+    channel.on("data", keep).on("exit", (status) => {
+      code = status;
+    });
+    channel.stderr.on("data", keep);
+    channel.on("close", () => resolve(code));
+    channel.on("error", () => undefined);
+    channel.end(input);
+    try {
+      const status = await promise;
+      const said = Buffer.concat(out).toString("utf8");
+      if (status !== 0) throw new GuestError(`${command} failed in the machine: ${said.trim().slice(-500) || status}`);
+      return said;
+    } finally {
+      clearTimeout(timer);
+      channel.destroy();
+    }
+  }
+
+  exec(command: string, options: ExecOptions, timeoutMs = COMMAND_MS): Promise<ClientChannel> {
+    return this.#within(timeoutMs, (done) => this.#client.exec(command, options, done));
+  }
+
+  /** Throws as `net.connect` fails. */
+  async dial(port: number): Promise<ClientChannel> {
+    try {
+      return await this.#within<ClientChannel>(COMMAND_MS, (done) =>
+        this.#client.forwardOut("127.0.0.1", 0, "127.0.0.1", port, done),
+      );
+    } catch (cause) {
+      if (!/channel open failure/i.test((cause as Error).message)) throw cause;
+      throw Object.assign(new Error(`connect ECONNREFUSED 127.0.0.1:${port}`, { cause }), { code: "ECONNREFUSED" });
+    }
+  }
+
+  /** At once, without a farewell to a machine that may be gone: that would keep its network for minutes. */
+  close(): void {
+    this.#socket.resetAndDestroy();
+    this.#client.destroy();
+  }
+
+  #within<T>(ms: number, action: (done: (error: Error | undefined, value: T) => void) => void): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const gone = () => reject(new GuestError("the connection to the machine has ended"));
+      if (this.#closed) return gone();
+      const timer = setTimeout(() => settle(() => reject(new GuestError("the machine does not answer"))), ms);
+      const settle = (how: () => void) => {
+        clearTimeout(timer);
+        this.#client.off("close", gone);
+        how();
+      };
+      this.#client.once("close", gone);
+      try {
+        action((error, value) => settle(() => (error ? reject(error) : resolve(value))));
+      } catch (error) {
+        settle(() => reject(error));
+      }
+    });
+  }
+}
+
+interface Connected {
+  client: Client;
+  socket: Socket;
+}
+
+async function handshake({ netns, address, privateKey, hostKey }: GuestAddress): Promise<Connected> {
+  const socket = new Socket({ fd: inNetns(netns, () => openSocket("tcp")) });
+  const client = new ssh2.Client();
+  try {
+    socket.connect({ host: address, port: SSH_PORT });
+    await once(socket, "connect", { signal: AbortSignal.timeout(CONNECT_MS) });
+    socket.setNoDelay(true);
+    const config: ConnectConfig = {
+      sock: socket,
+      username: "root",
+      privateKey,
+      readyTimeout: HANDSHAKE_MS,
+      keepaliveInterval: 0,
+      hostVerifier: (key: Buffer) => hostKey === undefined || key.toString("base64") === hostKey,
+    };
+    client.connect(config);
+    await once(client, "ready");
+    return { client, socket };
+  } catch (error) {
+    client.destroy();
+    socket.destroy();
+    throw error;
+  }
+}

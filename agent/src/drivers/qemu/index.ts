@@ -1,0 +1,234 @@
+import { chownSync } from "node:fs";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { bind, Cleanup, type Logger, run, unmount } from "@mags/kit";
+import type { Templates } from "@mags/storage";
+import type { Network } from "../../network/index.ts";
+import { listCgroups, prepareParent, removeCgroup } from "../../sandbox/cgroups.ts";
+import type { Disk, Driver, DriverFacts, Image, Ready, Sandbox, SandboxSize } from "../../sandbox/driver.ts";
+import type { Accelerator } from "./accelerator.ts";
+import { type Blank, type BlankContext, makeBlank } from "./blank.ts";
+import { type BootFiles, diskOf, readBootFiles, Shown } from "./files.ts";
+import { PIDS_LIMIT, qmpPath } from "./machine.ts";
+import { Qmp } from "./qmp.ts";
+import { connectAgain, isAlive, type MachineRecord, netnsOf, QemuSandbox, writeRecord } from "./sandbox.ts";
+import { removeUplink } from "./tap.ts";
+
+export interface QemuDriverOptions {
+  /** state that lives as long as the host is up, on a tmpfs: `/run/mags/<instance>-vm` */
+  runDir: string;
+  /** directory for volume files, in the store of `volumes` */
+  volumeDir: string;
+  /** name of this agent among others on the host */
+  instance: string;
+  imageDir: string;
+  accelerator: Accelerator;
+  network: Network;
+  volumes: Templates;
+  logger: Logger;
+}
+
+const ID = /^m[0-9a-f]{12}$/;
+const UP_MS = 60_000;
+
+/** Sandboxes as virtual machines of QEMU, each with a kernel of its own. */
+export class QemuDriver implements Driver {
+  readonly facts: DriverFacts;
+  readonly pidsLimit = PIDS_LIMIT;
+  readonly #options: QemuDriverOptions;
+  readonly #context: BlankContext;
+  readonly #shown: Shown;
+  readonly #live = new Set<string>();
+
+  private constructor(
+    options: QemuDriverOptions,
+    version: string,
+    accelerator: Accelerator,
+    boot: BootFiles,
+    shown: Shown,
+  ) {
+    this.#options = options;
+    this.#shown = shown;
+    const kvm = accelerator.name === "kvm";
+    this.facts = {
+      driver: "qemu",
+      driver_version: version,
+      isolation: { level: "vm", user_namespace: false, seccomp: true, kvm, emulated: !kvm },
+    };
+    this.#context = {
+      boot,
+      accelerator,
+      network: options.network,
+      rootDisk: async (image) => this.#shown.show(image.digest.replace(":", "-"), await diskOf(image)),
+      dirOf: (id) => this.#dirOf(id),
+      cgroupOf: (id) => `/${this.#cgroupParent}/${id}`,
+    };
+  }
+
+  /** Throws when QEMU or what its machines boot is not there. */
+  static async open(options: QemuDriverOptions): Promise<QemuDriver> {
+    const boot = await readBootFiles(options.imageDir);
+    const said = await run("qemu-system-x86_64", ["--version"]).catch((cause) => {
+      throw new Error("QEMU does not run here (apt-get install qemu-system-x86)", { cause });
+    });
+    const version = `QEMU ${/version (\S+)/.exec(said)?.[1] ?? "of unknown version"}`;
+    await mkdir(join(options.runDir, "sandboxes"), { recursive: true, mode: 0o711 });
+    await mkdir(options.volumeDir, { recursive: true });
+    const shown = new Shown(join(options.runDir, "shown"));
+    const kernel = await shown.show("kernel", boot.kernel);
+    const initramfs = await shown.show("initramfs", boot.initramfs);
+    const driver = new QemuDriver(options, version, options.accelerator, { ...boot, kernel, initramfs }, shown);
+    await prepareParent(driver.#cgroupParent);
+    return driver;
+  }
+
+  async create(image: Image, size: SandboxSize, disk?: Disk): Promise<Sandbox> {
+    return (await this.prepare(image, size)).use(size, disk);
+  }
+
+  async prepare(image: Image, size: SandboxSize): Promise<Ready> {
+    const cleanup = new Cleanup();
+    const orUndo = async <T>(work: () => Promise<T>): Promise<T> => {
+      try {
+        return await work();
+      } catch (error) {
+        const failed = (failure: unknown) =>
+          this.#options.logger.warn({ err: failure }, "clean-up after a failed start");
+        await cleanup.run().catch(failed);
+        throw error;
+      }
+    };
+    const blank = await orUndo(() => makeBlank(this.#context, image, size, cleanup));
+    return {
+      isRunning: () => isAlive(blank),
+      use: (wanted, disk) => orUndo(() => this.#finish(blank, image, wanted, disk, cleanup)),
+      discard: () => cleanup.run(),
+    };
+  }
+
+  async adopt(id: string): Promise<Sandbox | undefined> {
+    const record = await this.#readRecord(id);
+    if (!record || !isAlive(record)) return undefined;
+    const cleanup = new Cleanup();
+    const dir = this.#dirOf(id);
+    cleanup.add("directory", () => rm(dir, { recursive: true, force: true }));
+    const network = this.#options.network.adopt(record.networkId);
+    cleanup.add("network", () => network.release());
+    this.#forget(id, record.kept ? undefined : record.volume, cleanup);
+    cleanup.add("machine", () => removeCgroup(record.cgroupsPath));
+    if (record.policy) await network.restrict(record.policy);
+    const qmp = new Qmp(qmpPath(dir));
+    const guest = await connectAgain(record);
+    await guest.run("box thaw").catch(() => undefined);
+    const switchOff = () => switchMachineOff(record);
+    return new QemuSandbox({ record, dir, qmp, guest, network, cleanup, switchOff });
+  }
+
+  async reclaim(keep: ReadonlySet<string>): Promise<number> {
+    let count = 0;
+    const networks = new Set<string>();
+    // Machines before the networks and files that they hold.
+    for (const id of await this.#known()) {
+      const record = await this.#readRecord(id);
+      if (keep.has(id)) {
+        if (record) networks.add(record.networkId);
+        continue;
+      }
+      this.#options.logger.info({ sandbox: id }, "removing a leftover machine");
+      await removeCgroup(`/${this.#cgroupParent}/${id}`);
+      unmount(join(this.#dirOf(id), "disk"));
+      await rm(this.#dirOf(id), { recursive: true, force: true });
+      await rm(this.#volumeOf(id), { force: true });
+      count++;
+    }
+    return count + (await this.#options.network.reclaim(networks));
+  }
+
+  /** Removes what is shared by all machines, where none is left. */
+  async close(): Promise<void> {
+    this.#shown.close();
+    if (this.#live.size > 0) return;
+    await removeCgroup(this.#cgroupParent);
+    await rm(this.#options.runDir, { recursive: true, force: true });
+  }
+
+  async #finish(blank: Blank, image: Image, size: SandboxSize, disk: Disk | undefined, cleanup: Cleanup) {
+    const { id, dir, uid, qmp, guest, slot: network, cgroupsPath, hostKey, privateKey, pid, startTime } = blank;
+    const kept = disk !== undefined && "kept" in disk;
+    const volume = kept ? disk.kept : this.#volumeOf(id);
+    this.#forget(id, kept ? undefined : volume, cleanup);
+    if (disk && "make" in disk) await disk.make(volume);
+    else if (!disk) await this.#options.volumes.create(volume, size.diskGb, "scratch");
+    await this.#plug(blank, volume, kept);
+    const limits = `${size.memoryMb * 1024 * 1024} ${PIDS_LIMIT}`;
+    const options = kept ? ",discard" : "";
+    await guest.run(`box up ${limits} ${options || "''"}`, this.#options.network.resolvConf(), UP_MS);
+    chownSync(join(dir, "vm"), uid, uid);
+    const record: MachineRecord = {
+      ...{ id, networkId: network.id, size, image, cgroupsPath, volume, kept },
+      ...{ address: network.address, hostKey, privateKey, pid, startTime },
+    };
+    await writeRecord(dir, record);
+    const switchOff = () => switchMachineOff(record);
+    return new QemuSandbox({ record, dir, qmp, guest, network, cleanup, switchOff });
+  }
+
+  /** Shows the volume to QEMU, which cannot enter the directories of volumes, and plugs it in. */
+  async #plug({ dir, uid, qmp }: Blank, volume: string, kept: boolean): Promise<void> {
+    const shown = join(dir, "disk");
+    await writeFile(shown, "");
+    bind(volume, shown);
+    chownSync(shown, uid, uid);
+    const file = { driver: "file", filename: shown, discard: "unmap", locking: "off" };
+    await qmp.execute("blockdev-add", {
+      ...{ "node-name": "disk", driver: "raw", file, discard: "unmap" },
+      // A disk that is thrown away need not reach the host's.
+      cache: { "no-flush": !kept },
+    });
+    await qmp.execute("device_add", { driver: "scsi-hd", id: "disk", drive: "disk", bus: "scsi0.0" });
+  }
+
+  #forget(id: string, volume: string | undefined, cleanup: Cleanup): void {
+    this.#live.add(id);
+    cleanup.add("register", () => this.#live.delete(id));
+    cleanup.add("volume", async () => {
+      unmount(join(this.#dirOf(id), "disk"));
+      if (volume !== undefined) await rm(volume, { force: true });
+    });
+  }
+
+  get #cgroupParent() {
+    return `mags-${this.#options.instance}-vm`;
+  }
+
+  #dirOf(id: string) {
+    return join(this.#options.runDir, "sandboxes", id);
+  }
+
+  #volumeOf(id: string) {
+    return join(this.#options.volumeDir, `${id}.vm`);
+  }
+
+  /** Everything on the host that bears the name of a machine of ours, from any of the places where one leaves traces. */
+  async #known(): Promise<Set<string>> {
+    const files = await readdir(this.#options.volumeDir);
+    const volumes = files.filter((name) => name.endsWith(".vm")).map((name) => name.slice(0, -3));
+    const dirs = await readdir(join(this.#options.runDir, "sandboxes"));
+    return new Set([...dirs, ...volumes, ...(await listCgroups(this.#cgroupParent))].filter((id) => ID.test(id)));
+  }
+
+  async #readRecord(id: string): Promise<MachineRecord | undefined> {
+    const text = await readFile(join(this.#dirOf(id), "sandbox.json"), "utf8").catch(() => undefined);
+    return text === undefined ? undefined : (JSON.parse(text) as MachineRecord);
+  }
+}
+
+/** With its link to the host first: what it still says is nothing to anybody, and the link goes at once. */
+async function switchMachineOff(record: MachineRecord): Promise<void> {
+  try {
+    if (isAlive(record)) removeUplink(netnsOf(record));
+  } catch {
+    // It is just ending by itself.
+  }
+  await removeCgroup(record.cgroupsPath);
+}

@@ -1,0 +1,279 @@
+import { randomBytes } from "node:crypto";
+import { closeSync, readFileSync, writeFileSync } from "node:fs";
+import { rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Duplex } from "node:stream";
+import { setTimeout as delay } from "node:timers/promises";
+import { type Cleanup, MemoryFile } from "@mags/kit";
+import type { NetworkPolicy } from "@mags/protocol";
+import type { NetworkSlot } from "../../network/index.ts";
+import { usage } from "../../sandbox/cgroups.ts";
+import type {
+  Command,
+  CommandEnd,
+  Image,
+  RunningCommand,
+  Sandbox,
+  SandboxSize,
+  Session,
+  SessionRequest,
+  Usage,
+} from "../../sandbox/driver.ts";
+import { statFields } from "../../sandbox/processes.ts";
+import { adoptWrapped, startWrapped } from "../../sandbox/wrapper.ts";
+import { enterCommand, scriptText, whyNot } from "./enter.ts";
+import { Guest } from "./guest.ts";
+import { lastWords } from "./machine.ts";
+import type { Qmp } from "./qmp.ts";
+import { openSession } from "./session.ts";
+import { clientArgv, type Master } from "./ssh.ts";
+
+/** What is written down of a machine, so that the next agent process finds it again. */
+export interface MachineRecord {
+  id: string;
+  networkId: string;
+  size: SandboxSize;
+  image: Image;
+  cgroupsPath: string;
+  volume: string;
+  /** the volume is not the machine's own and stays */
+  kept: boolean;
+  address: string;
+  hostKey: string;
+  privateKey: string;
+  /** of the supervisor */
+  pid: number;
+  /** start time of `pid` in clock ticks since boot, field 22 of /proc/<pid>/stat: tells a reused pid */
+  startTime: string;
+  /** what it may reach, where that is not the default */
+  policy?: NetworkPolicy;
+}
+
+export const isAlive = ({ pid, startTime }: Pick<MachineRecord, "pid" | "startTime">): boolean =>
+  startTime !== "" && statFields(pid).startTime === startTime;
+
+/** Replaces the record in one step. */
+export async function writeRecord(dir: string, record: MachineRecord): Promise<void> {
+  const path = join(dir, "sandbox.json");
+  await writeFile(`${path}.new`, JSON.stringify(record), { mode: 0o600 });
+  await rename(`${path}.new`, path);
+}
+
+/** How long the end of the box may take before the machine is switched off all the same, `ms`. */
+const DOWN_MS = 10_000;
+/** How often it is looked whether a machine lives, and how long QEMU may say nothing, `ms`. */
+const WATCH_MS = 1000;
+const SILENT_MS = 30_000;
+
+export interface Parts {
+  record: MachineRecord;
+  dir: string;
+  qmp: Qmp;
+  guest: Guest;
+  network: NetworkSlot;
+  cleanup: Cleanup;
+  /** switches the machine off, and everything that lives for it */
+  switchOff(): Promise<void>;
+}
+
+/** A running virtual machine. */
+export class QemuSandbox implements Sandbox {
+  readonly mountedAt = undefined;
+  readonly ended: Promise<string>;
+  #record: MachineRecord;
+  readonly #parts: Parts;
+  #guest: Guest;
+  /** to be placed with the next command */
+  readonly #files = new Map<string, string>();
+  #killing: Promise<void> | undefined;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    this.#record = parts.record;
+    this.#guest = parts.guest;
+    this.ended = this.#watch();
+  }
+
+  get id() {
+    return this.#record.id;
+  }
+  get size() {
+    return this.#record.size;
+  }
+  get image() {
+    return this.#record.image;
+  }
+
+  async place(name: string, content: string): Promise<void> {
+    this.#files.set(name, content);
+  }
+
+  async exec(command: Command): Promise<RunningCommand> {
+    const id = `c${randomBytes(6).toString("hex")}`;
+    writeFileSync(idPath(command.directory), id, { mode: 0o600 });
+    const { cwd, env, argv } = command;
+    // With the files that it needs, so that its start is one message to the machine.
+    const input = new MemoryFile(scriptText(this.#files, enterCommand({ id, cwd, env, argv })));
+    this.#files.clear();
+    try {
+      return this.#explained(startWrapped(command, clientArgv(this.#master, "sh"), input.fd), command.directory);
+    } finally {
+      closeSync(input.fd);
+    }
+  }
+
+  adoptExec(directory: string): RunningCommand {
+    return this.#explained(adoptWrapped(directory), directory);
+  }
+
+  async killCommand(directory: string): Promise<void> {
+    await (await this.#reach()).run(`box kill ${readFileSync(idPath(directory), "utf8")}`);
+  }
+
+  async open(request: SessionRequest): Promise<Session> {
+    const guest = await this.#reach();
+    if (this.#files.size > 0) {
+      const text = scriptText(this.#files, "true");
+      this.#files.clear();
+      await guest.run("sh", text);
+    }
+    return openSession(guest, request);
+  }
+
+  async dial(port: number, signal?: AbortSignal): Promise<Duplex> {
+    signal?.throwIfAborted();
+    const dialling = (await this.#reach()).dial(port);
+    if (!signal) return dialling;
+    const aborted = new Promise<never>((_, reject) =>
+      signal.addEventListener("abort", () => reject(signal.reason), { once: true }),
+    );
+    void dialling.then((channel) => signal.aborted && channel.destroy()).catch(() => undefined);
+    return Promise.race([dialling, aborted]);
+  }
+
+  async limitNetwork(policy: NetworkPolicy): Promise<void> {
+    await this.#parts.network.restrict(policy);
+    this.#record = { ...this.#record, policy };
+    await writeRecord(this.#parts.dir, this.#record);
+  }
+
+  async stats(): Promise<Usage> {
+    const written = this.#parts.qmp.execute<BlockStats[]>("query-blockstats", {});
+    const disk = (await written.catch(() => [])).find(({ "node-name": node }) => node === "disk");
+    return { ...(await usage(this.#record.cgroupsPath)), written_bytes: disk?.stats.wr_bytes ?? 0 };
+  }
+
+  isRunning(): boolean {
+    return this.#killing === undefined && isAlive(this.#record);
+  }
+
+  async oomKills(): Promise<number> {
+    if (!isAlive(this.#record)) return 0;
+    const events = this.#reach().then((guest) => guest.run("cat /sys/fs/cgroup/box/memory.events"));
+    return Number(/^oom_kill (\d+)$/m.exec(await events.catch(() => ""))?.[1] ?? 0);
+  }
+
+  kill(): Promise<void> {
+    this.#killing ??= this.#kill();
+    return this.#killing;
+  }
+
+  async destroy(): Promise<void> {
+    await this.kill();
+    await this.#parts.cleanup.run();
+  }
+
+  /** A disk that stays is left whole, if the machine still does what it is told. */
+  async #kill(): Promise<void> {
+    if (this.#record.kept && isAlive(this.#record))
+      await this.#guest.run("box down", "", DOWN_MS).catch(() => undefined);
+    this.#guest.close();
+    await this.#parts.switchOff();
+  }
+
+  get #master(): Master {
+    return { dir: join(this.#parts.dir, "ssh"), address: this.#record.address };
+  }
+
+  async #reach(): Promise<Guest> {
+    if (!this.isRunning()) throw new Error(`sandbox ${this.id} is gone`);
+    if (this.#guest.closed) this.#guest = await connectAgain(this.#record);
+    return this.#guest;
+  }
+
+  #explained(running: RunningCommand, directory: string): RunningCommand {
+    const explain = (end: CommandEnd) => this.#explain(end, directory);
+    const earlier = async () => {
+      const end = await running.earlier();
+      return end && explain(end);
+    };
+    return { ...running, earlier, end: running.end.then(explain) };
+  }
+
+  /** 255 is what ssh says when it has lost the machine, and `enter` when it has not started the command. */
+  async #explain(end: CommandEnd, directory: string): Promise<CommandEnd> {
+    if ("failed" in end || end.exitCode !== 255) return end;
+    if (this.#killing) return { exitCode: 137 };
+    const id = readFileSync(idPath(directory), "utf8");
+    try {
+      const guest = await this.#reach();
+      const message = await whyNot(guest, id);
+      if (message !== undefined) return { failed: "start_failed", message };
+      if ((await guest.run(`cat /run/exec/${id}.exit`)).trim() === "255") return end;
+      return { failed: "machine_ended", message: "the connection to the machine was cut" };
+    } catch (error) {
+      const why = isAlive(this.#record) ? (error as Error).message : endOf(this.#parts);
+      return { failed: "machine_ended", message: why };
+    }
+  }
+
+  /** Answers why the machine ended, when that was none of our doing; else never. */
+  async #watch(): Promise<string> {
+    let asked = performance.now();
+    while (!this.#killing) {
+      await delay(WATCH_MS, undefined, { ref: false });
+      if (this.#killing) break;
+      if (!isAlive(this.#record)) return endOf(this.#parts);
+      if (performance.now() - asked < SILENT_MS / 3) continue;
+      asked = performance.now();
+      const answers = await this.#parts.qmp.execute("query-status", {}, SILENT_MS).then(
+        () => true,
+        () => false,
+      );
+      if (!answers && !this.#killing && isAlive(this.#record)) return `QEMU has not answered for ${SILENT_MS / 1000} s`;
+    }
+    return new Promise(() => undefined);
+  }
+}
+
+interface BlockStats {
+  "node-name"?: string;
+  stats: { wr_bytes: number };
+}
+
+export const netnsOf = (record: Pick<MachineRecord, "pid">): string => `/proc/${record.pid}/ns/net`;
+
+export function connectAgain(record: MachineRecord): Promise<Guest> {
+  const { address, privateKey, hostKey } = record;
+  const at = { netns: netnsOf(record), address, privateKey, hostKey };
+  return Guest.connect(at, () => isAlive(record), performance.now() + 5000);
+}
+
+const idPath = (directory: string) => join(directory, "guest-id");
+
+/** Why a machine ended by itself. */
+function endOf({ dir }: Parts): string {
+  const code = read(join(dir, "ended"));
+  const said = lastWords(dir);
+  if (code === "0") return "the machine ended: it was switched off from inside";
+  if (code === "1" && said === "") return "the machine ended: its kernel panicked";
+  return `the machine ended: QEMU ended with exit code ${code || "unknown"}${said ? ` (${said})` : ""}`;
+}
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, "utf8").trim();
+  } catch {
+    return "";
+  }
+}

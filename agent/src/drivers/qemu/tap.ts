@@ -1,0 +1,49 @@
+import { inNetns, openTap, RouteTables, run, setNetworkSetting } from "@mags/kit";
+import type { NetworkSlot } from "../../network/index.ts";
+
+/** The host's end of the private link to a machine; the same in every network namespace, and nothing leads there from outside. */
+export const LINK_ADDRESS = "169.254.213.1";
+/** Where a machine is reached before it has got an address of its own. */
+export const FIRST_ADDRESS = "169.254.213.2";
+const TAP = "tap0";
+
+/**
+ * Puts a machine into a slot's network namespace, in the place that a container has there: the namespace becomes a router
+ * between the slot's link to the host and the machine, which takes the slot's address for itself. So the host's rules
+ * hold for it as for any other. Answers the descriptor that carries the machine's packets.
+ */
+export async function plugTap({ netnsPath, address, gateway }: NetworkSlot): Promise<number> {
+  const tap = inNetns(netnsPath, () => {
+    const fd = openTap(TAP);
+    setNetworkSetting("ipv4/ip_forward", "1");
+    for (const name of ["eth0", TAP]) {
+      // Each side asks for the other's address and gets the namespace's own; at once, which is not the default.
+      setNetworkSetting(`ipv4/conf/${name}/proxy_arp`, "1");
+      setNetworkSetting(`ipv4/neigh/${name}/proxy_delay`, "0");
+    }
+    return fd;
+  });
+  const commands = [
+    `addr del ${address}/30 dev eth0`,
+    `addr add ${LINK_ADDRESS}/32 dev ${TAP}`,
+    `link set ${TAP} up`,
+    `route add ${gateway}/32 dev eth0`,
+    `route add default via ${gateway} dev eth0`,
+    `route add ${address}/32 dev ${TAP} src ${LINK_ADDRESS}`,
+    `route add ${FIRST_ADDRESS}/32 dev ${TAP} src ${LINK_ADDRESS}`,
+  ];
+  await run("nsenter", [`--net=${netnsPath}`, "ip", "-batch", "-"], { input: `${commands.join("\n")}\n` });
+  return tap;
+}
+
+/** Takes a machine's link to the host away; its namespace may live on until the last connection in it is given up. */
+export function removeUplink(netns: string): void {
+  inNetns(netns, () => {
+    const tables = new RouteTables();
+    try {
+      tables.removeLink("eth0");
+    } finally {
+      tables.close();
+    }
+  });
+}
