@@ -86,6 +86,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     runtime: options.runtime,
     imageDir: options.imageDir,
     runDir: join("/run/mags", instance),
+    store,
     volumeDir: join(store.path, "machines"),
     instance,
     ociRuntime: options.ociRuntime,

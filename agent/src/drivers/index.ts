@@ -1,6 +1,6 @@
 import type { Logger } from "@mags/kit";
 import type { CreateJob } from "@mags/protocol";
-import type { Templates } from "@mags/storage";
+import type { ReflinkStore, Templates } from "@mags/storage";
 import type { Network } from "../network/index.ts";
 import type { Driver, Drivers, Sandbox } from "../sandbox/driver.ts";
 import { ContainerDriver } from "./container/index.ts";
@@ -14,6 +14,7 @@ export interface DriversOptions {
   runtime: Runtime;
   /** state that lives as long as the host is up: `/run/mags/<instance>` */
   runDir: string;
+  store: ReflinkStore;
   volumeDir: string;
   instance: string;
   imageDir: string;

@@ -39,7 +39,7 @@ export class Pool {
   #busy = 0;
   #filling: Promise<void> | undefined;
   #started = false;
-  #closed = false;
+  readonly #closing = new AbortController();
   readonly #recycler: NodeJS.Timeout;
 
   constructor(options: PoolOptions) {
@@ -96,7 +96,7 @@ export class Pool {
   }
 
   async close(): Promise<void> {
-    this.#closed = true;
+    this.#closing.abort();
     clearInterval(this.#recycler);
     await this.#filling;
     await Promise.all([...this.#shelves.values()].map((shelf) => shelf.clear()));
@@ -130,17 +130,17 @@ export class Pool {
   }
 
   #fill(): void {
-    if (!this.#started || this.#closed) return;
+    if (!this.#started || this.#closing.signal.aborted) return;
     this.#filling ??= this.#fillAll().finally(() => {
       this.#filling = undefined;
     });
   }
 
   async #fillAll(): Promise<void> {
-    while (!this.#closed) {
+    while (!this.#closing.signal.aborted) {
       const shelf = [...this.#shelves.values()].findLast(({ ready, target }) => ready < target);
       if (!shelf) return;
-      await shelf.add();
+      await shelf.add(this.#closing.signal);
     }
   }
 

@@ -41,14 +41,15 @@ export class Shelf {
   }
 
   /** Makes one more; waits a while where that fails. */
-  async add(): Promise<void> {
+  async add(closing: AbortSignal): Promise<void> {
     const { driver, image, size } = this.#wanted;
     try {
-      const ready = driver.prepare ? await driver.prepare(image, size) : await asReady(driver, image, size);
+      const ready = driver.prepare ? await driver.prepare(image, size, closing) : await asReady(driver, image, size);
       this.#items.push({ ready, since: performance.now() });
     } catch (error) {
+      if (closing.aborted) return;
       this.#logger.error({ err: error }, "a sandbox for the pool could not be made");
-      await delay(RETRY_MS);
+      await delay(RETRY_MS, undefined, { signal: closing }).catch(() => undefined);
     }
   }
 

@@ -159,8 +159,8 @@ export interface Driver {
   readonly pidsLimit: number;
   /** `disk` is an empty one of its own by default. */
   create(image: Image, size: SandboxSize, disk?: Disk): Promise<Sandbox>;
-  /** Does what of `create` does not depend on the disk; drivers for which that is little leave it out. */
-  prepare?(image: Image, size: SandboxSize): Promise<Ready>;
+  /** Does what of `create` does not depend on the disk; drivers for which that is little leave it out. `signal` gives up. */
+  prepare?(image: Image, size: SandboxSize, signal?: AbortSignal): Promise<Ready>;
   /** The sandbox `id` that an earlier agent process made, or undefined when it no longer runs. */
   adopt(id: string): Promise<Sandbox | undefined>;
   /** Removes everything that looks like a sandbox of this agent and is not in `keep`; answers how many things. */

@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { chownSync, closeSync } from "node:fs";
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Cleanup } from "@mags/kit";
+import { bind, Cleanup, unmount } from "@mags/kit";
 import type { Network, NetworkSlot } from "../../network/index.ts";
 import { makeCgroup, removeCgroup } from "../../sandbox/cgroups.ts";
 import type { Image, SandboxSize } from "../../sandbox/driver.ts";
@@ -10,12 +10,14 @@ import { statFields } from "../../sandbox/processes.ts";
 import type { Accelerator } from "./accelerator.ts";
 import type { BootFiles } from "./files.ts";
 import { Guest } from "./guest.ts";
-import { identify, makeKey, makeMac } from "./identity.ts";
+import { identify, type Key, makeKey, makeMac } from "./identity.ts";
 import { hostLimits, type MachineSpec, openMonitor, startMachine } from "./machine.ts";
 import type { Qmp } from "./qmp.ts";
 import { isAlive, netnsOf } from "./sandbox.ts";
+import type { Boot, Saved, SavedMachines } from "./saved.ts";
 import { startMaster, writeMasterFiles } from "./ssh.ts";
-import { FIRST_ADDRESS, plugTap } from "./tap.ts";
+import { saveState } from "./state.ts";
+import { FIRST_ADDRESS, plugTap, removeUplink } from "./tap.ts";
 
 /** First user id of machines; with a network's number it is nobody else's on this host. */
 const FIRST_UID = 0x3000_0000;
@@ -24,50 +26,99 @@ const AFTER_IDENTITY_MS = 30_000;
 
 export interface BlankContext {
   boot: BootFiles;
+  /** version of QEMU */
+  version: string;
   accelerator: Accelerator;
   network: Network;
+  saved: SavedMachines;
   /** the image as a file that QEMU's user may read */
   rootDisk(image: Image): Promise<string>;
   dirOf(id: string): string;
   cgroupOf(id: string): string;
+  /** a file in the store of volumes, of which the next agent process knows whose it was */
+  memoryOf(id: string): string;
 }
 
-/** A machine that is up and its own, with no disk yet. */
-export interface Blank {
+/** A process, told from one that has got its number later. */
+interface Process {
+  pid: number;
+  startTime: string;
+}
+
+/** What is a machine's on the host, before it runs. */
+interface Place {
   id: string;
   dir: string;
   uid: number;
   slot: NetworkSlot;
   cgroupsPath: string;
+}
+
+/** A machine that is up and its own, with no disk yet. */
+export interface Blank extends Place, Process {
   qmp: Qmp;
   guest: Guest;
   hostKey: string;
   privateKey: string;
-  pid: number;
-  startTime: string;
 }
 
-/** Boots a machine and makes it one of its own. Throws when it does not come up; what was made is on `cleanup`. */
+/**
+ * Starts a machine, from a saved one where that can be had, and makes it one of its own. Throws when it does not come up;
+ * what was made is on `cleanup`.
+ */
 export async function makeBlank(
   context: BlankContext,
   image: Image,
   size: SandboxSize,
   cleanup: Cleanup,
+  signal?: AbortSignal,
 ): Promise<Blank> {
-  const id = `m${randomBytes(6).toString("hex")}`;
-  const { dir, cgroupsPath, uid, slot } = await makePlace(context, id, cleanup);
-  const groups = await makeCgroup(cgroupsPath, hostLimits(size));
-  const firstKey = makeKey();
+  const made = [context.boot.recipe, context.version, context.accelerator.name].join("\n");
+  const saved = await context.saved.get(made, image, size, bootToSave(context, image, size, signal));
+  signal?.throwIfAborted();
+  const place = await makePlace(context, cleanup);
   const mac = makeMac();
-  const spec: MachineSpec = {
-    dir,
-    boot: context.boot,
-    rootDisk: await context.rootDisk(image),
-    size,
-    accelerator: context.accelerator,
-    publicKey: firstKey.publicKey,
-    mac,
-  };
+  const key = saved?.key ?? makeKey();
+  const { qmp, ...process } = saved
+    ? await startSaved(context, place, { image, size, key, mac, saved, cleanup })
+    : await start(context, place, { image, size, key, mac });
+  giveUpOn(signal, place, cleanup);
+  cleanup.add("uplink", () => dropUplink(process));
+  const isUp = () => isAlive(process);
+  const netns = netnsOf(process);
+  const within = (ms: number) => performance.now() + ms;
+  const stranger = await Guest.connect(firstAddress(netns, key), isUp, within(BOOT_MS));
+  const { privateKey, publicKey } = makeKey();
+  const { address, gateway } = place.slot;
+  const identity = { name: place.id, address, gateway, mac, publicKey };
+  const hostKey = await identify(stranger, identity).finally(() => stranger.close());
+  const guest = await Guest.connect({ netns, address, privateKey, hostKey }, isUp, within(AFTER_IDENTITY_MS));
+  cleanup.add("connection", () => guest.close());
+  const master = { dir: join(place.dir, "ssh"), address };
+  writeMasterFiles(master, privateKey, hostKey);
+  await startMaster(master, netns, await makeCgroup(place.cgroupsPath, hostLimits(size)));
+  return { ...place, ...process, qmp, guest, hostKey, privateKey };
+}
+
+const firstAddress = (netns: string, { privateKey }: Key) => ({
+  netns,
+  address: FIRST_ADDRESS,
+  privateKey,
+  hostKey: undefined,
+});
+
+type Start = Pick<MachineSpec, "size" | "mac" | "memoryFrom" | "memoryTo" | "incoming"> & {
+  image: Image;
+  key: Key;
+};
+
+async function start(context: BlankContext, place: Place, options: Start): Promise<Process & { qmp: Qmp }> {
+  const { image, key, size, ...rest } = options;
+  const { boot, accelerator } = context;
+  const { dir, uid, slot, cgroupsPath } = place;
+  const rootDisk = await context.rootDisk(image);
+  const spec: MachineSpec = { ...rest, dir, boot, rootDisk, size, accelerator, publicKey: key.publicKey };
+  const groups = await makeCgroup(cgroupsPath, hostLimits(size));
   const tap = await plugTap(slot);
   let pid: number;
   try {
@@ -76,27 +127,53 @@ export async function makeBlank(
     closeSync(tap);
   }
   const process = { pid, startTime: statFields(pid).startTime };
-  const isUp = () => isAlive(process);
-  const netns = netnsOf(process);
-  const qmp = await openMonitor(spec, isUp);
+  const qmp = await openMonitor(spec, () => isAlive(process));
   await slot.handOver();
-  const within = (ms: number) => performance.now() + ms;
-  const first = { netns, address: FIRST_ADDRESS, privateKey: firstKey.privateKey, hostKey: undefined };
-  const stranger = await Guest.connect(first, isUp, within(BOOT_MS));
-  const { privateKey, publicKey } = makeKey();
-  const { address, gateway } = slot;
-  const hostKey = await identify(stranger, { name: id, address, gateway, mac, publicKey }).finally(() =>
-    stranger.close(),
-  );
-  const guest = await Guest.connect({ netns, address, privateKey, hostKey }, isUp, within(AFTER_IDENTITY_MS));
-  cleanup.add("connection", () => guest.close());
-  const master = { dir: join(dir, "ssh"), address };
-  writeMasterFiles(master, privateKey, hostKey);
-  await startMaster(master, netns, groups);
-  return { id, dir, uid, slot, cgroupsPath, qmp, guest, hostKey, privateKey, ...process };
+  return { ...process, qmp };
 }
 
-async function makePlace(context: BlankContext, id: string, cleanup: Cleanup) {
+type StartSaved = Pick<Start, "image" | "size" | "key" | "mac"> & { saved: Saved; cleanup: Cleanup };
+
+/** With a copy of the saved memory, which is nobody else's and has no name as soon as QEMU has it open. */
+async function startSaved(context: BlankContext, place: Place, { saved, cleanup, ...options }: StartSaved) {
+  const copy = context.memoryOf(place.id);
+  cleanup.add("memory", () => rm(copy, { force: true }));
+  context.saved.copyMemory(saved, copy);
+  const memoryFrom = await showMemory(place, copy, cleanup);
+  try {
+    return await start(context, place, { ...options, memoryFrom, incoming: saved.state });
+  } finally {
+    unmount(memoryFrom);
+    await rm(copy, { force: true });
+  }
+}
+
+/** Boots a machine that is to be saved; it has a place like any other, and nothing of it is left. */
+const bootToSave =
+  (context: BlankContext, image: Image, size: SandboxSize, signal: AbortSignal | undefined): Boot =>
+  async ({ memory, state, key }) => {
+    const cleanup = new Cleanup();
+    try {
+      const place = await makePlace(context, cleanup);
+      giveUpOn(signal, place, cleanup);
+      const memoryTo = await showMemory(place, memory, cleanup);
+      const options = { image, size, key, mac: makeMac(), memoryTo };
+      const { qmp, ...process } = await start(context, place, options);
+      cleanup.add("uplink", () => dropUplink(process));
+      const netns = netnsOf(process);
+      const guest = await Guest.connect(firstAddress(netns, key), () => isAlive(process), performance.now() + BOOT_MS);
+      // An orderly end: what is saved must not wait for more of this connection.
+      await guest.end();
+      const socket = join(place.dir, "vm", "state.sock");
+      await saveState(qmp, state, socket, () => chownSync(socket, place.uid, place.uid));
+    } finally {
+      await cleanup.run();
+      chownSync(memory, 0, 0);
+    }
+  };
+
+async function makePlace(context: BlankContext, cleanup: Cleanup): Promise<Place> {
+  const id = `m${randomBytes(6).toString("hex")}`;
   const dir = context.dirOf(id);
   cleanup.add("directory", () => rm(dir, { recursive: true, force: true }));
   await mkdir(dir, { mode: 0o711 });
@@ -106,5 +183,31 @@ async function makePlace(context: BlankContext, id: string, cleanup: Cleanup) {
   chownSync(join(dir, "vm"), uid, uid);
   const cgroupsPath = context.cgroupOf(id);
   cleanup.add("machine", () => removeCgroup(cgroupsPath));
-  return { dir, cgroupsPath, uid, slot };
+  return { id, dir, uid, slot, cgroupsPath };
+}
+
+async function showMemory({ dir, uid }: Place, file: string, cleanup: Cleanup): Promise<string> {
+  const shown = join(dir, "memory");
+  await writeFile(shown, "");
+  bind(file, shown);
+  cleanup.add("shown memory", () => unmount(shown));
+  chownSync(shown, uid, uid);
+  return shown;
+}
+
+/** The link goes at once by this; with the last process of its namespace it would go in a while. */
+function dropUplink(process: Process): void {
+  try {
+    if (isAlive(process)) removeUplink(netnsOf(process));
+  } catch {
+    // It is just ending by itself.
+  }
+}
+
+/** Whoever gives up does not wait for a boot: without its processes it fails at once. */
+function giveUpOn(signal: AbortSignal | undefined, { cgroupsPath }: Place, cleanup: Cleanup): void {
+  const giveUp = () => void removeCgroup(cgroupsPath);
+  signal?.addEventListener("abort", giveUp, { once: true });
+  cleanup.add("signal", () => signal?.removeEventListener("abort", giveUp));
+  if (signal?.aborted) giveUp();
 }

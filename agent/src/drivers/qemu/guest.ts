@@ -9,6 +9,7 @@ export const SSH_PORT = 22022;
 const HANDSHAKE_MS = 60_000;
 const CONNECT_MS = 3000;
 const RETRY_MS = 30;
+const WATCH_MS = 250;
 /** How long a command of ours may take in a machine, `ms`. */
 const COMMAND_MS = 20_000;
 /** Most that is read of the answer to a command of ours, `bytes` */
@@ -34,11 +35,15 @@ export class Guest {
   readonly #socket: Socket;
   #closed = false;
 
-  private constructor({ client, socket }: Connected) {
+  private constructor({ client, socket }: Connected, isUp: () => boolean) {
     [this.#client, this.#socket] = [client, socket];
+    // Whoever waits for an answer is told at once: a machine that is switched off closes no connection.
+    const watch = setInterval(() => isUp() || this.close(), WATCH_MS);
+    watch.unref();
     client.on("error", () => undefined);
     client.on("close", () => {
       this.#closed = true;
+      clearInterval(watch);
     });
   }
 
@@ -50,7 +55,7 @@ export class Guest {
   static async connect(at: GuestAddress, isUp: () => boolean, deadline: number): Promise<Guest> {
     for (;;) {
       try {
-        return new Guest(await handshake(at));
+        return new Guest(await handshake(at, isUp), isUp);
       } catch (cause) {
         const left = isUp() ? "" : "the machine has ended";
         if (left || performance.now() > deadline)
@@ -113,6 +118,13 @@ export class Guest {
     this.#client.destroy();
   }
 
+  /** In order; resolves when the machine has heard of it. */
+  async end(): Promise<void> {
+    const closed = once(this.#client, "close");
+    this.#client.end();
+    await closed;
+  }
+
   #within<T>(ms: number, action: (done: (error: Error | undefined, value: T) => void) => void): Promise<T> {
     return new Promise((resolve, reject) => {
       const gone = () => reject(new GuestError("the connection to the machine has ended"));
@@ -138,9 +150,11 @@ interface Connected {
   socket: Socket;
 }
 
-async function handshake({ netns, address, privateKey, hostKey }: GuestAddress): Promise<Connected> {
+async function handshake(at: GuestAddress, isUp: () => boolean): Promise<Connected> {
+  const { netns, address, privateKey, hostKey } = at;
   const socket = new Socket({ fd: inNetns(netns, () => openSocket("tcp")) });
   const client = new ssh2.Client();
+  const watch = setInterval(() => isUp() || socket.destroy(), WATCH_MS);
   try {
     socket.connect({ host: address, port: SSH_PORT });
     await once(socket, "connect", { signal: AbortSignal.timeout(CONNECT_MS) });
@@ -154,11 +168,17 @@ async function handshake({ netns, address, privateKey, hostKey }: GuestAddress):
       hostVerifier: (key: Buffer) => hostKey === undefined || key.toString("base64") === hostKey,
     };
     client.connect(config);
-    await once(client, "ready");
+    const closed = once(client, "close").then(() => {
+      throw new GuestError("the machine has closed the connection");
+    });
+    closed.catch(() => undefined);
+    await Promise.race([once(client, "ready"), closed]);
     return { client, socket };
   } catch (error) {
     client.destroy();
     socket.destroy();
     throw error;
+  } finally {
+    clearInterval(watch);
   }
 }

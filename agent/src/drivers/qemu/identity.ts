@@ -9,9 +9,15 @@ export interface Key {
   publicKey: string;
 }
 
+const { generateKeyPairSync, parseKey } = ssh2.utils;
+
 export function makeKey(): Key {
-  const made = ssh2.utils.generateKeyPairSync("ed25519", { comment: "" });
-  return { privateKey: `${made.private.trim()}\n`, publicKey: made.public.trim() };
+  for (;;) {
+    const made = generateKeyPairSync("ed25519", { comment: "machine" });
+    // ssh2 1.17 now and then writes one that it cannot read itself.
+    if (parseKey(made.private) instanceof Error) continue;
+    return { privateKey: `${made.private.trim()}\n`, publicKey: made.public.trim() };
+  }
 }
 
 /** A locally administered MAC address that no other machine has. */

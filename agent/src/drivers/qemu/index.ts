@@ -2,7 +2,7 @@ import { chownSync } from "node:fs";
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { bind, Cleanup, type Logger, run, unmount } from "@mags/kit";
-import type { Templates } from "@mags/storage";
+import type { ReflinkStore, Templates } from "@mags/storage";
 import type { Network } from "../../network/index.ts";
 import { listCgroups, prepareParent, removeCgroup } from "../../sandbox/cgroups.ts";
 import type { Disk, Driver, DriverFacts, Image, Ready, Sandbox, SandboxSize } from "../../sandbox/driver.ts";
@@ -12,12 +12,14 @@ import { type BootFiles, diskOf, readBootFiles, Shown } from "./files.ts";
 import { PIDS_LIMIT, qmpPath } from "./machine.ts";
 import { Qmp } from "./qmp.ts";
 import { connectAgain, isAlive, type MachineRecord, netnsOf, QemuSandbox, writeRecord } from "./sandbox.ts";
+import { SavedMachines } from "./saved.ts";
 import { removeUplink } from "./tap.ts";
 
 export interface QemuDriverOptions {
   /** state that lives as long as the host is up, on a tmpfs: `/run/mags/<instance>-vm` */
   runDir: string;
-  /** directory for volume files, in the store of `volumes` */
+  /** with a directory for volume files in it */
+  store: ReflinkStore;
   volumeDir: string;
   /** name of this agent among others on the host */
   instance: string;
@@ -30,6 +32,8 @@ export interface QemuDriverOptions {
 
 const ID = /^m[0-9a-f]{12}$/;
 const UP_MS = 60_000;
+/** What the names of a machine's files in the store end in. */
+const [VOLUME, MEMORY] = [".vm", ".memory"];
 
 /** Sandboxes as virtual machines of QEMU, each with a kernel of its own. */
 export class QemuDriver implements Driver {
@@ -57,6 +61,9 @@ export class QemuDriver implements Driver {
     };
     this.#context = {
       boot,
+      version,
+      saved: new SavedMachines(options.store, options.logger),
+      memoryOf: (id) => join(options.volumeDir, `${id}${MEMORY}`),
       accelerator,
       network: options.network,
       rootDisk: async (image) => this.#shown.show(image.digest.replace(":", "-"), await diskOf(image)),
@@ -86,7 +93,7 @@ export class QemuDriver implements Driver {
     return (await this.prepare(image, size)).use(size, disk);
   }
 
-  async prepare(image: Image, size: SandboxSize): Promise<Ready> {
+  async prepare(image: Image, size: SandboxSize, signal?: AbortSignal): Promise<Ready> {
     const cleanup = new Cleanup();
     const orUndo = async <T>(work: () => Promise<T>): Promise<T> => {
       try {
@@ -98,7 +105,7 @@ export class QemuDriver implements Driver {
         throw error;
       }
     };
-    const blank = await orUndo(() => makeBlank(this.#context, image, size, cleanup));
+    const blank = await orUndo(() => makeBlank(this.#context, image, size, cleanup, signal));
     return {
       isRunning: () => isAlive(blank),
       use: (wanted, disk) => orUndo(() => this.#finish(blank, image, wanted, disk, cleanup)),
@@ -139,6 +146,7 @@ export class QemuDriver implements Driver {
       unmount(join(this.#dirOf(id), "disk"));
       await rm(this.#dirOf(id), { recursive: true, force: true });
       await rm(this.#volumeOf(id), { force: true });
+      await rm(this.#context.memoryOf(id), { force: true });
       count++;
     }
     return count + (await this.#options.network.reclaim(networks));
@@ -206,13 +214,15 @@ export class QemuDriver implements Driver {
   }
 
   #volumeOf(id: string) {
-    return join(this.#options.volumeDir, `${id}.vm`);
+    return join(this.#options.volumeDir, `${id}${VOLUME}`);
   }
 
   /** Everything on the host that bears the name of a machine of ours, from any of the places where one leaves traces. */
   async #known(): Promise<Set<string>> {
     const files = await readdir(this.#options.volumeDir);
-    const volumes = files.filter((name) => name.endsWith(".vm")).map((name) => name.slice(0, -3));
+    const volumes = files
+      .filter((name) => name.endsWith(VOLUME) || name.endsWith(MEMORY))
+      .map((name) => name.split(".")[0] ?? "");
     const dirs = await readdir(join(this.#options.runDir, "sandboxes"));
     return new Set([...dirs, ...volumes, ...(await listCgroups(this.#cgroupParent))].filter((id) => ID.test(id)));
   }

@@ -6,6 +6,7 @@ import type { SandboxSize } from "../../sandbox/driver.ts";
 import type { Accelerator } from "./accelerator.ts";
 import type { BootFiles } from "./files.ts";
 import { Qmp } from "./qmp.ts";
+import { loadState } from "./state.ts";
 
 /** What a machine's kernel and its SSH server need beside what the sandbox in it may use, `MiB`. */
 const GUEST_OVERHEAD_MB = 96;
@@ -31,22 +32,26 @@ export interface MachineSpec {
   memoryFrom?: string;
   /** file that holds all of the memory, so that it can be saved */
   memoryTo?: string;
-  /** descriptor with the saved state of the devices */
-  incoming?: number;
+  /** file with the saved state of the devices, to go on from */
+  incoming?: string;
 }
 
 /** Limits of the host's cgroup of a machine. */
-export const hostLimits = ({ vcpus, memoryMb }: SandboxSize) => ({
+export const hostLimits = ({ vcpus, memoryMb }: MachineSpec["size"]) => ({
   memory: (memoryMb + GUEST_OVERHEAD_MB + QEMU_OVERHEAD_MB) * MiB,
   // QEMU's own threads must not wait behind those of the guest's CPUs.
   cpus: vcpus + 0.5,
   processes: 128,
 });
 
+/** All memory of a machine, `bytes` */
+export const memoryBytes = ({ memoryMb }: Pick<SandboxSize, "memoryMb">): number =>
+  (memoryMb + GUEST_OVERHEAD_MB) * MiB;
+
 export const qmpPath = (dir: string) => join(dir, "vm", "qmp.sock");
 
-/** Descriptors of a machine's process, after its standard streams. */
-const [TAP_FD, INCOMING_FD] = [3, 4];
+/** The descriptor of a machine's process behind its standard streams. */
+const TAP_FD = 3;
 
 export function qemuArgs(spec: MachineSpec): string[] {
   const { boot, size, accelerator } = spec;
@@ -89,7 +94,7 @@ export function qemuArgs(spec: MachineSpec): string[] {
 const SUPERVISOR = `dir=$1 groups=$2; shift 2
 for file in $groups; do echo $$ >"$file"; done
 "$@"
-echo $? >"$dir/ended"; exec 3>&- 4>&-
+echo $? >"$dir/ended"; exec 3>&-
 for pid in $(cat "\${groups%% *}"); do [ "$pid" = $$ ] || kill -9 "$pid"; done`;
 
 /** Starts QEMU as the user `uid` in the network namespace `netns`; answers the supervisor's pid. */
@@ -98,7 +103,7 @@ export function startMachine(spec: MachineSpec, uid: number, netns: string, grou
   const user = [`--reuid=${uid}`, `--regid=${uid}`, "--no-new-privs", "--bounding-set=-all"];
   const more = spec.accelerator.group === undefined ? ["--clear-groups"] : [`--groups=${spec.accelerator.group}`];
   const command = ["setpriv", ...user, ...more, "qemu-system-x86_64", ...qemuArgs(spec)];
-  const stdio = [null, log, log, tap, ...(spec.incoming === undefined ? [] : [spec.incoming])];
+  const stdio = [null, log, log, tap];
   try {
     const shell = ["/bin/sh", "-c", SUPERVISOR, "machine", spec.dir, groups.join(" "), ...command];
     return startProcess("nsenter", [`--net=${netns}`, ...shell], {
@@ -118,29 +123,14 @@ export async function openMonitor(spec: MachineSpec, isUp: () => boolean): Promi
     try {
       const qmp = new Qmp(qmpPath(spec.dir));
       await qmp.execute("query-status");
-      if (spec.incoming !== undefined) await goOn(qmp);
+      if (spec.incoming !== undefined) await loadState(qmp, spec.incoming, join(spec.dir, "vm", "state.sock"));
       return qmp;
     } catch (error) {
       if (!isUp()) throw new Error(`QEMU has ended: ${lastWords(spec.dir) || "it gave no reason"}`, { cause: error });
-      const code = (error as NodeJS.ErrnoException).code;
-      if ((code !== "ENOENT" && code !== "ECONNREFUSED") || performance.now() > deadline) throw error;
+      if (performance.now() > deadline) throw error;
       await delay(5);
     }
   }
-}
-
-async function goOn(qmp: Qmp): Promise<void> {
-  await qmp.execute("migrate-set-capabilities", { capabilities: [{ capability: "x-ignore-shared", state: true }] });
-  await qmp.execute("migrate-incoming", { uri: `fd:${INCOMING_FD}` });
-  const deadline = performance.now() + QMP_MS;
-  for (;;) {
-    const { status } = await qmp.execute<{ status: string }>("query-status");
-    // Told earlier, a machine goes on deaf.
-    if (status !== "inmigrate") break;
-    if (performance.now() > deadline) throw new Error("a saved machine did not come back");
-    await delay(5);
-  }
-  await qmp.execute("cont");
 }
 
 /** What QEMU said at last. */

@@ -6,6 +6,8 @@ export const LINK_ADDRESS = "169.254.213.1";
 /** Where a machine is reached before it has got an address of its own. */
 export const FIRST_ADDRESS = "169.254.213.2";
 const TAP = "tap0";
+/** Always the same, because a machine that was saved goes on with the one that it knows. */
+const TAP_MAC = "02:00:00:00:00:01";
 
 /**
  * Puts a machine into a slot's network namespace, in the place that a container has there: the namespace becomes a router
@@ -26,7 +28,7 @@ export async function plugTap({ netnsPath, address, gateway }: NetworkSlot): Pro
   const commands = [
     `addr del ${address}/30 dev eth0`,
     `addr add ${LINK_ADDRESS}/32 dev ${TAP}`,
-    `link set ${TAP} up`,
+    `link set ${TAP} address ${TAP_MAC} up`,
     `route add ${gateway}/32 dev eth0`,
     `route add default via ${gateway} dev eth0`,
     `route add ${address}/32 dev ${TAP} src ${LINK_ADDRESS}`,

@@ -1,0 +1,105 @@
+import { createHash } from "node:crypto";
+import { mkdir, readdir, readFile, rename, rm, truncate, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Logger } from "@mags/kit";
+import type { ReflinkStore } from "@mags/storage";
+import { z } from "zod";
+import type { Image, SandboxSize } from "../../sandbox/driver.ts";
+import { type Key, makeKey } from "./identity.ts";
+import { memoryBytes } from "./machine.ts";
+
+/** Saved machines that are kept; one is mostly holes, with some 100 MB in it. */
+const MOST = 8;
+
+const SavedFile = z.object({ privateKey: z.string(), publicKey: z.string() });
+
+/** A machine that was saved right after it had booted, before it was anybody's. */
+export interface Saved {
+  /** all of its memory; a machine gets a copy of the file */
+  memory: string;
+  /** the state of its devices */
+  state: string;
+  /** lets the host in until the machine has got an identity */
+  key: Key;
+}
+
+/** Boots a machine whose memory is the file `memory`, and saves the rest of it to the file `state`. */
+export type Boot = (how: { memory: string; state: string; key: Key }) => Promise<void>;
+
+/**
+ * Saved machines, by what they are made of. A start from one takes a tenth of a boot. They stay for the next agent process;
+ * what makes two machines differ is done after the start, see `identify`.
+ */
+export class SavedMachines {
+  readonly #store: ReflinkStore;
+  readonly #dir: string;
+  readonly #logger: Logger;
+  readonly #made = new Map<string, Promise<Saved | undefined>>();
+
+  constructor(store: ReflinkStore, logger: Logger) {
+    this.#store = store;
+    this.#dir = join(store.path, "saved-machines");
+    this.#logger = logger;
+  }
+
+  /** `made` says what else a saved machine depends on. Undefined where machines cannot be saved: they boot, then. */
+  get(made: string, image: Image, size: SandboxSize, boot: Boot): Promise<Saved | undefined> {
+    const facts = [made, image.digest, size.vcpus, size.memoryMb].join("\n");
+    const name = createHash("sha256").update(facts).digest("hex").slice(0, 24);
+    let saved = this.#made.get(name);
+    if (!saved) {
+      saved = this.#find(name, size, boot).catch((error) => {
+        this.#logger.warn({ err: error }, "a machine could not be saved; those of its kind boot each time");
+        return undefined;
+      });
+      this.#made.set(name, saved);
+    }
+    return saved;
+  }
+
+  /** A copy of its memory for one machine, which may write to it as it likes. */
+  copyMemory(saved: Saved, to: string): void {
+    this.#store.clone(saved.memory, to);
+  }
+
+  async #find(name: string, size: SandboxSize, boot: Boot): Promise<Saved> {
+    const dir = join(this.#dir, name);
+    const known = await readSaved(dir);
+    if (known) return known;
+    await this.#makeRoom();
+    const draft = join(this.#dir, `making-${name}`);
+    await rm(draft, { recursive: true, force: true });
+    await mkdir(draft, { recursive: true, mode: 0o700 });
+    try {
+      await this.#make(draft, size, boot);
+      await rename(draft, dir);
+    } finally {
+      await rm(draft, { recursive: true, force: true });
+    }
+    return (await readSaved(dir)) as Saved;
+  }
+
+  async #make(draft: string, size: SandboxSize, boot: Boot): Promise<void> {
+    const { memory, state } = pathsIn(draft);
+    await writeFile(memory, "", { mode: 0o600 });
+    await truncate(memory, memoryBytes(size));
+    const key = makeKey();
+    await boot({ memory, state, key });
+    await writeFile(join(draft, "saved.json"), JSON.stringify(key), { mode: 0o600 });
+  }
+
+  async #makeRoom(): Promise<void> {
+    const names = await readdir(this.#dir).catch(() => []);
+    const unused = names.filter((name) => !this.#made.has(name));
+    // Machines that were started from one have copies of their own.
+    for (const name of unused.slice(0, Math.max(0, names.length - MOST + 1)))
+      await rm(join(this.#dir, name), { recursive: true, force: true });
+  }
+}
+
+const pathsIn = (dir: string) => ({ memory: join(dir, "memory"), state: join(dir, "state") });
+
+async function readSaved(dir: string): Promise<Saved | undefined> {
+  const text = await readFile(join(dir, "saved.json"), "utf8").catch(() => undefined);
+  return text === undefined ? undefined : { ...pathsIn(dir), key: SavedFile.parse(JSON.parse(text)) };
+}
