@@ -28,10 +28,9 @@ class Mags(Blocking):
         environment: Optional[Mapping[str, str]] = None, file_ids: Optional[Sequence[str]] = None,
         disk_gb: Optional[float] = None, vcpus: Optional[float] = None, memory_mb: Optional[int] = None,
         rootfs_type: Optional[str] = None, isolation: Optional[str] = None, runtime: Optional[str] = None,
-        image_digest: Optional[str] = None,
-        node_labels: Optional[Mapping[str, str]] = None, idle_minutes: Optional[float] = None,
-        network: Union[str, Mapping[str, Sequence[str]], None] = None, on_busy: Optional[str] = None,
-        timeout: Optional[int] = None,
+        image_digest: Optional[str] = None, node_labels: Optional[Mapping[str, str]] = None,
+        idle_minutes: Optional[float] = None, network: Union[str, Mapping[str, Sequence[str]], None] = None,
+        on_busy: Optional[str] = None, timeout: Optional[int] = None,
     ) -> JobAccepted:
         """Starts a job and returns at once, with its ``request_id``, ``name`` and ``status``.
 
@@ -44,8 +43,7 @@ class Mags(Blocking):
             ephemeral=ephemeral, no_sleep=no_sleep, no_sync=no_sync, startup_command=startup_command,
             environment=environment, file_ids=file_ids, disk_gb=disk_gb, vcpus=vcpus, memory_mb=memory_mb,
             rootfs_type=rootfs_type, isolation=isolation, runtime=runtime, image_digest=image_digest,
-            node_labels=node_labels,
-            idle_minutes=idle_minutes, network=network, on_busy=on_busy, timeout=timeout,
+            node_labels=node_labels, idle_minutes=idle_minutes, network=network, on_busy=on_busy, timeout=timeout,
         ))
 
     def run_and_wait(
