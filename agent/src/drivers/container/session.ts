@@ -4,14 +4,14 @@ import { Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { makePipe, startProcess } from "@mags/kit";
+import { membersOf } from "../../sandbox/cgroups.ts";
 import type { Session, SessionEnd, SessionRequest } from "../../sandbox/driver.ts";
 import { signalOf } from "../../sandbox/exit-code.ts";
-import { membersOf } from "../../sandbox/cgroups.ts";
-import { type Line, type Pipes, pipes, terminal } from "./lines.ts";
 import { statFields } from "../../sandbox/processes.ts";
+import { databasesIn, findUser, hasDirectory, type User } from "../../sandbox/users.ts";
+import { type Line, type Pipes, pipes, terminal } from "./lines.ts";
 import type { Runtime } from "./runtime.ts";
 import { processConfig } from "./spec.ts";
-import { databasesIn, findUser, hasDirectory, type User } from "../../sandbox/users.ts";
 
 /** The container that sessions are opened in. */
 export interface Place {
