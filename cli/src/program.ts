@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import { addAudit } from "./commands/audit.ts";
+import { addBackup, addRestore } from "./commands/backup.ts";
 import { addBench } from "./commands/bench.ts";
 import { addComplete, addCompletion } from "./commands/completion.ts";
 import { addCp } from "./commands/cp.ts";
@@ -62,6 +63,8 @@ const commands = [
   addMcp,
   addPool,
   addNode,
+  addBackup,
+  addRestore,
   addDoctor,
   addBench,
 ];

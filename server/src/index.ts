@@ -39,6 +39,7 @@ import {
   Workspaces,
 } from "./workspaces/service.ts";
 
+export { type Restored, restoreBackup } from "./backup/restore.ts";
 export { type EmbeddedPostgres, type EmbeddedPostgresOptions, startEmbeddedPostgres } from "./db/embedded.ts";
 export { openApiDocument } from "./http/document.ts";
 
@@ -207,6 +208,7 @@ async function start(
     live,
     imports: new Imports(db, quota, live),
     collector,
+    databaseUrl: url,
     version,
     dashboardDir: options.dashboardDir,
     docsDir: options.docsDir,

@@ -30,7 +30,8 @@ export interface World extends AsyncDisposable {
   server: Server;
   /** direct access to the rows, to see what the API really did */
   sql: pg.Pool;
-  startServer(): Promise<Server>;
+  /** with other options than the first, where some are given */
+  startServer(other?: Partial<ServerOptions>): Promise<Server>;
   restartServer(): Promise<void>;
 }
 
@@ -39,7 +40,7 @@ export async function startWorld(options: Partial<ServerOptions> = {}): Promise<
   const postgres = await startEmbeddedPostgres({ dir: join(dir, "postgres"), logger, settings });
   const objects = await openObjectStore({ kind: "directory", path: join(dir, "objects") });
   await objects.check();
-  const start = () =>
+  const start = (other: Partial<ServerOptions> = {}) =>
     startServer({
       dataDir: dir,
       databaseUrl: postgres.url,
@@ -56,6 +57,7 @@ export async function startWorld(options: Partial<ServerOptions> = {}): Promise<
       logger,
       version: "0.0.0-test",
       ...options,
+      ...other,
     });
   const sql = new pg.Pool({ connectionString: postgres.url });
   sql.on("error", () => undefined);

@@ -1,4 +1,4 @@
-import { access, mkdtemp, readdir, readFile, readlink, rm } from "node:fs/promises";
+import { access, mkdir, mkdtemp, readdir, readFile, readlink, rm } from "node:fs/promises";
 import { type AddressInfo, connect, createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -113,6 +113,14 @@ export class Daemon {
   /** Ids of the sandboxes that are there. */
   async sandboxes(): Promise<string[]> {
     return readdir(join("/run/mags", await this.#instance(), "sandboxes")).catch(() => []);
+  }
+
+  /** The machine burns: nothing of the data directory is left, nor of what ran. The directory is there again, empty. */
+  async loseDataDir(): Promise<void> {
+    await this.#stopJobs().catch(() => undefined);
+    await this.stop();
+    await rm(this.dataDir, { recursive: true, force: true, maxRetries: 5 });
+    await mkdir(this.dataDir);
   }
 
   /** kill -9 of the first process of a sandbox, with which all of it ends. */

@@ -10,7 +10,7 @@ import { jobBody, type RunOptions } from "./job-body.ts";
 import { MachineFiles } from "./machine-files.ts";
 import { Parts } from "./parts.ts";
 import { type OpenOptions, Session } from "./session.ts";
-import type { Job, JobMetrics, Logs, SshOpened, SyncResult, UrlOpened, Usage } from "./wire.ts";
+import type { Job, JobMetrics, Logs, PoolStatus, SshOpened, SyncResult, UrlOpened, Usage } from "./wire.ts";
 import { syncUntilDone, type WorkspacesClient } from "./workspaces.ts";
 
 export interface MagsOptions {
@@ -38,14 +38,6 @@ export interface RunResult {
   stdout: string;
   stderr: string;
   logs: Logs["logs"];
-}
-
-export interface PoolStatus {
-  idle_vms: number;
-  busy_vms: number;
-  total_vms: number;
-  min_pool_size: number;
-  max_pool_size: number;
 }
 
 export interface ListOptions extends CallSettings {

@@ -4,7 +4,6 @@ export {
   type ListOptions,
   Mags,
   type MagsOptions,
-  type PoolStatus,
   type RunResult,
   type WaitOptions,
 } from "./client.ts";
@@ -20,4 +19,5 @@ export type { MemberOptions } from "./members.ts";
 export type { JoinTokenOptions } from "./nodes.ts";
 export type { OpenOptions, Session } from "./session.ts";
 export type { TokenOptions } from "./tokens.ts";
+export type { PoolStatus } from "./wire.ts";
 export type { Force, VersionChoice } from "./workspaces.ts";

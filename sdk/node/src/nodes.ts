@@ -1,4 +1,4 @@
-import { type CallSettings, callJson, type HttpOptions } from "./http.ts";
+import { type CallSettings, callJson, callRaw, type HttpOptions } from "./http.ts";
 import type { JoinTokenMade, Node, NodeList, NodeRemoved } from "./wire.ts";
 
 export interface JoinTokenOptions extends CallSettings {
@@ -41,6 +41,12 @@ export class NodesClient {
   /** Puts it back into service. */
   undrain(name: string, options: CallSettings = {}): Promise<Node> {
     return callJson(this.#http, "POST", `${path(name)}/undrain`, options);
+  }
+
+  /** Everything that the server's database holds, a tar compressed with zstd. The stream fails when it is cut off. */
+  async backup(options: CallSettings = {}): Promise<AsyncIterable<Uint8Array>> {
+    const { body } = await callRaw(this.#http, "GET", "/backup", options);
+    return body as unknown as AsyncIterable<Uint8Array>;
   }
 }
 

@@ -47,6 +47,7 @@ NODE_NAMES = {
     "import_workspace": "workspaces.import",
     "read_workspace_file": "workspaces.readFile",
     "write_workspace_file": "workspaces.writeFile",
+    "backup": "nodes.backup",
     "list_nodes": "nodes.list",
     "remove_node": "nodes.remove",
     "drain_node": "nodes.drain",

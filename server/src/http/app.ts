@@ -13,6 +13,7 @@ import { workspaceFileRoutes } from "../access/files/workspace-routes.ts";
 import { accessRoutes } from "../access/routes.ts";
 import { auditRequests } from "../audit/hooks.ts";
 import { auditRoutes } from "../audit/routes.ts";
+import { backupRoutes } from "../backup/routes.ts";
 import { clusterRoutes } from "../cluster/routes.ts";
 import { cronRoutes } from "../cron/routes.ts";
 import { fileRoutes } from "../files/routes.ts";
@@ -128,6 +129,7 @@ function publicRoutes(context: Context, { hide }: { hide: boolean }) {
       await guarded.register(tokenRoutes(context) as never);
       await guarded.register(approveLoginRoute(context) as never);
       await guarded.register(nodeAdminRoutes(context) as never);
+      await guarded.register(backupRoutes(context) as never);
       await guarded.register(ownRoutes(context) as never);
       await guarded.register(auditRoutes(context) as never);
       await guarded.register(memberRoutes(context) as never);

@@ -63,6 +63,8 @@ export interface Context {
   overview: Overview;
   /** opens `/metrics` and nothing else; without one only operators may read it */
   metricsToken: string | undefined;
+  /** for who needs a connection of its own */
+  databaseUrl: string;
   /** whose X-Forwarded-For and -Proto are believed */
   trustedProxies: string[];
   version: string;

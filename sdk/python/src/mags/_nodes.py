@@ -1,9 +1,10 @@
 from __future__ import annotations
 
-from typing import Optional, Sequence
+from typing import AsyncGenerator, Optional, Sequence
 from urllib.parse import quote
 
 from ._http import Http
+from ._transport import closing
 from .types import JoinTokenMade, Node, NodeList, NodeRemoved
 
 
@@ -39,3 +40,9 @@ class NodeCalls:
         """What it was given when it joined opens nothing any more; ``force`` also for one that is not empty."""
         query = {"force": "1" if force else None}
         return await self._http.call("DELETE", f"/nodes/{quote(name, safe='')}", query=query)
+
+    async def backup(self) -> AsyncGenerator[bytes, None]:
+        """Yields a backup of the database, a tar compressed with zstd. Raises MagsError when the download is cut."""
+        async with closing(self._http.stream("/backup", {"Accept": "*/*"}, silence=600.0)) as chunks:
+            async for chunk in chunks:
+                yield chunk

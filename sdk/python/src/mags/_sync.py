@@ -353,6 +353,10 @@ class Mags(Blocking):
         """What it was given when it joined opens nothing any more; ``force`` also for one that is not empty."""
         return complete(self._calls.remove_node(name, force=force))
 
+    def backup(self) -> Generator[bytes, None, None]:
+        """Yields a backup of the database, a tar compressed with zstd. Raises MagsError when the download is cut."""
+        return iterate(self._calls.backup())
+
     def upload_file(
         self, file: Upload, *, name: Optional[str] = None, progress: Optional[Progress] = None,
         timeout: Optional[float] = None,
