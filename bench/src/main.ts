@@ -3,12 +3,13 @@ import { Mags } from "@mags/sdk";
 import { config } from "./config.ts";
 import { benchIngress, type IngressReport, printIngress } from "./ingress.ts";
 import { type Contender, crunExecIn, crunOnBundleOf, crunPlain, podman } from "./runtimes.ts";
+import { printSoak, type SoakReport, soak } from "./soak.ts";
 import { summarise } from "./stats.ts";
 import { inTurns, timed } from "./turns.ts";
 import { benchWake } from "./wake.ts";
 import { benchWorkspaces, type Report } from "./workspaces.ts";
 
-const HELP = `usage: npm run bench -- [run|node|exec|access|workspaces] [--runs N] [--json]
+const HELP = `usage: npm run bench -- [run|node|exec|access|workspaces|soak] [--runs N] [--minutes N] [--json]
   run   from POST to the final status of a job 'true', beside bare 'crun run' of the same bundle and of a plain one, and
         'podman run', in turns
   node  from POST to the output of the first 'node -v': N one at a time, then N at once
@@ -19,12 +20,19 @@ const HELP = `usage: npm run bench -- [run|node|exec|access|workspaces] [--runs 
   workspaces
         a workspace of 1 GiB beside restic and tar | zstd, in turns: kept the first time, after 1 % has changed, when nothing
         has, restored with cold caches; forks and freezing. Needs no server
+  soak  mixed work at 80 % of what the nodes offer, for --minutes (30): failures, and whether memory and descriptors of the
+        server's process grow
 The others need a running server (npm start) on this machine; all need root.
 `;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { runs: { type: "string" }, json: { type: "boolean" }, help: { type: "boolean" } },
+  options: {
+    runs: { type: "string" },
+    minutes: { type: "string" },
+    json: { type: "boolean" },
+    help: { type: "boolean" },
+  },
 });
 const mags = new Mags(config);
 
@@ -110,7 +118,7 @@ interface Access {
   wake: Report;
 }
 
-const scenarios: Record<string, () => Promise<Report | Access>> = {
+const scenarios: Record<string, () => Promise<Report | Access | SoakReport>> = {
   run: () => benchRun(Number(values.runs ?? 30)),
   node: () => benchNode(Number(values.runs ?? 100)),
   exec: () => benchExec(Number(values.runs ?? 100)),
@@ -119,6 +127,7 @@ const scenarios: Record<string, () => Promise<Report | Access>> = {
     exec: await benchExec(Number(values.runs ?? 100)),
     wake: await benchWake(mags, Number(values.runs ?? 20)),
   }),
+  soak: () => soak(mags, Number(values.minutes ?? 30)),
   workspaces: () => benchWorkspaces(Number(values.runs ?? 5)),
 };
 const scenario = scenarios[positionals[0] ?? "run"];
@@ -129,6 +138,7 @@ if (values.help || !scenario) {
 try {
   const report = await scenario();
   if (values.json) process.stdout.write(`${JSON.stringify(report)}\n`);
+  else if ("growth" in report) printSoak(report);
   else if ("ingress" in report) {
     printIngress(report.ingress);
     print(report.exec);
