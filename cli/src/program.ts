@@ -17,8 +17,10 @@ import { addNew } from "./commands/new.ts";
 import { addNode } from "./commands/node.ts";
 import { addOrg } from "./commands/org.ts";
 import { addPool } from "./commands/pool.ts";
+import { addQuota } from "./commands/quota.ts";
 import { addRerun } from "./commands/rerun.ts";
 import { addRun } from "./commands/run.ts";
+import { addSecret } from "./commands/secret.ts";
 import { addSet } from "./commands/set.ts";
 import { addSleep, addWake } from "./commands/sleep.ts";
 import { addSsh } from "./commands/ssh.ts";
@@ -54,6 +56,8 @@ const commands = [
   addToken,
   addMember,
   addOrg,
+  addQuota,
+  addSecret,
   addAudit,
   addLogin,
   addLogout,

@@ -9,7 +9,7 @@ export { SyscallError } from "./syscalls/libc.ts";
 export { growLoop, loopOf, mountImage } from "./syscalls/loop.ts";
 export { bind, bindIdmapped, MS_NOATIME, mount, mountAs, unmount, unmountAside } from "./syscalls/mount.ts";
 export { createNetns, inNetns, openSocket, RouteTables, setNetworkSetting } from "./syscalls/network.ts";
-export { duplicate, makeFifo, makePipe, setPipeSize, splicePipe } from "./syscalls/pipe.ts";
+export { duplicate, makeFifo, makePipe, setPipeSize, splicePipe, teePipe } from "./syscalls/pipe.ts";
 export { emptyFile, MemoryFile, startProcess } from "./syscalls/process.ts";
 export { openTap } from "./syscalls/tap.ts";
 export { openTerminal, openWithin, resizeTerminal } from "./syscalls/terminal.ts";

@@ -5,6 +5,7 @@ import { z } from "zod";
 import { AccessSettings, accessContradictions, accessOptions } from "./access-config.ts";
 import { ClusterSettings, clusterOptions, settleCluster } from "./cluster-config.ts";
 import { GatewaySettings, gatewayOptions, Listen, settleGateway } from "./gateway-config.ts";
+import { QuotaSettings, quotaOptions } from "./quota-config.ts";
 import { readStore, StoreSettings, storeOptions } from "./store-config.ts";
 import { WorkspaceSettings, workspaceOptions } from "./workspace-config.ts";
 
@@ -79,6 +80,7 @@ export const options = [
     help: "How long an uploaded file is kept after its upload and after each use",
   },
   ...workspaceOptions,
+  ...quotaOptions,
   {
     name: "cronMinSeconds",
     env: "MAGS_CRON_MIN_SECONDS",
@@ -205,6 +207,7 @@ const Raw = z.object({
   uploadKeepHours: z.coerce.number().positive().default(168),
   cronMinSeconds: z.coerce.number().min(1).default(60),
   ...WorkspaceSettings.shape,
+  ...QuotaSettings.shape,
   rateLimit: count(12_000),
   metricsToken: z.string().min(16, "must have at least 16 characters").optional(),
   corsOrigins: Origins.default([]),

@@ -13,8 +13,9 @@ import { type Config, help, readConfig } from "./config.ts";
 import { firstRun, waitUntilReady, welcome } from "./first-run.ts";
 import { lockDataDir } from "./lock.ts";
 import { enterMountNamespace } from "./mount-namespace.ts";
+import { quotasOf } from "./quota-config.ts";
 import { stopSignal, within } from "./signals.ts";
-import { ensureToken } from "./tokens.ts";
+import { ensureSecretKeys, ensureToken } from "./tokens.ts";
 import { workspaceLimits } from "./workspace-config.ts";
 
 const VERSION = "0.1.0";
@@ -75,6 +76,8 @@ async function start(config: Config, cleanup: Cleanup): Promise<Agent | undefine
       cron: { minSeconds: config.cronMinSeconds },
       tokens: { requestsPerMinute: config.rateLimit },
       access: accessOf(config),
+      quotas: quotasOf(config),
+      secretKeys: config.secretsKey ?? (await ensureSecretKeys(dataDir)),
       urls,
       ssh,
       workspaces: workspaceLimits(config),

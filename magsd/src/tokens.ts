@@ -3,11 +3,19 @@ import { link, open, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 
 /** Reads the secret `<dir>/<name>.token`; makes it first (mode 0600) where there is none. */
-export async function ensureToken(dir: string, name: string): Promise<string> {
-  const path = join(dir, `${name}.token`);
+export const ensureToken = (dir: string, name: string): Promise<string> =>
+  ensure(join(dir, `${name}.token`), () => `mags_${randomBytes(24).toString("base64url")}`);
+
+/** Reads the keys in `<dir>/secrets.key`, one a line, the current one first; makes one first where there is none. */
+export async function ensureSecretKeys(dir: string): Promise<string[]> {
+  const text = await ensure(join(dir, "secrets.key"), () => randomBytes(32).toString("base64"));
+  return text.split(/\s+/);
+}
+
+async function ensure(path: string, make: () => string): Promise<string> {
   const existing = await readFile(path, "utf8").catch(() => "");
   if (existing.trim()) return existing.trim();
-  const token = `mags_${randomBytes(24).toString("base64url")}`;
+  const token = make();
   const draft = `${path}.${process.pid}`;
   const file = await open(draft, "w", 0o600);
   try {

@@ -9,7 +9,9 @@ import { LogEnd, LogEntry, Logs } from "./api/logs.ts";
 import { Member, MemberDeleted, MemberList, MemberMade } from "./api/members.ts";
 import { JobMetrics, MetricSample } from "./api/metrics.ts";
 import { JoinTokenMade, Node, NodeList, NodeRemoved } from "./api/nodes.ts";
+import { OrganisationQuota } from "./api/quota.ts";
 import { DirectoryListing, FileEntry } from "./api/sandbox-files.ts";
+import { Secret, SecretDeleted, SecretList } from "./api/secrets.ts";
 import { OrganisationList, OrganisationMade, Token, TokenList, TokenMade, Whoami } from "./api/tokens.ts";
 import { SshKey, SshKeyList, SshOpened, UrlAlias, UrlAliasList, UrlOpened } from "./api/urls.ts";
 import { Usage } from "./api/usage.ts";
@@ -82,6 +84,10 @@ const answers = {
   WorkspaceVersion,
   OrganisationList,
   OrganisationMade,
+  OrganisationQuota,
+  Secret,
+  SecretDeleted,
+  SecretList,
   Token,
   TokenList,
   TokenMade,

@@ -30,6 +30,10 @@ export const Assignment = z.object({
   spec: CreateJob,
   /** null: a disk of its own that goes with the machine */
   volume: JobVolume.nullable().default(null),
+  /** values of its variables that are secrets; never written down */
+  secrets: z.record(z.string(), z.string()).default({}),
+  /** X-Request-Id of the request that made it */
+  request_id: z.string().nullable().default(null),
   /** runs in the machine of this job instead of one of its own */
   host_job: z.uuid().nullable().default(null),
   /** how long it waited for its workspace, `ms`; null: it did not */

@@ -22,6 +22,9 @@ import { Metrics } from "./metrics/metrics.ts";
 import { Overview } from "./metrics/overview.ts";
 import { NodeAdmin } from "./nodes/admin.ts";
 import { Nodes } from "./nodes/service.ts";
+import { type QuotaDefaults, Quotas } from "./quotas/service.ts";
+import { SecretKeys } from "./secrets/keys.ts";
+import { Secrets } from "./secrets/service.ts";
 import { Oidc, type OidcOptions } from "./sessions/oidc.ts";
 import { Sessions } from "./sessions/service.ts";
 import { SshKeys, type SshOptions } from "./ssh/service.ts";
@@ -46,6 +49,7 @@ export { openApiDocument } from "./http/document.ts";
 const KEY_SWEEP_MS = 3600_000;
 const IDLE_MINUTES = 10;
 const FILE_SWEEP_MS = 60_000;
+const NO_LIMITS: QuotaDefaults = { sandboxes: null, vcpus: null, memory_mb: null, jobs_per_minute: null };
 const SEAL_MS = 500;
 const CRON_FIRE_MS = 200;
 const CRON_FOLLOW_MS = 500;
@@ -68,6 +72,10 @@ export interface ServerOptions {
   cron: CronOptions;
   tokens: TokenOptions;
   access?: AccessOptions | undefined;
+  /** what an organisation may have up unless its own quota says otherwise; without limit by default */
+  quotas?: QuotaDefaults | undefined;
+  /** keys that secrets are encrypted with, base64 of 32 bytes; the first is used, the others still open older ones */
+  secretKeys: string[];
   workspaces: WorkspaceOptions;
   /** after which an unused persistent machine sleeps; 10 by default */
   idleMinutes?: number | undefined;
@@ -151,15 +159,18 @@ async function start(
   const files = new Files(db, options.objects, options.files, logger);
   const quota = new Quota(options.workspaces.quota);
   const live = new LiveWorkspaces(db, nodes);
+  const quotas = new Quotas(db, events, quota, options.quotas ?? NO_LIMITS);
+  const secrets = new Secrets(db, new SecretKeys(options.secretKeys), audit, logger);
   const leases = new Leases(db, events, quota);
-  const jobs = new Jobs(db, events, nodes, files, leases, options.urls.appsUrl);
+  const jobs = new Jobs(db, events, { nodes, files, leases, quotas, secrets }, options.urls.appsUrl);
   const dispatch = new Dispatch(db, events, nodes, leases, cluster, {
     idleMinutes: options.idleMinutes ?? IDLE_MINUTES,
     metrics,
+    secrets,
     logger,
   });
   const crons = new Crons(db, jobs, options.cron, logger);
-  const sleep = new Sleep(db, events, nodes, jobs);
+  const sleep = new Sleep(db, events, nodes, jobs, quotas);
   const urls = new Urls(db, jobs, options.urls);
   const sshKeys = new SshKeys(db, jobs, options.ssh);
   dispatch.startSweeping();
@@ -168,6 +179,7 @@ async function start(
   for (const task of [
     repeat("collecting unused chunks", options.workspaces.collectMs, logger, (signal) => collector.round(signal)),
     repeat("removing old idempotency keys", KEY_SWEEP_MS, logger, () => sweepKeys(db)),
+    repeat("encrypting secrets with the current key", KEY_SWEEP_MS, logger, (signal) => secrets.rotate(signal)),
     repeat("linking the audit log", SEAL_MS, logger, (signal) => audit.seal(signal)),
     repeat("removing expired files", FILE_SWEEP_MS, logger, (signal) => files.sweep(signal)),
     repeat("firing schedules", CRON_FIRE_MS, logger, (signal) => crons.firing.fireDue(signal)),
@@ -182,6 +194,8 @@ async function start(
     db,
     cluster,
     audit,
+    quotas,
+    secrets,
     tokens,
     sessions: new Sessions(db, tokens, members, audit),
     members,

@@ -11,6 +11,8 @@ import { type EmbeddedPostgres, type Server, type ServerOptions, startEmbeddedPo
 
 export const ADMIN = "admin-token-of-the-tests";
 export const NODE_TOKEN = "node-token-of-the-tests";
+/** base64 of 32 bytes */
+export const SECRET_KEY = Buffer.alloc(32, 7).toString("base64");
 export const logger = createLogger("silent");
 
 /** A zone with an odd offset brings to light where local time is taken for UTC. */
@@ -51,6 +53,7 @@ export async function startWorld(options: Partial<ServerOptions> = {}): Promise<
       files: { maxBytes: 64 * 1024 * 1024, quotaBytes: 1024 * 1024 * 1024, keepSeconds: 3600 },
       cron: { minSeconds: 60 },
       tokens: { requestsPerMinute: 0 },
+      secretKeys: [SECRET_KEY],
       urls: { appsUrl: "http://apps.localhost:7071", privateUrls: false },
       ssh: { host: "127.0.0.1", port: 7072, hostKey: "ssh-ed25519 AAAA" },
       workspaces,

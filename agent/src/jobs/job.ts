@@ -72,7 +72,12 @@ export class Job implements Owner, Guest {
   }
   /** Variables for those who come in; HOME and the like come with the user. */
   get environment(): Record<string, string> {
-    return { PATH: BASE_ENVIRONMENT.PATH, LANG: BASE_ENVIRONMENT.LANG, ...this.spec.environment };
+    return {
+      PATH: BASE_ENVIRONMENT.PATH,
+      LANG: BASE_ENVIRONMENT.LANG,
+      ...this.spec.environment,
+      ...this.assignment.secrets,
+    };
   }
   get machine() {
     return this.#machine;
@@ -239,7 +244,11 @@ export class Job implements Owner, Guest {
 
   #openLog(): void {
     const dir = this.#context.records.directory(this.id);
-    this.#log = LogCapture.open({ dir, limitBytes: this.#context.logLimitBytes });
+    this.#log = LogCapture.open({
+      dir,
+      limitBytes: this.#context.logLimitBytes,
+      mask: Object.values(this.assignment.secrets),
+    });
   }
 
   async #untilEnd(end: Promise<CommandEnd>): Promise<Ended> {

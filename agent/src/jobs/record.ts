@@ -67,7 +67,9 @@ export class JobRecords {
    */
   write(record: JobRecord): void {
     const path = join(this.directory(record.assignment.id), "job.json");
-    writeFileSync(`${path}.new`, JSON.stringify(record), { mode: 0o600 });
+    // Values of secrets stay in memory; a successor is given them anew.
+    const kept = { ...record, assignment: { ...record.assignment, secrets: {} } };
+    writeFileSync(`${path}.new`, JSON.stringify(kept), { mode: 0o600 });
     renameSync(`${path}.new`, path);
   }
 

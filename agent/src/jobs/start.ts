@@ -37,7 +37,7 @@ export interface Start {
  */
 export async function start(options: Start): Promise<RunningCommand | undefined> {
   const { record, records, objects, sandbox, log, signal } = options;
-  const { id, org, spec, wake } = record.assignment;
+  const { id, org, spec, secrets, wake } = record.assignment;
   if (!wake) await placeFiles({ sandbox, objects, org, job: id, ids: spec.file_ids, signal });
   const scriptName = options.guest ? `script-${id}` : "script";
   const text = wake ? spec.startup_command : spec.script;
@@ -57,7 +57,7 @@ export async function start(options: Start): Promise<RunningCommand | undefined>
   return sandbox.exec({
     directory,
     argv: ["/bin/sh", `/run/mags/${scriptName}`],
-    env: { ...BASE_ENVIRONMENT, HOSTNAME: sandbox.id, MAGS_JOB_ID: id, ...spec.environment },
+    env: { ...BASE_ENVIRONMENT, HOSTNAME: sandbox.id, MAGS_JOB_ID: id, ...spec.environment, ...secrets },
     cwd: "/root",
     token,
     stdoutFifo: log.stdoutFifo,

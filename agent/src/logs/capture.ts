@@ -12,9 +12,10 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
-import { makeFifo, setPipeSize, splicePipe } from "@mags/kit";
+import { makeFifo, makePipe, setPipeSize, splicePipe, teePipe } from "@mags/kit";
 import type { LogEnd, LogSource } from "@mags/protocol";
 import { decodeRecord, encodeRecord, type IndexRecord, LIMIT_MARK, RECORD_BYTES } from "./files.ts";
+import { Mask } from "./mask.ts";
 import { Ticker } from "./ticker.ts";
 
 /** What a pipe may hold while nobody reads, `bytes`; the most that the kernel gives by default */
@@ -34,6 +35,10 @@ interface Source {
  * Whoever writes to the FIFOs holds them open for reading too, so nothing breaks while no capture is there: the writer
  * waits once a pipe is full. Each piece is moved by splice(2) from pipe to file; what a killed agent had moved but not
  * yet indexed is found as the unindexed tail of a file, and goes into the index when the log is opened again.
+
+ * Where values have to be masked, what a pipe holds is looked at in a copy (tee(2)) and taken out only once it is written: so
+ * the beginning of a value waits in the pipe for its end, and outlives this process there.
+ *
  * Output beyond the limit is taken and dropped, so that a script never stalls on its log; how much is counted.
  *
  * Emits `data` when something was added.
@@ -47,21 +52,28 @@ export class LogCapture extends EventEmitter<{ data: []; end: [] }> {
   readonly #index: number;
   #indexSize = 0;
   readonly #null: number;
+  readonly #mask: Mask;
+  /** a pipe for copies, where there is something to mask */
+  readonly #copy: [number, number] | undefined;
+  #finishing = false;
   #dropped: Record<Stream, number> = { stdout: 0, stderr: 0 };
   #closed = false;
   #ended = false;
   readonly #tick = () => this.drain();
 
   /** Opens the log in `dir`, or goes on with one that an earlier process left. */
-  static open(options: { dir: string; limitBytes: number }): LogCapture {
-    return new LogCapture(options.dir, options.limitBytes);
+  static open(options: { dir: string; limitBytes: number; mask?: string[] }): LogCapture {
+    return new LogCapture(options.dir, options.limitBytes, new Mask(options.mask ?? []));
   }
 
-  private constructor(dir: string, limit: number) {
+  private constructor(dir: string, limit: number, mask: Mask) {
     super();
     this.setMaxListeners(0);
     this.#dir = dir;
     this.#limit = limit;
+    this.#mask = mask;
+    this.#copy = mask.isEmpty ? undefined : makePipe();
+    if (this.#copy) setPipeSize(this.#copy[0], PIPE_BYTES);
     for (const stream of streams) makeFifo(join(dir, `${stream}.fifo`));
     const openPipe = (path: string) => {
       const fd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
@@ -114,6 +126,7 @@ export class LogCapture extends EventEmitter<{ data: []; end: [] }> {
 
   /** Takes what is left in the pipes and closes the log with its last record. */
   finish(end: Omit<LogEnd, "bytes" | "dropped">): void {
+    this.#finishing = true;
     while (this.drain());
     if (this.truncated) {
       const { stdout, stderr } = this.#dropped;
@@ -136,10 +149,12 @@ export class LogCapture extends EventEmitter<{ data: []; end: [] }> {
     this.#closed = true;
     LogCapture.#ticker.remove(this.#tick);
     const sources = Object.values(this.#sources).map((source) => source.file);
-    for (const fd of [...Object.values(this.#pipes), ...sources, this.#index, this.#null]) closeSync(fd);
+    for (const fd of [...Object.values(this.#pipes), ...sources, ...(this.#copy ?? []), this.#index, this.#null])
+      closeSync(fd);
   }
 
   #take(stream: Stream): boolean {
+    if (this.#copy) return this.#takeMasked(stream, this.#copy);
     const source = this.#sources[stream];
     let moved = 0;
     // One round takes at most a full pipe, so that a fast writer cannot keep the event loop.
@@ -154,13 +169,36 @@ export class LogCapture extends EventEmitter<{ data: []; end: [] }> {
     return moved > 0;
   }
 
+  #takeMasked(stream: Stream, [read, write]: [number, number]): boolean {
+    const copied = teePipe(this.#pipes[stream], write, PIPE_BYTES);
+    if (copied === 0) return false;
+    const piece = Buffer.alloc(copied);
+    for (let at = 0; at < copied; ) at += readSync(read, piece, at, copied - at, null);
+    const { shown, taken } = this.#mask.apply(piece, this.#finishing);
+    if (taken === 0) return false;
+    const source = this.#sources[stream];
+    const room = Math.max(0, this.#limit - this.#sources.stdout.size - this.#sources.stderr.size);
+    const kept = shown.subarray(0, room);
+    if (kept.length > 0) {
+      writeSync(source.file, kept, 0, kept.length, source.size);
+      this.#append(stream, kept.length);
+    }
+    for (let left = taken; left > 0; ) left -= splicePipe(this.#pipes[stream], this.#null, 0, left);
+    if (kept.length < shown.length) this.#noteDropped(stream, shown.length - kept.length);
+    return true;
+  }
+
   #drop(stream: Stream): boolean {
     const count = splicePipe(this.#pipes[stream], this.#null, 0, PIPE_BYTES);
     if (count === 0) return false;
+    this.#noteDropped(stream, count);
+    return true;
+  }
+
+  #noteDropped(stream: Stream, count: number): void {
     if (!this.truncated) this.system(`${LIMIT_MARK} of ${this.#limit} bytes reached: further output is dropped`);
     this.#dropped[stream] += count;
     writeFileSync(join(this.#dir, "dropped.json"), JSON.stringify(this.#dropped));
-    return true;
   }
 
   #append(source: LogSource, length: number): void {

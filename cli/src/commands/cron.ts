@@ -13,6 +13,7 @@ interface Flags {
   script?: string;
   zone?: string;
   env?: Record<string, string>;
+  secret?: Record<string, string>;
   persistent?: boolean;
   timeout?: number;
   memory?: number;
@@ -94,6 +95,7 @@ function settings(to: Command, making: boolean): Command {
     .option("-f, --file <path>", "read the script from a file")
     .option("--zone <zone>", "time zone, such as Europe/Berlin (default: UTC)")
     .option("-e, --env <KEY=VALUE>", "environment variable (repeatable)", keyValue)
+    .option("--secret <KEY=NAME>", "variable that holds a secret, or one version of it, NAME@3 (repeatable)", keyValue)
     .option("-p, --persistent", "keep each job's machine after the script")
     .option("--timeout <seconds>", "time the script may run", count)
     .option("--memory <MiB>", "memory limit", count)
@@ -188,6 +190,7 @@ const toOptions = (flags: Flags): CronOptions => ({
   name: flags.name,
   timeZone: flags.zone,
   environment: flags.env,
+  secrets: flags.secret,
   persistent: flags.persistent,
   timeout: flags.timeout,
   memoryMb: flags.memory,

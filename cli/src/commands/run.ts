@@ -12,6 +12,7 @@ interface Flags extends FollowFlags {
   file?: string[];
   name?: string;
   env?: Record<string, string>;
+  secret?: Record<string, string>;
   ephemeral?: boolean;
   workspace?: string;
   base?: string;
@@ -50,6 +51,7 @@ export function addRun(program: Command): void {
     .option("-f, --file <path>", "upload a file to /root (repeatable); without a script it is the script", list)
     .option("-n, --name <name>", "label of the job")
     .option("-e, --env <KEY=VALUE>", "environment variable (repeatable)", keyValue)
+    .option("--secret <KEY=NAME>", "variable that holds a secret, or one version of it, NAME@3 (repeatable)", keyValue)
     .option("-w, --workspace <name>", "keep the files under this name")
     .option("-b, --base <name[@version]>", "start from this workspace; without -w the changes are discarded")
     .addOption(new Option("--on-busy <what>", "while the workspace is in use").choices(["wait", "fail"]))
@@ -194,6 +196,7 @@ function toOptions(flags: Flags): RunOptions {
   return {
     name: flags.name,
     environment: flags.env,
+    secrets: flags.secret,
     persistent: flags.persistent,
     ephemeral: flags.ephemeral,
     workspaceId: flags.workspace,

@@ -4,6 +4,7 @@ import { check, libc, SyscallError } from "./libc.ts";
 const spliceCall = libc.func(
   "long splice(int from, void *fromOffset, int to, int64_t *toOffset, size_t length, unsigned int flags)",
 );
+const teeCall = libc.func("long tee(int from, int to, size_t length, unsigned int flags)");
 const fcntl = libc.func("int fcntl(int fd, int command, int value)");
 const pipe2 = libc.func("int pipe2(_Out_ int *ends, int flags)");
 const mkfifo = libc.func("int mkfifo(str path, unsigned int mode)");
@@ -22,6 +23,15 @@ export function splicePipe(from: number, to: number, offset: number, length: num
   const moved = Number(spliceCall(from, null, to, [offset], length, SPLICE_F_NONBLOCK));
   if (moved >= 0) return moved;
   const error = SyscallError.last("splice");
+  if (error.code === "EAGAIN" || error.code === "EINTR") return 0;
+  throw error;
+}
+
+/** Copies up to `length` bytes of the pipe `from` into the pipe `to`; they stay where they were. Answers how many; 0 when it is empty. */
+export function teePipe(from: number, to: number, length: number): number {
+  const copied = Number(teeCall(from, to, length, SPLICE_F_NONBLOCK));
+  if (copied >= 0) return copied;
+  const error = SyscallError.last("tee");
   if (error.code === "EAGAIN" || error.code === "EINTR") return 0;
   throw error;
 }

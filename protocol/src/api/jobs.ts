@@ -3,6 +3,7 @@ import { NodeLabels } from "../cluster.ts";
 import { jobStatuses } from "../states.ts";
 import { fileLimits } from "./files.ts";
 import { NetworkPolicy } from "./network.ts";
+import { SecretReference, secretLimits } from "./secrets.ts";
 import { BaseWorkspace, WorkspaceName } from "./workspace-names.ts";
 
 /** Limits of a job request; stated once, used by the schemas and printed in the documentation. */
@@ -26,14 +27,13 @@ export const jobLimits = {
 
 const utf8 = new TextEncoder();
 
+const VariableName = z
+  .string()
+  .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "is no valid variable name: use letters, digits and _, not starting with a digit");
+
 export const Environment = z
   .record(
-    z
-      .string()
-      .regex(
-        /^[A-Za-z_][A-Za-z0-9_]*$/,
-        "is no valid variable name: use letters, digits and _, not starting with a digit",
-      ),
+    VariableName,
     z
       .string()
       .max(128 * 1024)
@@ -91,6 +91,11 @@ export const CreateJob = z
       .optional()
       .describe("Run when a sleeping machine wakes"),
     environment: Environment.default({}),
+    secrets: z
+      .record(VariableName, SecretReference)
+      .refine((s) => Object.keys(s).length <= secretLimits.perJob, `names more than ${secretLimits.perJob}`)
+      .default({})
+      .describe("Variables that hold secrets, by name or name@version; masked in the log. They win over environment"),
     file_ids: z
       .array(z.uuid().toLowerCase())
       .max(fileLimits.perJob)
@@ -238,6 +243,7 @@ export const Job = z.object({
   duration_ms: z.number().nullable().describe("From acceptance to the final status"),
   log_truncated: z.boolean(),
   ran_by: RanBy.nullable(),
+  secrets: z.record(z.string(), z.string()).describe("Versions of secrets that its variables hold, as name@version"),
   created_by: z
     .string()
     .nullable()

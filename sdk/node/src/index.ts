@@ -17,6 +17,7 @@ export type { RunOptions } from "./job-body.ts";
 export type { FileChange, MachineFiles } from "./machine-files.ts";
 export type { MemberOptions } from "./members.ts";
 export type { JoinTokenOptions } from "./nodes.ts";
+export type { QuotaChange } from "./quotas.ts";
 export type { OpenOptions, Session } from "./session.ts";
 export type { TokenOptions } from "./tokens.ts";
 export type { PoolStatus } from "./wire.ts";

@@ -17,6 +17,8 @@ export interface RunOptions extends CallSettings {
   idleMinutes?: number;
   startupCommand?: string;
   environment?: Record<string, string>;
+  /** variables that hold secrets, by name or `name@version`; masked in the log */
+  secrets?: Record<string, string>;
   /** uploaded files, placed in /root before the script starts */
   fileIds?: string[];
   /** time the script may run, `seconds`; 300 by default, without limit for a persistent job */
@@ -49,6 +51,7 @@ export const jobBody = (options: RunOptions) => ({
   idle_minutes: options.idleMinutes,
   startup_command: options.startupCommand,
   environment: options.environment,
+  secrets: options.secrets,
   file_ids: options.fileIds,
   timeout: options.timeout,
   vcpus: options.vcpus,

@@ -5,6 +5,8 @@ import { FilesClient } from "./files.ts";
 import type { HttpOptions } from "./http.ts";
 import { MembersClient } from "./members.ts";
 import { NodesClient } from "./nodes.ts";
+import { QuotasClient } from "./quotas.ts";
+import { SecretsClient } from "./secrets.ts";
 import { TokensClient } from "./tokens.ts";
 import { WorkspacesClient } from "./workspaces.ts";
 
@@ -18,6 +20,8 @@ export class Parts {
   readonly nodes: NodesClient;
   readonly members: MembersClient;
   readonly audit: AuditClient;
+  readonly quotas: QuotasClient;
+  readonly secrets: SecretsClient;
 
   constructor(http: HttpOptions) {
     this.files = new FilesClient(http);
@@ -28,5 +32,7 @@ export class Parts {
     this.nodes = new NodesClient(http);
     this.members = new MembersClient(http);
     this.audit = new AuditClient(http);
+    this.quotas = new QuotasClient(http);
+    this.secrets = new SecretsClient(http);
   }
 }

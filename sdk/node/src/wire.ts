@@ -73,6 +73,8 @@ export interface CronJob {
   startup_command?: string;
   /** Environment variables of the script */
   environment: Record<string, string>;
+  /** Variables that hold secrets, by name or name@version; masked in the log. They win over environment */
+  secrets: Record<string, string>;
   /** Uploaded files, placed in /root under their names before the script starts */
   file_ids: string[];
   /** Time the script may run, in seconds; if absent 300, and without limit where the job is persistent */
@@ -336,6 +338,8 @@ export interface Job {
   duration_ms: number | null;
   log_truncated: boolean;
   ran_by: RanBy | null;
+  /** Versions of secrets that its variables hold, as name@version */
+  secrets: Record<string, string>;
   /** Who started it, such as token ci, member ann@example.org or cron nightly */
   created_by: string | null;
   /** Schedule that started it */
@@ -574,6 +578,36 @@ export interface OrganisationMade {
   token: TokenMade;
 }
 
+export interface OrganisationQuotaLimits {
+  /** Machines up or about to be; sleeping ones do not count */
+  sandboxes: number | null;
+  /** The vcpus of those machines together */
+  vcpus: number | null;
+  /** Their memory together, in MiB */
+  memory_mb: number | null;
+  /** Jobs that may be started, filled evenly */
+  jobs_per_minute: number | null;
+  workspaces: number | null;
+  /** Workspaces in the object store, equal chunks counted once */
+  stored_bytes: number | null;
+}
+
+export interface OrganisationQuotaUsed {
+  sandboxes: number;
+  vcpus: number;
+  memory_mb: number;
+  /** Jobs of the last minute */
+  jobs_per_minute: number;
+  workspaces: number;
+  stored_bytes: number;
+}
+
+export interface OrganisationQuota {
+  organisation: string;
+  limits: OrganisationQuotaLimits;
+  used: OrganisationQuotaUsed;
+}
+
 export interface RecoveryPoint {
   /** Everything up to this time is in the object store; null: nothing yet */
   durable_at: string | null;
@@ -584,6 +618,28 @@ export interface RecoveryPoint {
   last_sync_ms: number | null;
   /** Why the last sync failed; null when it did not */
   last_error: string | null;
+}
+
+export interface Secret {
+  name: string;
+  /** The newest */
+  version: number;
+  /** Those that a job may name, newest first */
+  versions: number[];
+  created_at: string;
+  updated_at: string;
+  /** Such as token ci or member ann@example.org */
+  updated_by: string | null;
+}
+
+export interface SecretDeleted {
+  name: string;
+  deleted: true;
+}
+
+export interface SecretList {
+  secrets: Secret[];
+  total: number;
 }
 
 export interface SshKey {

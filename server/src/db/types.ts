@@ -93,6 +93,8 @@ export interface JobsTable {
   host_job: string | null;
   subdomain: string | null;
   created_by: string | null;
+  /** variables, and the versions that they hold */
+  secrets: Json<Record<string, string>> | null;
   request_id: string | null;
   cron: string | null;
 }

@@ -1,4 +1,4 @@
-import type { DoorGuard, ResolveDoor, ResolvedDoor, SshLogin } from "@mags/protocol";
+import { ApiError, type DoorGuard, type ResolveDoor, type ResolvedDoor, type SshLogin } from "@mags/protocol";
 import type { Audit } from "../audit/service.ts";
 import type { Database } from "../db/database.ts";
 import type { Jobs } from "../jobs/service.ts";
@@ -90,7 +90,11 @@ export class Doors {
     const row = await this.#jobs.find(org, door.job);
     const { action, reason } = decideVisit(row.status);
     if (action === "refuse") return { state: "none", reason };
-    await this.#sleep.fetchBack(row, because);
+    const full = await this.#sleep.fetchBack(row, because).catch((error) => {
+      if (error instanceof ApiError && error.code === "quota_exceeded") return error.message;
+      throw error;
+    });
+    if (full) return { state: "none", reason: full };
     const node = action === "enter" && row.node ? await this.#nodes.find(row.node) : undefined;
     if (!node) return { state: "waking", ...shown, reason: action === "enter" ? "its machine is away" : reason };
     return { state: "ready", ...shown, node: node.name, address: node.address };

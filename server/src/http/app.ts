@@ -26,6 +26,8 @@ import { memberRoutes } from "../members/routes.ts";
 import { metricsRoutes } from "../metrics/routes.ts";
 import { nodeAdminRoutes } from "../nodes/admin-routes.ts";
 import { nodeRoutes } from "../nodes/routes.ts";
+import { quotaRoutes } from "../quotas/routes.ts";
+import { secretRoutes } from "../secrets/routes.ts";
 import { ownRoutes, sessionRoutes } from "../sessions/routes.ts";
 import { sshRoutes } from "../ssh/routes.ts";
 import { tokenRoutes } from "../tokens/routes.ts";
@@ -132,6 +134,8 @@ function publicRoutes(context: Context, { hide }: { hide: boolean }) {
       await guarded.register(backupRoutes(context) as never);
       await guarded.register(ownRoutes(context) as never);
       await guarded.register(auditRoutes(context) as never);
+      await guarded.register(quotaRoutes(context) as never);
+      await guarded.register(secretRoutes(context) as never);
       await guarded.register(memberRoutes(context) as never);
       await guarded.register(workspaceFileRoutes(context) as never);
       await guarded.register(cronRoutes(context) as never);

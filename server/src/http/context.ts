@@ -23,6 +23,8 @@ import type { Metrics } from "../metrics/metrics.ts";
 import type { Overview } from "../metrics/overview.ts";
 import type { NodeAdmin } from "../nodes/admin.ts";
 import type { Nodes } from "../nodes/service.ts";
+import type { Quotas } from "../quotas/service.ts";
+import type { Secrets } from "../secrets/service.ts";
 import type { Oidc } from "../sessions/oidc.ts";
 import type { Sessions } from "../sessions/service.ts";
 import type { SshKeys } from "../ssh/service.ts";
@@ -34,6 +36,8 @@ import type { Collector, Imports, Ledger, LiveWorkspaces, Workspaces } from "../
 export interface Context {
   db: Database;
   audit: Audit;
+  quotas: Quotas;
+  secrets: Secrets;
   tokens: Tokens;
   sessions: Sessions;
   members: Members;

@@ -93,12 +93,12 @@ const CLAIM = {
         WHERE v.id = coalesce(begin.latest, base_version) AND NOT w.anonymous) END
     FROM sums LEFT JOIN leases begin ON begin.id = sums.workspace WHERE jobs.id = sums.id AND sums.vcpus <= $3 + 1e-9 AND sums.memory_mb <= $4
     RETURNING jobs.id, jobs.seq, jobs.org, jobs.attempt, jobs.name, jobs.spec, jobs.workspace, jobs.base_version, jobs.host_job, jobs.created_at,
-      jobs.wakes, jobs.activity_because
+      jobs.wakes, jobs.activity_because, jobs.request_id
   ), held AS (
     UPDATE workspaces w SET holder_job = j.id, fence = w.fence + 1, node = $1, used_at = clock_timestamp(),
       disk_gb = greatest(w.disk_gb, (j.spec ->> 'disk_gb')::float8)
     FROM taken j WHERE w.id = j.workspace AND j.host_job IS NULL
-  ) SELECT j.id, j.org, j.attempt, j.name, j.spec, j.host_job,
+  ) SELECT j.id, j.org, j.attempt, j.name, j.spec, j.host_job, j.request_id,
       ${WAKE},
       CASE WHEN w.used_at > j.created_at AND j.wakes = 0 THEN (extract(epoch FROM clock_timestamp() - j.created_at) * 1000)::float8 END AS waited_ms,
       CASE WHEN j.wakes = 0 THEN (extract(epoch FROM clock_timestamp() - j.created_at) * 1000)::float8 END AS queued_ms,
@@ -162,8 +162,8 @@ export async function heldJobs(
     `WITH j AS (
        UPDATE jobs SET attempt = attempt + $2, lease_until = now() + $3::double precision * interval '1 second'
        WHERE node = $1 AND status IN ('starting', 'running')
-       RETURNING id, org, attempt, name, spec, workspace, base_version, host_job, wakes, activity_because)
-     SELECT j.id, j.org, j.attempt, j.name, j.spec, j.host_job, ${WAKE}, NULL AS waited_ms, ${volume("w.fence", "w.dirty")}
+       RETURNING id, org, attempt, name, spec, workspace, base_version, host_job, wakes, activity_because, request_id)
+     SELECT j.id, j.org, j.attempt, j.name, j.spec, j.host_job, j.request_id, ${WAKE}, NULL AS waited_ms, ${volume("w.fence", "w.dirty")}
      FROM j
      LEFT JOIN workspaces w ON w.id = j.workspace AND w.holder_job = j.id
      LEFT JOIN versions v ON v.id = CASE WHEN j.host_job IS NULL THEN coalesce(w.latest, j.base_version) END`,

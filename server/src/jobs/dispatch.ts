@@ -14,9 +14,11 @@ import type { Database, Queryable } from "../db/database.ts";
 import type { Events } from "../db/events.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import type { Nodes } from "../nodes/service.ts";
+import type { Secrets } from "../secrets/service.ts";
 import type { Leases } from "../workspaces/service.ts";
 import { type Claimed, claimJobs, heldJobs, releaseJobs } from "./claim.ts";
 import { decideAsleep, decideLease, decideReport, decideSleep, finalStatus, sweepAllowedFrom } from "./decide.ts";
+import { withSecrets } from "./handing-out.ts";
 import { markAsleep, markWaking, restart, waitingFor } from "./sleep-store.ts";
 import { giveUp, type JobRow, lockJobForNode, markEnded, markStarted, overdueJobs, renewLeases } from "./store.ts";
 
@@ -38,6 +40,7 @@ export class Dispatch {
   readonly #leases: Leases;
   readonly #metrics: Metrics;
   readonly #cluster: Cluster;
+  readonly #secrets: Secrets;
   readonly #logger: Logger;
   readonly #idleMinutes: number;
   #sweep: { allowedFrom: number; lastTick: number };
@@ -50,7 +53,7 @@ export class Dispatch {
     nodes: Nodes,
     leases: Leases,
     cluster: Cluster,
-    options: { idleMinutes: number; metrics: Metrics; logger: Logger },
+    options: { idleMinutes: number; metrics: Metrics; secrets: Secrets; logger: Logger },
   ) {
     this.#db = db;
     this.#events = events;
@@ -58,6 +61,7 @@ export class Dispatch {
     this.#leases = leases;
     this.#metrics = options.metrics;
     this.#cluster = cluster;
+    this.#secrets = options.secrets;
     this.#logger = options.logger;
     this.#idleMinutes = options.idleMinutes;
     this.#sweep = { allowedFrom: performance.now() + GRACE_MS, lastTick: performance.now() };
@@ -65,10 +69,11 @@ export class Dispatch {
 
   /** Registers a node and answers what it still holds; a new process of it fences the old one off. */
   async register(node: RegisterNode): Promise<{ held: Assignment[]; lease_seconds: number }> {
-    return this.#db.transaction(async (tx) => {
+    const held = await this.#db.transaction(async (tx) => {
       const fresh = await this.#nodes.register(tx, node);
-      return { held: await heldJobs(tx, node.node, fresh, LEASE_SECONDS), lease_seconds: LEASE_SECONDS };
+      return heldJobs(tx, node.node, fresh, LEASE_SECONDS);
     });
+    return { held: await withSecrets(held, this.#secrets, async () => undefined), lease_seconds: LEASE_SECONDS };
   }
 
   /** Hands out jobs as soon as some fit, or none after `wait_ms`. Throws ApiError conflict when the node must register again. */
@@ -94,20 +99,51 @@ export class Dispatch {
       const left = deadline - performance.now();
       if (jobs.length > 0 || left <= 0) return jobs.map((job) => this.#handOut(job));
       await work.next(Math.min(left, POLL_MS), signal);
+    for (;;) {
+      const node = await this.#nodes.alive(want.node, want.boot_id);
+      const room = {
+        node: want.node,
+        bootId: want.boot_id,
+        vcpus: want.free_vcpus,
+        memoryMb: want.free_memory_mb,
+        max: want.max,
+        vm: node.isolation.includes("vm"),
+        rootfsTypes: node.rootfs_types,
+        imageDigests: node.image_digests,
+        labels: node.labels,
+        leaseSeconds: LEASE_SECONDS,
+      };
+      const pollUntil = performance.now() + 5 * POLL_MS;
+      // The node's row is touched every few rounds only; between them a wake-up costs one statement.
+      do {
+        if (signal.aborted) return [];
+        const jobs = await claimJobs(this.#db, room);
+        const left = deadline - performance.now();
+        if (jobs.length > 0 || left <= 0) return this.#handOut(jobs);
+        await work.next(Math.min(left, POLL_MS), signal);
+      } while (performance.now() < pollUntil);
     }
     return [];
   }
 
-  #handOut({ queued_ms, ...job }: Claimed): Assignment {
-    if (queued_ms !== null) this.#metrics.queueWait.observe(queued_ms / 1000);
-    return job;
+  async #handOut(claimed: Claimed[]): Promise<Assignment[]> {
+    const jobs = claimed.map(({ queued_ms, ...job }) => {
+      if (queued_ms !== null) this.#metrics.queueWait.observe(queued_ms / 1000);
+      return job;
+    });
+    return withSecrets(jobs, this.#secrets, (job, problem) => this.#cannotStart(job, problem));
+  }
+
+  async #cannotStart({ id, attempt }: Assignment, problem: string): Promise<void> {
+    const none = { exit_code: null, signal: null, script_duration_ms: null, log_truncated: false };
+    const end = { ...none, reason: "start_failed" as const, error: problem };
+    await this.report({ event: "finished", id, attempt, end, ran_by: null });
   }
 
   /** Takes back what a claim handed to a node that had hung up meanwhile. */
-  async release(jobs: Assignment[]): Promise<void> {
+  async release(jobs: Assignment[]): Promise<void> 
     await releaseJobs(this.#db, this.#events.payload("work"), jobs);
     this.#events.emit("work");
-  }
 
   /** Throws ApiError conflict when the node must register again. */
   async renew(request: z.infer<typeof RenewLeases>): Promise<z.infer<typeof LeasesRenewed>> {
@@ -182,16 +218,13 @@ export class Dispatch {
     if (report.event === "finished") jobsEnded.labels(finalStatus(report.end.reason), report.end.reason).inc();
   }
 
-  startSweeping(): void {
-    this.#timer = setInterval(() => {
-      this.#sweeping = this.#sweeping.then(() => this.#tick());
-    }, SWEEP_MS);
-  }
+  startSweeping(): void 
+    this.#timer = setInterval(() => 
+      this.#sweeping = this.#sweeping.then(() => this.#tick());, SWEEP_MS);
 
-  async stopSweeping(): Promise<void> {
+  async stopSweeping(): Promise<void> 
     clearInterval(this.#timer);
     await this.#sweeping;
-  }
 
   async #tick(): Promise<void> {
     const now = performance.now();

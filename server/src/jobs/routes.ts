@@ -11,6 +11,7 @@ import {
   Usage,
   UsageQuery,
 } from "@mags/protocol";
+import type { Queryable } from "../db/database.ts";
 import { orgOf } from "../http/auth.ts";
 import type { App, Context } from "../http/context.ts";
 import { hangUp } from "../http/context.ts";
@@ -51,10 +52,11 @@ function writing(app: App, { db, jobs }: Context): void {
         response: { 202: JobAccepted.describe("Accepted"), ...failures },
       },
     },
-    (request, reply) =>
-      answerOnce(db, request, reply, (q) => jobs.create(q, orgOf(request), request.body), {
-        single: jobs.createsAtOnce(request.body),
-      }) as never,
+    async (request, reply) => {
+      const single = await jobs.createsAtOnce(orgOf(request), request.body);
+      const work = (q: Queryable) => jobs.create(q, orgOf(request), request.body);
+      return answerOnce(db, request, reply, work, { single }) as never;
+    },
   );
   app.post(
     "/mags-jobs/:id/stop",

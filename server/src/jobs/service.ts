@@ -6,6 +6,8 @@ import type { Database, Queryable } from "../db/database.ts";
 import type { Events } from "../db/events.ts";
 import type { Files } from "../files/service.ts";
 import type { Nodes } from "../nodes/service.ts";
+import type { Quotas } from "../quotas/service.ts";
+import type { Secrets } from "../secrets/service.ts";
 import { hasVolume, type Leases } from "../workspaces/service.ts";
 import { decideStop, decideUpdate } from "./decide.ts";
 import { generateName } from "./names.ts";
@@ -45,6 +47,14 @@ export type LogSource =
   | { id: string; node: string; end: LogEnd | undefined }
   | { id: string; node: undefined; end: LogEnd | undefined };
 
+interface JobNeeds {
+  nodes: Nodes;
+  files: Files;
+  leases: Leases;
+  quotas: Quotas;
+  secrets: Secrets;
+}
+
 /** The use cases of the public API. `org` is the caller's organisation: jobs of another are not found. */
 export class Jobs {
   readonly #db: Database;
@@ -52,20 +62,24 @@ export class Jobs {
   readonly #nodes: Nodes;
   readonly #files: Files;
   readonly #leases: Leases;
+  readonly #quotas: Quotas;
+  readonly #secrets: Secrets;
   readonly #appsUrl: URL;
 
-  constructor(db: Database, events: Events, nodes: Nodes, files: Files, leases: Leases, appsUrl: string) {
+  constructor(db: Database, events: Events, needs: JobNeeds, appsUrl: string) {
     this.#appsUrl = new URL(appsUrl);
     this.#db = db;
     this.#events = events;
-    this.#nodes = nodes;
-    this.#files = files;
-    this.#leases = leases;
+    this.#nodes = needs.nodes;
+    this.#files = needs.files;
+    this.#leases = needs.leases;
+    this.#quotas = needs.quotas;
+    this.#secrets = needs.secrets;
   }
 
-  /** True when `create` is one statement, which needs no transaction. */
-  createsAtOnce(job: CreateJob): boolean {
-    return job.file_ids.length === 0 && !hasVolume(job);
+  /** True when `create` writes with one statement, which needs no transaction. */
+  async createsAtOnce(org: string, job: CreateJob): Promise<boolean> {
+    return job.file_ids.length === 0 && !hasVolume(job) && (await this.#quotas.isFree(org));
   }
 
   /** Queues a job. Throws ApiError when no node could ever run it, or what it names cannot be had. */
@@ -74,8 +88,15 @@ export class Jobs {
     const id = randomUUID();
     const name = job.name ?? generateName();
     const disk = hasVolume(job) ? await this.#leases.prepare(q, org, id, job) : undefined;
-    const spec = { ...job, name, ...(disk?.rootfs_type === undefined ? {} : { rootfs_type: disk.rootfs_type }) };
+    const secrets = await this.#secrets.pin(q, org, job.secrets);
+    const spec = {
+      ...job,
+      name,
+      secrets,
+      ...(disk?.rootfs_type === undefined ? {} : { rootfs_type: disk.rootfs_type }),
+    };
     await this.#nodes.refuseImpossible(q, spec);
+    await this.#quotas.admitJob(q, org, spec);
     await insertJob(q, this.#events.payload("work"), { id, org, name }, spec, disk, whoActs());
     if (disk?.workspace)
       await wakeHolder(q, this.#events.payload("work"), disk.workspace, `job ${name} runs in its workspace`);

@@ -2,6 +2,7 @@ import { ApiError } from "@mags/protocol";
 import type { Database } from "../db/database.ts";
 import type { Events } from "../db/events.ts";
 import type { Nodes } from "../nodes/service.ts";
+import type { Quotas } from "../quotas/service.ts";
 import { decideSleepRequest, decideWake } from "./decide.ts";
 import type { Jobs } from "./service.ts";
 import { markWaking, requestSleep } from "./sleep-store.ts";
@@ -20,12 +21,14 @@ export class Sleep {
   readonly #events: Events;
   readonly #nodes: Nodes;
   readonly #jobs: Jobs;
+  readonly #quotas: Quotas;
 
-  constructor(db: Database, events: Events, nodes: Nodes, jobs: Jobs) {
+  constructor(db: Database, events: Events, nodes: Nodes, jobs: Jobs, quotas: Quotas) {
     this.#db = db;
     this.#events = events;
     this.#nodes = nodes;
     this.#jobs = jobs;
+    this.#quotas = quotas;
   }
 
   /**
@@ -48,7 +51,7 @@ export class Sleep {
 
   /**
    * Answers when the job's machine is up; `because` is who wants it, as it is shown and logged. Throws ApiError not_found,
-   * conflict for a job that has ended, wake_timeout when it takes longer than 30 s.
+   * conflict for a job that has ended, quota_exceeded, wake_timeout when it takes longer than 30 s.
    */
   async wake(org: string, idOrName: string, because: string, signal: AbortSignal): Promise<JobRow> {
     const found = await this.#jobs.find(org, idOrName);
@@ -63,10 +66,13 @@ export class Sleep {
     );
   }
 
-  /** Has a sleeping machine fetched back, without waiting for it. */
-  async fetchBack(row: Pick<JobRow, "id" | "status">, because: string): Promise<void> {
+  /** Has a sleeping machine fetched back, without waiting for it. Throws ApiError quota_exceeded. */
+  async fetchBack(row: JobRow, because: string): Promise<void> {
     if (row.status !== "sleeping") return;
-    await markWaking(this.#db, this.#events.payload("work"), row.id, because);
+    await this.#db.transaction(async (tx) => {
+      await this.#quotas.admitMachine(tx, row.org, row);
+      await markWaking(tx, this.#events.payload("work"), row.id, because);
+    });
     this.#events.emit("work");
   }
 

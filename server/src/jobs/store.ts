@@ -54,6 +54,7 @@ const columns = [
   "host_job",
   "subdomain",
   "created_by",
+  "secrets",
   "request_id",
   "cron",
 ] as const satisfies readonly (keyof JobRow)[];
@@ -68,8 +69,8 @@ const INSERT = {
   name: "insert_job",
   text: `WITH job AS (
     INSERT INTO jobs (id, org, name, spec, persistent, no_sleep, startup_command, vcpus, memory_mb, timeout, isolation, rootfs_type,
-      workspace, workspace_name, base_version, base_name, idle_minutes, image_digest, node_labels, created_by, request_id, cron)
-    VALUES ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23) RETURNING id
+      workspace, workspace_name, base_version, base_name, idle_minutes, image_digest, node_labels, created_by, request_id, cron, secrets)
+    VALUES ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $28) RETURNING id
   ), noted AS (
     INSERT INTO audit (org, actor_kind, actor, action, target, details, request_id, address)
     VALUES ($3, $24, $25, 'createJob', $2::text, $26, $22, $27))
@@ -113,6 +114,7 @@ export async function insertJob(
     actor.name,
     JSON.stringify(noteOf(name, job)),
     address,
+    Object.keys(job.secrets).length === 0 ? null : JSON.stringify(job.secrets),
   ]);
 }
 

@@ -36,6 +36,7 @@ export function toJob(row: JobRow, { protocol, host }: URL, waitingFor?: string)
     duration_ms: row.completed_at ? row.completed_at.getTime() - row.created_at.getTime() : null,
     log_truncated: row.log_truncated,
     ran_by: row.ran_by,
+    secrets: row.secrets ?? {},
     created_by: row.created_by,
     cron_id: row.cron,
     http_request_id: row.request_id,

@@ -33,6 +33,8 @@ const bodies: Record<string, object> = {
   updateCron: { enabled: false },
   rerunJob: {},
   updateMember: { name: "stolen" },
+  updateQuota: { sandboxes: 1 },
+  setSecret: { value: "stolen" },
 };
 
 let world: World;
@@ -75,6 +77,7 @@ async function makeThings(): Promise<Record<string, string[]>> {
   const alias = { subdomain: "secret-alias", workspace_id: "secret-workspace" };
   expect((await call(world, "POST", "/api/v1/mags-url-aliases", alias)).status).toBe(201);
   const token = await call(world, "POST", "/api/v1/tokens", { name: "secret-token" });
+  expect((await call(world, "PUT", "/api/v1/secrets/secret-secret", { value: "v" })).status).toBe(200);
   const member = await call(world, "POST", "/api/v1/members", { email: "secret@member.org", role: "owner" });
   const { rows } = await world.sql.query(
     `INSERT INTO ssh_keys (id, org, name, fingerprint, public_key)
@@ -90,6 +93,8 @@ async function makeThings(): Promise<Record<string, string[]>> {
     "/tokens/": [token.body.id],
     "/nodes/": ["n1"],
     "/members/": [member.body.id],
+    "/organisations/": ["default"],
+    "/secrets/": ["secret-secret"],
   };
 }
 

@@ -22,6 +22,16 @@ export class Quota {
     this.#defaults = defaults;
   }
 
+  /** What holds where an organisation's row says nothing. */
+  get defaults(): { workspaces: number; stored_bytes: number } {
+    return { workspaces: this.#defaults.workspaces, stored_bytes: this.#defaults.storedBytes };
+  }
+
+  async used(q: Queryable, org: string): Promise<{ workspaces: number; stored_bytes: number }> {
+    const [workspaces, stored_bytes] = await Promise.all([countWorkspaces(q, org), storedBytes(q, org)]);
+    return { workspaces, stored_bytes };
+  }
+
   /** Throws ApiError quota_exceeded when one more workspace would be too many. */
   async refuseWorkspace(q: Queryable, org: string): Promise<void> {
     const { workspaces } = await this.#limits(q, org);

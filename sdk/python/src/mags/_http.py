@@ -57,6 +57,7 @@ class Http:
         query: Optional[Mapping[str, Any]] = None,
         parts: Optional[Parts] = None,
         raw: Optional[bytes] = None,
+        content_type: str = "application/octet-stream",
         timeout: Optional[float] = None,
         repeatable: bool = True,
     ) -> Any:
@@ -68,7 +69,7 @@ class Http:
         seconds = self.settings.timeout if timeout is None else timeout
         deadline = time.monotonic() + seconds
         content = encode(body) if raw is None else raw
-        kind = None if content is None else "application/json" if raw is None else "application/octet-stream"
+        kind = None if content is None else "application/json" if raw is None else content_type
         headers = self._headers(method, kind)
         attempt = 0
         while True:

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import json
-from typing import Any, AsyncGenerator, Optional, Sequence
+from typing import Any, AsyncGenerator, Mapping, Optional, Sequence
 
 from ._http import Http, below
 from ._transport import closing
-from .types import AuditEntry, AuditList, Member, MemberDeleted, MemberList, MemberMade, TokenList, TokenMade, Whoami
+from .types import AuditEntry, AuditList, Member, MemberDeleted, MemberList, MemberMade, OrganisationQuota, Secret, SecretDeleted, SecretList, TokenList, TokenMade, Whoami
 
 
 class OperateCalls:
@@ -86,3 +86,26 @@ class OperateCalls:
                 *lines, rest = (rest + chunk).split(b"\n")
                 for line in lines:
                     yield json.loads(line)
+
+    async def get_quota(self, organisation: Optional[str] = None) -> OrganisationQuota:
+        """``limits`` and ``used`` of the own organisation, or for who runs the server of any."""
+        path = "/quota" if organisation is None else below("/organisations", organisation, "/quota")
+        return await self._http.call("GET", path)
+
+    async def update_quota(self, organisation: str, limits: Mapping[str, Optional[float]]) -> OrganisationQuota:
+        """For who runs the server; ``None`` takes a limit back to the server's default."""
+        raw = json.dumps(dict(limits)).encode()
+        path = below("/organisations", organisation, "/quota")
+        return await self._http.call("PATCH", path, raw=raw, content_type="application/json")
+
+    async def list_secrets(self) -> SecretList:
+        """Names and versions; values are never read back."""
+        return await self._http.call("GET", "/secrets")
+
+    async def set_secret(self, name: str, value: str) -> Secret:
+        """Makes a new version."""
+        return await self._http.call("PUT", below("/secrets", name), body={"value": value}, repeatable=False)
+
+    async def delete_secret(self, name: str) -> SecretDeleted:
+        """With all versions."""
+        return await self._http.call("DELETE", below("/secrets", name))

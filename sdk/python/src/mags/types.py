@@ -70,6 +70,8 @@ class _CronJob(TypedDict):
     no_sleep: bool
     #: Environment variables of the script
     environment: Dict[str, str]
+    #: Variables that hold secrets, by name or name@version; masked in the log. They win over environment
+    secrets: Dict[str, str]
     #: Uploaded files, placed in /root under their names before the script starts
     file_ids: List[str]
     #: CPU limit
@@ -350,6 +352,8 @@ class Job(TypedDict):
     duration_ms: Optional[float]
     log_truncated: bool
     ran_by: Optional[RanBy]
+    #: Versions of secrets that its variables hold, as name@version
+    secrets: Dict[str, str]
     #: Who started it, such as token ci, member ann@example.org or cron nightly
     created_by: Optional[str]
     #: Schedule that started it
@@ -591,6 +595,36 @@ class OrganisationMade(TypedDict):
     token: TokenMade
 
 
+class OrganisationQuotaLimits(TypedDict):
+    #: Machines up or about to be; sleeping ones do not count
+    sandboxes: Optional[int]
+    #: The vcpus of those machines together
+    vcpus: Optional[float]
+    #: Their memory together, in MiB
+    memory_mb: Optional[int]
+    #: Jobs that may be started, filled evenly
+    jobs_per_minute: Optional[int]
+    workspaces: Optional[int]
+    #: Workspaces in the object store, equal chunks counted once
+    stored_bytes: Optional[int]
+
+
+class OrganisationQuotaUsed(TypedDict):
+    sandboxes: int
+    vcpus: float
+    memory_mb: float
+    #: Jobs of the last minute
+    jobs_per_minute: float
+    workspaces: int
+    stored_bytes: float
+
+
+class OrganisationQuota(TypedDict):
+    organisation: str
+    limits: OrganisationQuotaLimits
+    used: OrganisationQuotaUsed
+
+
 class RecoveryPoint(TypedDict):
     #: Everything up to this time is in the object store; null: nothing yet
     durable_at: Optional[str]
@@ -601,6 +635,28 @@ class RecoveryPoint(TypedDict):
     last_sync_ms: Optional[float]
     #: Why the last sync failed; null when it did not
     last_error: Optional[str]
+
+
+class Secret(TypedDict):
+    name: str
+    #: The newest
+    version: int
+    #: Those that a job may name, newest first
+    versions: List[int]
+    created_at: str
+    updated_at: str
+    #: Such as token ci or member ann@example.org
+    updated_by: Optional[str]
+
+
+class SecretDeleted(TypedDict):
+    name: str
+    deleted: Literal[True]
+
+
+class SecretList(TypedDict):
+    secrets: List[Secret]
+    total: int
 
 
 class SshKey(TypedDict):
