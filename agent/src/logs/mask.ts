@@ -12,6 +12,10 @@ export class Mask {
     this.#values = values.map((value) => Buffer.from(value.trim())).filter(({ length }) => length >= SHORTEST_BYTES);
   }
 
+  get #longest(): number {
+    return Math.max(...this.#values.map(({ length }) => length));
+  }
+
   get isEmpty(): boolean {
     return this.#values.length === 0;
   }
@@ -21,9 +25,9 @@ export class Mask {
    * left for when more is there, unless `last`.
    */
   apply(piece: Buffer, last: boolean): { shown: Buffer; taken: number } {
-    const found = this.#occurrences(piece);
-    const end = found.at(-1)?.end ?? 0;
-    const taken = last ? piece.length : Math.max(end, this.#beginningAtEnd(piece));
+    const all = this.#occurrences(piece);
+    const taken = last ? piece.length : this.#settled(piece, all);
+    const found = all.filter(({ start }) => start < taken);
     const parts: Buffer[] = [];
     let from = 0;
     for (const { start, end } of found) {
@@ -48,6 +52,15 @@ export class Mask {
       else merged.push(one);
     }
     return merged;
+  }
+
+  /** How much of a piece will look the same whatever comes after it. */
+  #settled(piece: Buffer, found: { start: number; end: number }[]): number {
+    const beginning = this.#beginningAtEnd(piece);
+    const around = found.find(({ start, end }) => start <= beginning && beginning < end);
+    if (!around) return beginning;
+    // A value that follows itself without end must not fill the pipe.
+    return around.start > 0 || piece.length < this.#longest * 2 ? around.start : around.end;
   }
 
   /** Where the first value may begin that the piece does not hold in whole; its length where none does. */
