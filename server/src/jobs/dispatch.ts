@@ -73,7 +73,7 @@ export class Dispatch {
       const fresh = await this.#nodes.register(tx, node);
       return heldJobs(tx, node.node, fresh, LEASE_SECONDS);
     });
-    return { held: await withSecrets(held, this.#secrets, async () => undefined), lease_seconds: LEASE_SECONDS };
+    return { held: await withSecrets(held, this.#secrets), lease_seconds: LEASE_SECONDS };
   }
 
   /** Hands out jobs as soon as some fit, or none after `wait_ms`. Throws ApiError conflict when the node must register again. */
@@ -97,31 +97,8 @@ export class Dispatch {
     while (!signal.aborted) {
       const jobs = await claimJobs(this.#db, room);
       const left = deadline - performance.now();
-      if (jobs.length > 0 || left <= 0) return jobs.map((job) => this.#handOut(job));
+      if (jobs.length > 0 || left <= 0) return this.#handOut(jobs);
       await work.next(Math.min(left, POLL_MS), signal);
-    for (;;) {
-      const node = await this.#nodes.alive(want.node, want.boot_id);
-      const room = {
-        node: want.node,
-        bootId: want.boot_id,
-        vcpus: want.free_vcpus,
-        memoryMb: want.free_memory_mb,
-        max: want.max,
-        vm: node.isolation.includes("vm"),
-        rootfsTypes: node.rootfs_types,
-        imageDigests: node.image_digests,
-        labels: node.labels,
-        leaseSeconds: LEASE_SECONDS,
-      };
-      const pollUntil = performance.now() + 5 * POLL_MS;
-      // The node's row is touched every few rounds only; between them a wake-up costs one statement.
-      do {
-        if (signal.aborted) return [];
-        const jobs = await claimJobs(this.#db, room);
-        const left = deadline - performance.now();
-        if (jobs.length > 0 || left <= 0) return this.#handOut(jobs);
-        await work.next(Math.min(left, POLL_MS), signal);
-      } while (performance.now() < pollUntil);
     }
     return [];
   }
@@ -141,9 +118,10 @@ export class Dispatch {
   }
 
   /** Takes back what a claim handed to a node that had hung up meanwhile. */
-  async release(jobs: Assignment[]): Promise<void> 
+  async release(jobs: Assignment[]): Promise<void> {
     await releaseJobs(this.#db, this.#events.payload("work"), jobs);
     this.#events.emit("work");
+  }
 
   /** Throws ApiError conflict when the node must register again. */
   async renew(request: z.infer<typeof RenewLeases>): Promise<z.infer<typeof LeasesRenewed>> {
@@ -221,10 +199,16 @@ export class Dispatch {
   startSweeping(): void 
     this.#timer = setInterval(() => 
       this.#sweeping = this.#sweeping.then(() => this.#tick());, SWEEP_MS);
+  startSweeping(): void {
+    this.#timer = setInterval(() => {
+      this.#sweeping = this.#sweeping.then(() => this.#tick());
+    }, SWEEP_MS);
+  }
 
-  async stopSweeping(): Promise<void> 
+  async stopSweeping(): Promise<void> {
     clearInterval(this.#timer);
     await this.#sweeping;
+  }
 
   async #tick(): Promise<void> {
     const now = performance.now();
