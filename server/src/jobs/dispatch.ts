@@ -196,9 +196,6 @@ export class Dispatch {
     if (report.event === "finished") jobsEnded.labels(finalStatus(report.end.reason), report.end.reason).inc();
   }
 
-  startSweeping(): void 
-    this.#timer = setInterval(() => 
-      this.#sweeping = this.#sweeping.then(() => this.#tick());, SWEEP_MS);
   startSweeping(): void {
     this.#timer = setInterval(() => {
       this.#sweeping = this.#sweeping.then(() => this.#tick());

@@ -8,7 +8,7 @@ from ._client import Blocking
 from ._files import Progress, Upload
 from ._results import CommandResult, Machine, RunResult
 from ._transport import complete, iterate
-from .types import AuditEntry, AuditList, CronDeleted, CronJob, CronList, CronPreview, CronRunList, DirectoryListing, FileDeleted, FileEntry, FileList, Job, JobAccepted, JobList, JobMetrics, JoinTokenMade, Logs, Member, MemberDeleted, MemberList, MemberMade, Node, NodeList, NodeRemoved, PoolStatus, SyncResult, TokenList, TokenMade, UrlAlias, UrlAliasList, Usage, VersionDeleted, VersionList, VersionVerified, Whoami, Workspace, WorkspaceDeleted, WorkspaceDiff, WorkspaceList, WorkspaceVersion
+from .types import AuditEntry, AuditList, CronDeleted, CronJob, CronList, CronPreview, CronRunList, DirectoryListing, FileDeleted, FileEntry, FileList, Job, JobAccepted, JobList, JobMetrics, JoinTokenMade, Logs, Member, MemberDeleted, MemberList, MemberMade, Node, NodeList, NodeRemoved, OrganisationQuota, PoolStatus, Secret, SecretDeleted, SecretList, SyncResult, TokenList, TokenMade, UrlAlias, UrlAliasList, Usage, VersionDeleted, VersionList, VersionVerified, Whoami, Workspace, WorkspaceDeleted, WorkspaceDiff, WorkspaceList, WorkspaceVersion
 
 
 class Mags(Blocking):
@@ -25,12 +25,13 @@ class Mags(Blocking):
         self, script: str, *, name: Optional[str] = None, workspace_id: Optional[str] = None,
         base_workspace_id: Optional[str] = None, persistent: Optional[bool] = None, ephemeral: Optional[bool] = None,
         no_sleep: Optional[bool] = None, no_sync: Optional[bool] = None, startup_command: Optional[str] = None,
-        environment: Optional[Mapping[str, str]] = None, file_ids: Optional[Sequence[str]] = None,
-        disk_gb: Optional[float] = None, vcpus: Optional[float] = None, memory_mb: Optional[int] = None,
-        rootfs_type: Optional[str] = None, isolation: Optional[str] = None, runtime: Optional[str] = None,
-        image_digest: Optional[str] = None, node_labels: Optional[Mapping[str, str]] = None,
-        idle_minutes: Optional[float] = None, network: Union[str, Mapping[str, Sequence[str]], None] = None,
-        on_busy: Optional[str] = None, timeout: Optional[int] = None,
+        environment: Optional[Mapping[str, str]] = None, secrets: Optional[Mapping[str, str]] = None,
+        file_ids: Optional[Sequence[str]] = None, disk_gb: Optional[float] = None, vcpus: Optional[float] = None,
+        memory_mb: Optional[int] = None, rootfs_type: Optional[str] = None, isolation: Optional[str] = None,
+        runtime: Optional[str] = None, image_digest: Optional[str] = None,
+        node_labels: Optional[Mapping[str, str]] = None, idle_minutes: Optional[float] = None,
+        network: Union[str, Mapping[str, Sequence[str]], None] = None, on_busy: Optional[str] = None,
+        timeout: Optional[int] = None,
     ) -> JobAccepted:
         """Starts a job and returns at once, with its ``request_id``, ``name`` and ``status``.
 
@@ -41,9 +42,10 @@ class Mags(Blocking):
         return complete(self._calls.run(
             script, name=name, workspace_id=workspace_id, base_workspace_id=base_workspace_id, persistent=persistent,
             ephemeral=ephemeral, no_sleep=no_sleep, no_sync=no_sync, startup_command=startup_command,
-            environment=environment, file_ids=file_ids, disk_gb=disk_gb, vcpus=vcpus, memory_mb=memory_mb,
-            rootfs_type=rootfs_type, isolation=isolation, runtime=runtime, image_digest=image_digest,
-            node_labels=node_labels, idle_minutes=idle_minutes, network=network, on_busy=on_busy, timeout=timeout,
+            environment=environment, secrets=secrets, file_ids=file_ids, disk_gb=disk_gb, vcpus=vcpus,
+            memory_mb=memory_mb, rootfs_type=rootfs_type, isolation=isolation, runtime=runtime,
+            image_digest=image_digest, node_labels=node_labels, idle_minutes=idle_minutes, network=network,
+            on_busy=on_busy, timeout=timeout,
         ))
 
     def run_and_wait(
@@ -476,3 +478,23 @@ class Mags(Blocking):
     def export_audit(self, *, from_seq: int = 1) -> Generator[AuditEntry, None, None]:
         """Yields all entries from ``from_seq`` on, oldest first."""
         return iterate(self._calls.export_audit(from_seq=from_seq))
+
+    def get_quota(self, organisation: Optional[str] = None) -> OrganisationQuota:
+        """``limits`` and ``used`` of the own organisation, or for who runs the server of any."""
+        return complete(self._calls.get_quota(organisation))
+
+    def update_quota(self, organisation: str, limits: Mapping[str, Optional[float]]) -> OrganisationQuota:
+        """For who runs the server; ``None`` takes a limit back to the server's default."""
+        return complete(self._calls.update_quota(organisation, limits))
+
+    def list_secrets(self) -> SecretList:
+        """Names and versions; values are never read back."""
+        return complete(self._calls.list_secrets())
+
+    def set_secret(self, name: str, value: str) -> Secret:
+        """Makes a new version."""
+        return complete(self._calls.set_secret(name, value))
+
+    def delete_secret(self, name: str) -> SecretDeleted:
+        """With all versions."""
+        return complete(self._calls.delete_secret(name))
