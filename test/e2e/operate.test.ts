@@ -27,13 +27,13 @@ test("a script has its secrets, and its log does not show them, however they are
   expect(result.stdout.split("\n").slice(0, 3)).toEqual(["same", "x *** y", "***"]);
   expect(result.stdout.split("\n").at(-2)).toBe("1999 ***");
   expect(result.stderr).toBe("***\n");
-  expect(result.stdout.length + JSON.stringify(result.logs).indexOf(VALUE)).toBe(result.stdout.length - 1);
+  expect(JSON.stringify(result.logs)).not.toContain(VALUE);
 });
 
-test("no file of the data directory holds a value afterwards, and the key is for its owner alone", async () => {
+test("no record of a job holds a value, and the key is for its owner alone", async () => {
   await mags.runAndWait("true", { secrets: { S: "of-test" } });
-  const jobs = join(daemon.dataDir, "jobs");
-  const names = await readdir(jobs, { recursive: true }).catch(() => [] as string[]);
+  const jobs = join(daemon.dataDir, "agent", "jobs");
+  const names = await readdir(jobs, { recursive: true });
   const records = names.filter((name) => name.endsWith("job.json"));
   expect(records.length).toBeGreaterThan(0);
   for (const name of records) expect(await readFile(join(jobs, name), "utf8")).not.toContain(VALUE);
@@ -48,7 +48,8 @@ test("a machine's secrets are in its commands, too, and come back when the serve
   expect(await ask()).toBe(VALUE);
   await daemon.kill();
   await daemon.start();
-  expect(await ask()).toBe(VALUE);
+  // Its agent takes it up again a moment after the API answers.
+  await expect.poll(() => ask().catch(() => ""), { timeout: 30_000 }).toBe(VALUE);
   await mags.sleep(name);
   await mags.wake(name);
   expect(await ask()).toBe(VALUE);
@@ -58,7 +59,7 @@ test("a machine's secrets are in its commands, too, and come back when the serve
   await mags.stop(name);
 });
 
-test("the audit log has runs, commands, secrets and terminals, and no value of them", async () => {
+test("the audit log has runs, commands and secrets, and no value of them", async () => {
   const entries = [];
   for await (const entry of mags.audit.export()) entries.push(entry);
   const actions = new Set(entries.map(({ action }) => action));
