@@ -2,13 +2,16 @@ import { lazy, Suspense } from "react";
 import { createBrowserRouter, Navigate } from "react-router";
 import { Layout } from "./components/Layout.tsx";
 import { ApprovePage } from "./pages/ApprovePage.tsx";
+import { AuditPage } from "./pages/audit/AuditPage.tsx";
 import { CronPage } from "./pages/cron/CronPage.tsx";
 import { CronsPage } from "./pages/cron/CronsPage.tsx";
 import { NewCronPage } from "./pages/cron/NewCronPage.tsx";
+import { InvitePage } from "./pages/InvitePage.tsx";
 import { JobPage } from "./pages/jobs/JobPage.tsx";
 import { JobsPage } from "./pages/jobs/JobsPage.tsx";
 import { NewRunPage } from "./pages/jobs/NewRunPage.tsx";
 import { MissingPage } from "./pages/MissingPage.tsx";
+import { MembersPage } from "./pages/members/MembersPage.tsx";
 import { SignInPage } from "./pages/SignInPage.tsx";
 import { SystemPage } from "./pages/system/SystemPage.tsx";
 import { TokensPage } from "./pages/tokens/TokensPage.tsx";
@@ -25,6 +28,7 @@ const TerminalPage = lazy(async () => ({ default: (await import("./pages/jobs/Te
 /** The whole map of the dashboard. */
 export const router = createBrowserRouter([
   { path: "/sign-in", element: <SignInPage /> },
+  { path: "/invite", element: <InvitePage /> },
   { path: "/approve", element: <ApprovePage /> },
   {
     element: <Layout />,
@@ -49,6 +53,8 @@ export const router = createBrowserRouter([
       { path: "/cron/new", element: <NewCronPage /> },
       { path: "/cron/:id", element: <CronPage /> },
       { path: "/urls", element: <UrlsPage /> },
+      { path: "/members", element: <MembersPage /> },
+      { path: "/audit", element: <AuditPage /> },
       { path: "/tokens", element: <TokensPage /> },
       { path: "/system", element: <SystemPage /> },
       { path: "*", element: <MissingPage /> },

@@ -1,7 +1,7 @@
 /** The pages of the dashboard with which an installation is operated, in a real browser on a whole Mags. */
 import { readFile } from "node:fs/promises";
 import { expect, test } from "vitest";
-import { keepScreenshot } from "../harness/browser.ts";
+import { accessibilityFaults, keepScreenshot } from "../harness/browser.ts";
 import { Dashboard } from "../harness/dashboard.ts";
 
 const dashboard = Dashboard.forThisFile();
@@ -150,6 +150,50 @@ test("the files of a workspace are browsed, read, downloaded and uploaded; versi
   expect((await mags.runAndWait("cat docs/new.txt", options)).stdout).toBe("from the browser\n");
 });
 
+test("somebody is invited, chooses a password, signs in with it, sees what the role allows, and is shut out at once", async () => {
+  const { page } = dashboard;
+  await dashboard.signIn();
+  await dashboard.go("Members");
+  await page.getByText("Nobody is a member yet").waitFor();
+  await page.getByLabel("E-mail").fill("ann@example.org");
+  await page.getByLabel("Role").selectOption("viewer");
+  await dashboard.button("Invite").click();
+  const link = await page.locator(".notice pre").textContent();
+  await dashboard.look("members");
+  const ann = await dashboard.stranger();
+  await ann.goto(link as string);
+  await ann.getByLabel("Password").fill("short");
+  await ann.getByLabel("Password").fill("correct horse battery");
+  await ann.getByRole("button", { name: "Choose this password" }).click();
+  await ann.getByRole("heading", { name: "Jobs" }).waitFor();
+  await ann.getByText("ann@example.org").waitFor();
+  expect(await ann.getByRole("link", { name: "Tokens" }).count()).toBe(0);
+  await ann.getByRole("button", { name: "Sign out" }).click();
+  await ann.getByRole("button", { name: "Use e-mail and password" }).click();
+  await ann.getByLabel("E-mail").fill("ann@example.org");
+  await ann.getByLabel("Password").fill("wrong");
+  await ann.getByRole("button", { name: "Sign in" }).click();
+  await ann.getByRole("alert").waitFor();
+  await keepScreenshot(ann, "sign-in-password");
+  expect(await accessibilityFaults(ann)).toEqual([]);
+  await ann.getByLabel("Password").fill("correct horse battery");
+  await ann.getByRole("button", { name: "Sign in" }).click();
+  await ann.getByRole("heading", { name: "Jobs" }).waitFor();
+  await dashboard.button("Disable ann@example.org").click();
+  await page
+    .getByRole("row", { name: /ann@example.org/ })
+    .getByText("Disabled")
+    .waitFor();
+  await ann.reload();
+  await ann.waitForURL(/sign-in/);
+  await dashboard.go("Audit log");
+  await page.getByRole("row", { name: /addMember/ }).waitFor();
+  await page.getByLabel("What", { exact: true }).fill("updateMember");
+  await page.getByRole("row", { name: /addMember/ }).waitFor({ state: "detached" });
+  await page.getByRole("row", { name: /updateMember/ }).waitFor();
+  await dashboard.look("audit");
+});
+
 test("works with the keyboard alone", async () => {
   const { page } = dashboard;
   await dashboard.signIn();
@@ -187,7 +231,7 @@ test("every page fits a phone", async () => {
   ]) {
     await dashboard.visit(`/${path}`);
     await page.getByRole("heading", { level: 1 }).waitFor();
-    await page.getByText(/^Loading/).waitFor({ state: "detached" });
+    await expect.poll(() => page.getByText(/^Loading/).count(), { timeout: 30_000 }).toBe(0);
     expect(await page.evaluate(tooWide), path).toBe(false);
     await keepScreenshot(page, `phone/${path.replaceAll("/", "-")}`);
   }

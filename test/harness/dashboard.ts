@@ -11,6 +11,7 @@ export class Dashboard {
   context!: BrowserContext;
   #browser!: Browser;
   #faults: string[] = [];
+  readonly #strangers: BrowserContext[] = [];
 
   /** One server and one browser for all tests of a file. */
   static forThisFile(): Dashboard {
@@ -24,7 +25,7 @@ export class Dashboard {
     });
     beforeEach(() => dashboard.#open());
     afterEach(async () => {
-      await dashboard.context.close();
+      for (const context of [dashboard.context, ...dashboard.#strangers.splice(0)]) await context.close();
       expect(dashboard.#faults).toEqual([]);
     });
     return dashboard;
@@ -36,6 +37,15 @@ export class Dashboard {
     this.page = await this.context.newPage();
     this.page.setDefaultTimeout(30_000);
     this.#faults = watchFaults(this.page);
+  }
+
+  /** A page of somebody else, who is not signed in; it goes with the test. */
+  async stranger(): Promise<Page> {
+    const context = await this.#browser.newContext();
+    this.#strangers.push(context);
+    const page = await context.newPage();
+    page.setDefaultTimeout(30_000);
+    return page;
   }
 
   async visit(path: string): Promise<void> {

@@ -1,4 +1,4 @@
-import { useQuery } from "@tanstack/react-query";
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { mags } from "./client.ts";
 import { useAction } from "./use-action.ts";
 
@@ -80,3 +80,17 @@ export const useNodes = (allowed: boolean) =>
 
 export const useNodeAction = () =>
   useAction(({ name, verb }: { name: string; verb: "drain" | "undrain" }) => mags.nodes[verb](name));
+
+export const useMembers = () =>
+  useQuery({ queryKey: ["members"], queryFn: ({ signal }) => mags.members.list({ signal }) });
+
+export const useMemberAction = () =>
+  useAction((work: (members: typeof mags.members) => Promise<unknown>) => work(mags.members));
+
+export const useAudit = (filter: Parameters<typeof mags.audit.list>[0]) =>
+  useQuery({
+    queryKey: ["audit", filter],
+    queryFn: ({ signal }) => mags.audit.list({ ...filter, signal }),
+    refetchInterval: POLL_MS,
+    placeholderData: keepPreviousData,
+  });

@@ -1,19 +1,31 @@
-/** Signing in and out: the server turns a token into a cookie that scripts of the page cannot read. */
-export async function signIn(token: string): Promise<void> {
-  await call("POST", { token });
+import type { Session } from "@mags/protocol";
+
+/** Ways to sign in beside a token. */
+export interface SignInWays {
+  password: boolean;
+  oidc: { label: string; start_url: string } | null;
 }
 
-export async function signOut(): Promise<void> {
-  await call("DELETE");
-}
+type Credentials = { token: string } | { email: string; password: string; organisation?: string };
 
-async function call(method: string, body?: object): Promise<void> {
-  const response = await fetch("/api/v1/session", {
+/** Signing in and out: the server turns what it is given into a cookie that scripts of the page cannot read. */
+export const signIn = (credentials: Credentials): Promise<Session> => call("POST", "/session", credentials);
+
+export const signOut = (): Promise<unknown> => call("DELETE", "/session");
+
+export const signInWays = (): Promise<SignInWays> => call("GET", "/session/options");
+
+/** Chooses a password, and signs in. */
+export const acceptInvite = (accepted: { invite: string; password: string; name?: string }): Promise<Session> =>
+  call("POST", "/session/invite", accepted);
+
+async function call<Answer>(method: string, path: string, body?: object): Promise<Answer> {
+  const response = await fetch(`/api/v1${path}`, {
     method,
     headers: body ? { "content-type": "application/json" } : {},
     ...(body ? { body: JSON.stringify(body) } : {}),
   });
-  if (response.ok) return;
-  const answer = (await response.json().catch(() => undefined)) as { message?: string } | undefined;
+  const answer = await response.json().catch(() => undefined);
+  if (response.ok) return answer as Answer;
   throw new Error(answer?.message ?? `the server answered with status ${response.status}`);
 }

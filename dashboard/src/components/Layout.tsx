@@ -19,7 +19,14 @@ const PLACES: readonly (readonly [group: string, places: readonly Place[]])[] = 
       ["/urls", "URLs and keys"],
     ],
   ],
-  ["Organisation", [["/tokens", "Tokens", "admin"]]],
+  [
+    "Organisation",
+    [
+      ["/members", "Members", "admin"],
+      ["/tokens", "Tokens", "admin"],
+      ["/audit", "Audit log", "admin"],
+    ],
+  ],
   ["Installation", [["/system", "System"]]],
 ];
 

@@ -12,7 +12,20 @@ export const PROTECTION = {
   "Referrer-Policy": "same-origin",
 };
 
-const SECTIONS = ["sign-in", "approve", "jobs", "workspaces", "cron", "urls", "tokens", "usage", "system"];
+const SECTIONS = [
+  "sign-in",
+  "invite",
+  "approve",
+  "jobs",
+  "workspaces",
+  "cron",
+  "urls",
+  "tokens",
+  "members",
+  "audit",
+  "usage",
+  "system",
+];
 const PAGES = ["/", ...SECTIONS.flatMap((section) => [`/${section}`, `/${section}/*`])];
 const WITHOUT = "Mags runs. The API is described at /docs; the dashboard is not built here (npm run dashboard).\n";
 
