@@ -55,7 +55,7 @@ export class Wake {
   async open(visit: Visit): Promise<Door> {
     const key = keyOf(visit);
     const known = this.#known.get(key);
-    if (known && Date.now() - known.at < FRESH_MS) return given(known.door);
+    if (known && performance.now() - known.at < FRESH_MS) return given(known.door);
     let asking = this.#asking.get(key);
     if (!asking) {
       asking = this.#ask(visit, key, known).finally(() => this.#asking.delete(key));
@@ -69,12 +69,12 @@ export class Wake {
    * restarted and has not taken it up yet) it is looked for again, for a while. Throws NoDoor, and what `go` throws.
    */
   async reach<T>(job: string, go: (door: Door) => Promise<T>): Promise<T> {
-    const deadline = Date.now() + SEARCH_MS;
+    const deadline = performance.now() + SEARCH_MS;
     for (;;) {
       try {
         return await go(await this.open({ by: "job", job }));
       } catch (error) {
-        if (!isAway(error) || Date.now() + PAUSE_MS > deadline) throw error;
+        if (!isAway(error) || performance.now() + PAUSE_MS > deadline) throw error;
         this.#known.delete(job);
         await delay(PAUSE_MS, undefined, { signal: this.#stop.signal });
       }
@@ -102,13 +102,14 @@ export class Wake {
   async #ask(visit: Visit, key: string, known: Known | undefined): Promise<Door> {
     const fresh = toDoor(await this.#fetch({ ...visit, wait_ms: WAKE_LIMIT_MS }));
     const outage = fresh instanceof NoDoor && fresh.kind === "unavailable";
-    const usable = known && !(known.door instanceof NoDoor) && Date.now() - known.at < STALE_MS;
+    const usable = known && !(known.door instanceof NoDoor) && performance.now() - known.at < STALE_MS;
     const door = outage && usable ? known.door : fresh;
     if (this.#known.size >= KNOWN_LIMIT) this.#known.clear();
     // Only what the server said is remembered, and not that it takes long: an old answer keeps its age.
-    if (!outage && !(door instanceof NoDoor && door.kind === "asleep")) this.#known.set(key, { door, at: Date.now() });
+    if (!outage && !(door instanceof NoDoor && door.kind === "asleep"))
+      this.#known.set(key, { door, at: performance.now() });
     // Who was let in by a host name goes on by the job.
-    if (!outage && !(door instanceof NoDoor)) this.#known.set(door.job, { door, at: Date.now() });
+    if (!outage && !(door instanceof NoDoor)) this.#known.set(door.job, { door, at: performance.now() });
     return given(door);
   }
 

@@ -5,7 +5,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { untilEmpty } from "../harness/daemon.ts";
-import { faults, mostMs, seed } from "./config.ts";
+import { faults, mostMs, only, seed } from "./config.ts";
 import { faultKinds } from "./faults.ts";
 import { Load } from "./load.ts";
 import { Random } from "./random.ts";
@@ -35,7 +35,7 @@ test(
     const before = await world.held();
     const end = performance.now() + mostMs;
     for (let number = 1, order: string[] = []; number <= faults && performance.now() < end; number++) {
-      if (order.length === 0) order = random.shuffled(Object.keys(faultKinds));
+      if (order.length === 0) order = random.shuffled(Object.keys(faultKinds).filter((kind) => kind.includes(only)));
       const kind = order.pop() as string;
       const since = performance.now();
       const { said, found } = await strike(kind, load, random);

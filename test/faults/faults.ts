@@ -6,6 +6,9 @@ import { databaseStopMs } from "./config.ts";
 import type { Random } from "./random.ts";
 import type { World } from "./world.ts";
 
+/** Until both have noticed, and the sweep of leases has, `ms` */
+const CLOCK_MS = 3000;
+
 /** Something goes wrong; what it says is what was hit. It is over when this resolves. */
 type Fault = (world: World, random: Random) => Promise<string>;
 
@@ -22,6 +25,7 @@ export const faultKinds: Record<string, Fault> = {
   "disk stalls": stallDisk,
   "a script needs more memory than it has": needMemory,
   "server and agent killed, object store away": killBoth,
+  "wall clock set": setClock,
 };
 
 async function killDaemon({ daemon }: World, random: Random): Promise<string> {
@@ -131,6 +135,14 @@ async function killBoth({ daemon, s3 }: World, random: Random): Promise<string> 
   await s3.restart();
   await daemon.start();
   return "back together";
+}
+
+/** Of the server and of PostgreSQL at once, as on one machine. More than a lease, and less than S3's signatures allow. */
+async function setClock(world: World, random: Random): Promise<string> {
+  const offset = Math.round(random.between(-400, 400));
+  await world.setClock(offset);
+  await delay(CLOCK_MS);
+  return `to ${offset} s off`;
 }
 
 async function postmaster({ daemon }: World): Promise<number> {

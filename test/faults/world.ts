@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, readFile, readlink, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, readlink, rm, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -14,9 +14,12 @@ const DISK = "size=3g";
 /** A server that is away is asked again this long, `ms`. */
 const PATIENCE_MS = 120_000;
 const RETRY_MS = 200;
+/** Holds how far the wall clock of the daemon is off, for libfaketime. */
+const CLOCK = "clock";
 
 /** A whole Mags on a disk of its own, with a real S3 server, and a place outside where scripts leave a mark. */
 export class World {
+  readonly dir: string;
   readonly disk: string;
   readonly s3: Radosgw;
   readonly daemon: Daemon;
@@ -25,8 +28,9 @@ export class World {
   readonly #marker: Server;
   readonly #cleanup: Cleanup;
 
-  private constructor(disk: string, s3: Radosgw, daemon: Daemon, marker: Server, cleanup: Cleanup) {
-    this.disk = disk;
+  private constructor(dir: string, s3: Radosgw, daemon: Daemon, marker: Server, cleanup: Cleanup) {
+    this.dir = dir;
+    this.disk = join(dir, "disk");
     this.s3 = s3;
     this.daemon = daemon;
     this.#marker = marker;
@@ -59,17 +63,23 @@ export class World {
         MAGS_POOL_MIN: "0",
         MAGS_POOL_MAX: "0",
         MAGS_RATE_LIMIT: "0",
+        ...(await fakeClock(dir)),
       },
       disk,
     );
     cleanup.add("daemon", () => daemon.remove());
-    const world = new World(disk, s3, daemon, marker, cleanup);
+    const world = new World(dir, s3, daemon, marker, cleanup);
     marker.on("request", (request, response) => {
       const token = request.url?.slice(1) ?? "";
       world.marks.set(token, (world.marks.get(token) ?? 0) + 1);
       response.end();
     });
     return world;
+  }
+
+  /** Sets the wall clock of the daemon and of its PostgreSQL; it takes a second until both see it. */
+  async setClock(offsetSeconds: number): Promise<void> {
+    await writeFile(join(this.dir, CLOCK), `${offsetSeconds < 0 ? "" : "+"}${offsetSeconds}\n`);
   }
 
   /** A shell command that leaves the mark of `token`, or ends the script with 97. */
@@ -110,4 +120,20 @@ export class World {
   async remove(): Promise<void> {
     await this.#cleanup.run();
   }
+}
+
+/** Variables with which libfaketime moves the wall clock of a process and of those that it starts, and leaves the steady one. */
+async function fakeClock(dir: string): Promise<Record<string, string>> {
+  const file = join(dir, CLOCK);
+  await writeFile(file, "+0\n");
+  const library = (await run("dpkg", ["-L", "libfaketime"]))
+    .split("\n")
+    .find((path) => path.endsWith("/libfaketime.so.1"));
+  if (!library) throw new Error("Debian's package libfaketime is not there");
+  return {
+    LD_PRELOAD: library,
+    FAKETIME_TIMESTAMP_FILE: file,
+    FAKETIME_CACHE_DURATION: "1",
+    FAKETIME_DONT_FAKE_MONOTONIC: "1",
+  };
 }

@@ -101,12 +101,12 @@ export class Cluster {
     const hash = hashOf(token);
     if (from === "this machine") return timingSafeEqual(Buffer.from(hash), this.#localHash) ? LOCAL : undefined;
     const known = this.#known.get(hash);
-    if (known && known.until > Date.now()) return known.machine;
+    if (known && known.until > performance.now()) return known.machine;
     const row = await findMachine(this.#db, hash);
     if (!row) return undefined;
     if (this.#known.size >= CACHE_LIMIT) this.#known.clear();
     const machine = { node: row.name, roles: row.roles };
-    this.#known.set(hash, { machine, until: Date.now() + CACHE_MS });
+    this.#known.set(hash, { machine, until: performance.now() + CACHE_MS });
     return machine;
   }
 
@@ -171,9 +171,9 @@ export class Cluster {
   /** Ids in the certificates of removed machines. */
   async removed(): Promise<string[]> {
     if (!this.#authority) return [];
-    if (!this.#removed || this.#removed.until < Date.now()) {
+    if (!this.#removed || this.#removed.until < performance.now()) {
       const ids = await removedMachines(this.#db);
-      this.#removed = { ids, until: Date.now() + CACHE_MS };
+      this.#removed = { ids, until: performance.now() + CACHE_MS };
     }
     return this.#removed.ids;
   }

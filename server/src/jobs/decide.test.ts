@@ -1,6 +1,7 @@
 import { finalStatuses, type JobStatus, jobStatuses } from "@mags/protocol";
 import { describe, expect, it } from "vitest";
 import {
+  clockStepped,
   decideAsleep,
   decideLease,
   decideReport,
@@ -172,5 +173,18 @@ describe("sweepAllowedFrom", () => {
   });
   it("gives the agents grace after a gap in which this server did not run", () => {
     expect(sweepAllowedFrom({ allowedFrom: 10_000, lastTick: 20_000 }, 60_000, limits)).toBe(70_000);
+  });
+});
+
+describe("clockStepped", () => {
+  const before = { wall: 1_000_000, steady: 500 };
+  it.each([
+    [undefined, { wall: 9_000_000, steady: 900 }, false],
+    [before, { wall: 1_000_510, steady: 1000 }, false],
+    [before, { wall: 1_030_000, steady: 30_500 }, false],
+    [before, { wall: 1_030_000, steady: 1000 }, true],
+    [before, { wall: 940_000, steady: 1000 }, true],
+  ])("%j, then %j: %s", (previous, now, expected) => {
+    expect(clockStepped(previous, now, 2000)).toBe(expected);
   });
 });

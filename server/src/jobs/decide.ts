@@ -153,3 +153,15 @@ export function sweepAllowedFrom(
 ): number {
   return now - previous.lastTick > limits.gapMs ? now + limits.graceMs : previous.allowedFrom;
 }
+
+/** The wall clock of the database, and the one that nobody can set; `ms`. */
+export interface Clocks {
+  wall: number;
+  steady: number;
+}
+
+/** True when somebody has set the wall clock, or a database that hung has answered late. */
+export function clockStepped(previous: Clocks | undefined, now: Clocks, slackMs: number): boolean {
+  if (!previous) return false;
+  return Math.abs(now.wall - previous.wall - (now.steady - previous.steady)) > slackMs;
+}

@@ -17,7 +17,17 @@ import type { Nodes } from "../nodes/service.ts";
 import type { Secrets } from "../secrets/service.ts";
 import type { Leases } from "../workspaces/service.ts";
 import { type Claimed, claimJobs, heldJobs, releaseJobs } from "./claim.ts";
-import { decideAsleep, decideLease, decideReport, decideSleep, finalStatus, sweepAllowedFrom } from "./decide.ts";
+import { databaseClock, endInTime } from "./clock-store.ts";
+import {
+  type Clocks,
+  clockStepped,
+  decideAsleep,
+  decideLease,
+  decideReport,
+  decideSleep,
+  finalStatus,
+  sweepAllowedFrom,
+} from "./decide.ts";
 import { withSecrets } from "./handing-out.ts";
 import { markAsleep, markWaking, restart, waitingFor } from "./sleep-store.ts";
 import { giveUp, type JobRow, lockJobForNode, markEnded, markStarted, overdueJobs, renewLeases } from "./store.ts";
@@ -29,6 +39,8 @@ const GRACE_MS = 10_000;
 const SWEEP_MS = 500;
 /** A longer pause between two sweeps means that this server, or its database, was away, `ms`. */
 const GAP_MS = 3000;
+/** The database's clock and our own may differ so much within a sweep, `ms`. */
+const STEP_MS = 2000;
 /** Claims look for work this often even when nobody says that there is some, `ms`. */
 const POLL_MS = 1000;
 
@@ -44,6 +56,7 @@ export class Dispatch {
   readonly #logger: Logger;
   readonly #idleMinutes: number;
   #sweep: { allowedFrom: number; lastTick: number };
+  #clocks: Clocks | undefined;
   #timer: NodeJS.Timeout | undefined;
   #sweeping: Promise<void> = Promise.resolve();
 
@@ -211,14 +224,26 @@ export class Dispatch {
     const now = performance.now();
     const allowedFrom = sweepAllowedFrom(this.#sweep, now, { graceMs: GRACE_MS, gapMs: GAP_MS });
     this.#sweep = { allowedFrom, lastTick: now };
-    if (now < allowedFrom) return;
     try {
+      await this.#followClock();
+      if (now < this.#sweep.allowedFrom) return;
       for (const row of await overdueJobs(this.#db)) await this.#judge(row);
     } catch (err) {
       // Without the database nobody could renew either.
       this.#sweep.allowedFrom = performance.now() + GRACE_MS;
       this.#logger.warn({ err: (err as Error).message }, "the sweep of leases failed");
     }
+  }
+
+  /** Leases end by the database's clock. When that was set, none is judged before the nodes had time to renew by the new one. */
+  async #followClock(): Promise<void> {
+    const now = { wall: await databaseClock(this.#db), steady: performance.now() };
+    const stepped = clockStepped(this.#clocks, now, STEP_MS);
+    this.#clocks = now;
+    if (!stepped) return;
+    this.#sweep.allowedFrom = now.steady + GRACE_MS;
+    await endInTime(this.#db, LEASE_SECONDS);
+    this.#logger.warn("the database's clock was set; nodes get time to renew their leases");
   }
 
   async #judge(row: JobRow & { now: Date }): Promise<void> {

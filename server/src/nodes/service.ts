@@ -45,11 +45,11 @@ export class Nodes {
   /** Notes a sign of life. Throws ApiError conflict when this boot is not the registered one: it must register again. */
   async alive(name: string, bootId: string): Promise<NodeRow> {
     const touched = this.#touched.get(name);
-    if (touched && touched.node.boot_id === bootId && touched.until > Date.now()) return touched.node;
+    if (touched && touched.node.boot_id === bootId && touched.until > performance.now()) return touched.node;
     const node = await touchNode(this.#db, name, bootId);
     if (!node)
       throw new ApiError("conflict", `node ${name} is not registered with this boot_id: register first`, "boot_id");
-    this.#touched.set(name, { node, until: Date.now() + TOUCH_MS });
+    this.#touched.set(name, { node, until: performance.now() + TOUCH_MS });
     return node;
   }
 
@@ -68,8 +68,8 @@ export class Nodes {
 
   /** Throws ApiError isolation_unavailable, too_big_for_nodes or invalid_request when no node could ever run the job. */
   async refuseImpossible(q: Queryable, job: CreateJob): Promise<void> {
-    if (!this.#cache || this.#cache.until < Date.now()) {
-      this.#cache = { nodes: await listNodes(q, KNOWN_SECONDS), until: Date.now() + CACHE_MS };
+    if (!this.#cache || this.#cache.until < performance.now()) {
+      this.#cache = { nodes: await listNodes(q, KNOWN_SECONDS), until: performance.now() + CACHE_MS };
     }
     const refusal = refuse(job, this.#cache.nodes);
     if (refusal) throw new ApiError(refusal.code, refusal.message, refusal.field);
