@@ -95,6 +95,7 @@ async function leftovers(): Promise<string[]> {
   const held = body.nodes
     .filter((node: { jobs: number; dirty_workspaces: number }) => node.jobs > 0 || node.dirty_workspaces > 0)
     .map((node: object) => `still held: ${JSON.stringify(node)}`);
+  if (held.length > 0) held.push(JSON.stringify((await world.ask("GET", "/api/v1/mags-workspaces")).body));
   // The store of the volumes has a loop device of its own for as long as the daemon runs.
   const left = (await world.daemon.leftovers()).filter((line) => !line.includes("agent/store/volumes.xfs"));
   return [...held, ...left];

@@ -2,7 +2,7 @@ import { type ScriptEnd, type Synced, scriptSeconds, type VersionReason } from "
 import { Activity } from "../access/activity.ts";
 import { LogCapture } from "../logs/index.ts";
 import type { CommandEnd, RunningCommand, Sandbox } from "../sandbox/driver.ts";
-import { adoptWrapped, preventStart } from "../sandbox/wrapper.ts";
+import { adoptWrapped, killWrappers, preventStart } from "../sandbox/wrapper.ts";
 import { WorkspaceLost } from "../workspaces/index.ts";
 import type { JobContext } from "./context.ts";
 import { describeEnd, type Ended } from "./end.ts";
@@ -322,6 +322,9 @@ export class Job implements Owner, Guest {
     this.#log?.close();
     this.#log = undefined;
     await this.#command?.release();
+    // The shell above a script whose machine was gone after a restart has no command here.
+    const directory = this.#context.records.runDirectory(this.assignment);
+    await killWrappers((other) => other === directory);
     // The machine first: who wakes the job may be given it here.
     await this.#leave();
     this.#over.resolve();

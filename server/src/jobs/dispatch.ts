@@ -30,7 +30,16 @@ import {
 } from "./decide.ts";
 import { withSecrets } from "./handing-out.ts";
 import { markAsleep, markWaking, restart, waitingFor } from "./sleep-store.ts";
-import { giveUp, type JobRow, lockJobForNode, markEnded, markStarted, overdueJobs, renewLeases } from "./store.ts";
+import {
+  endWaiting,
+  giveUp,
+  type JobRow,
+  lockJobForNode,
+  markEnded,
+  markStarted,
+  overdueJobs,
+  renewLeases,
+} from "./store.ts";
 
 /** How long a job is a node's without renewal, `s`. */
 export const LEASE_SECONDS = 8;
@@ -187,6 +196,12 @@ export class Dispatch {
       case "script_ended":
         return markEnded(tx, payload, report.id, "running", false, report.end, report.ran_by);
       case "slept": {
+        // Its node was to stop it, and was restarted before it had written that down.
+        if (row.stop_requested_at !== null) {
+          await endWaiting(tx, payload, report.id);
+          await this.#leases.letGo(tx, row, true);
+          return;
+        }
         await markAsleep(tx, payload, report.id, report.because);
         const waiting = row.workspace && (await waitingFor(tx, row.workspace));
         const because = waiting ? `job ${waiting} runs in its workspace` : decideAsleep(row, new Date());

@@ -154,6 +154,17 @@ describe("reports", () => {
     });
   });
 
+  it("a machine that was to be stopped and that a restarted agent puts to sleep has been stopped", async () => {
+    const node = await registered("a");
+    const job = await running(node, { persistent: true, workspace_id: "kept" });
+    expect((await call(world, "POST", `/api/v1/mags-jobs/${job.id}/stop`)).status).toBe(202);
+    const { id, attempt } = job;
+    expect((await node.report({ event: "slept", id, attempt, because: "its machine was gone" })).status).toBe(200);
+    expect(await status(id)).toMatchObject({ status: "stopped", reason: "stopped" });
+    await createJob(world, { workspace_id: "kept" });
+    expect(await node.claim()).toHaveLength(1);
+  });
+
   it("wait answers as soon as the script ended, and after the time otherwise", async () => {
     const node = await registered("a");
     const job = await running(node);
