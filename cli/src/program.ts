@@ -29,6 +29,7 @@ import { addStatus } from "./commands/status.ts";
 import { addStop } from "./commands/stop.ts";
 import { addToken } from "./commands/token.ts";
 import { addUrl } from "./commands/url.ts";
+import { addWebhook } from "./commands/webhook.ts";
 import { addResize, addSync, addWorkspace } from "./commands/workspace.ts";
 
 /** Every command, in the order of `mags --help`. */
@@ -59,6 +60,7 @@ const commands = [
   addQuota,
   addSecret,
   addAudit,
+  addWebhook,
   addLogin,
   addLogout,
   addWhoami,

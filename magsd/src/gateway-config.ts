@@ -59,7 +59,8 @@ const AppsUrl = z
     return pathname === "/" && !search && !hash && !username && isIP(hostname.replace(/[[\]]/g, "")) === 0;
   }, "must be a URL with a host name and without a path, such as https://apps.example.com");
 
-const Proxies = z
+/** Addresses and networks. */
+export const Networks = z
   .string()
   .transform((value) => value.split(",").map((entry) => entry.trim()))
   .refine((entries) => entries.every(isNetwork), "must be addresses or networks, such as 127.0.0.1,10.0.0.0/8");
@@ -72,7 +73,7 @@ export const GatewaySettings = z.object({
     .enum(["true", "false"], "must be true or false")
     .transform((value) => value === "true")
     .default(false),
-  trustedProxies: Proxies.default([]),
+  trustedProxies: Networks.default([]),
   sshListen: Listen.prefault("127.0.0.1:7072"),
   sshAddress: Listen.optional(),
 });

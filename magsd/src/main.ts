@@ -77,6 +77,7 @@ async function start(config: Config, cleanup: Cleanup): Promise<Agent | undefine
       tokens: { requestsPerMinute: config.rateLimit },
       access: accessOf(config),
       quotas: quotasOf(config),
+      webhooks: { allow: config.webhookAllow },
       secretKeys: config.secretsKey ?? (await ensureSecretKeys(dataDir)),
       urls,
       ssh,

@@ -1,7 +1,8 @@
 import type { ServerOptions } from "@mags/server";
 import { z } from "zod";
+import { Networks } from "./gateway-config.ts";
 
-/** The options that say what organisations may have, and what their secrets are encrypted with. */
+/** The options that say what organisations may have, what their secrets are encrypted with, and whom their webhooks may call. */
 export const quotaOptions = [
   {
     name: "quotaSandboxes",
@@ -30,6 +31,12 @@ export const quotaOptions = [
     help: "Key that secrets are encrypted with, base64 of 32 bytes; older ones that still open, after commas. The same on every server",
     secret: true,
   },
+  {
+    name: "webhookAllow",
+    env: "MAGS_WEBHOOK_ALLOW",
+    default: "none",
+    help: "Private networks that webhooks may call, such as 10.0.0.0/8,127.0.0.1",
+  },
 ] as const;
 
 const limit = z.coerce.number().min(0).optional();
@@ -46,6 +53,7 @@ export const QuotaSettings = z.object({
     .transform((value) => value.split(",").map((key) => key.trim()))
     .refine((keys) => keys.every((key) => KEY.test(key)), "must be base64 of 32 bytes (openssl rand -base64 32)")
     .optional(),
+  webhookAllow: Networks.default([]),
 });
 
 /** For the server. */

@@ -15,6 +15,7 @@ import { Secret, SecretDeleted, SecretList } from "./api/secrets.ts";
 import { OrganisationList, OrganisationMade, Token, TokenList, TokenMade, Whoami } from "./api/tokens.ts";
 import { SshKey, SshKeyList, SshOpened, UrlAlias, UrlAliasList, UrlOpened } from "./api/urls.ts";
 import { Usage } from "./api/usage.ts";
+import { Delivery, DeliveryList, Webhook, WebhookDeleted, WebhookList, WebhookMade } from "./api/webhooks.ts";
 import {
   RecoveryPoint,
   SyncResult,
@@ -88,6 +89,12 @@ const answers = {
   Secret,
   SecretDeleted,
   SecretList,
+  Delivery,
+  DeliveryList,
+  Webhook,
+  WebhookDeleted,
+  WebhookList,
+  WebhookMade,
   Token,
   TokenList,
   TokenMade,

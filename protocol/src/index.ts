@@ -17,6 +17,7 @@ export * from "./api/session.ts";
 export * from "./api/tokens.ts";
 export * from "./api/urls.ts";
 export * from "./api/usage.ts";
+export * from "./api/webhooks.ts";
 export * from "./api/workspace-names.ts";
 export * from "./api/workspaces.ts";
 export * from "./cluster.ts";

@@ -23,13 +23,13 @@ import { Overview } from "./metrics/overview.ts";
 import { NodeAdmin } from "./nodes/admin.ts";
 import { Nodes } from "./nodes/service.ts";
 import { type QuotaDefaults, Quotas } from "./quotas/service.ts";
-import { SecretKeys } from "./secrets/keys.ts";
-import { Secrets } from "./secrets/service.ts";
+import { SecretKeys, Secrets } from "./secrets/service.ts";
 import { Oidc, type OidcOptions } from "./sessions/oidc.ts";
 import { Sessions } from "./sessions/service.ts";
 import { SshKeys, type SshOptions } from "./ssh/service.ts";
 import { type TokenOptions, Tokens } from "./tokens/service.ts";
 import { type UrlOptions, Urls } from "./urls/service.ts";
+import { type WebhookOptions, Webhooks } from "./webhooks/service.ts";
 import {
   Collector,
   type CollectorOptions,
@@ -50,6 +50,7 @@ const KEY_SWEEP_MS = 3600_000;
 const IDLE_MINUTES = 10;
 const FILE_SWEEP_MS = 60_000;
 const NO_LIMITS: QuotaDefaults = { sandboxes: null, vcpus: null, memory_mb: null, jobs_per_minute: null };
+const DELIVER_MS = 500;
 const SEAL_MS = 500;
 const CRON_FIRE_MS = 200;
 const CRON_FOLLOW_MS = 500;
@@ -76,6 +77,7 @@ export interface ServerOptions {
   quotas?: QuotaDefaults | undefined;
   /** keys that secrets are encrypted with, base64 of 32 bytes; the first is used, the others still open older ones */
   secretKeys: string[];
+  webhooks?: WebhookOptions | undefined;
   workspaces: WorkspaceOptions;
   /** after which an unused persistent machine sleeps; 10 by default */
   idleMinutes?: number | undefined;
@@ -160,7 +162,9 @@ async function start(
   const quota = new Quota(options.workspaces.quota);
   const live = new LiveWorkspaces(db, nodes);
   const quotas = new Quotas(db, events, quota, options.quotas ?? NO_LIMITS);
-  const secrets = new Secrets(db, new SecretKeys(options.secretKeys), audit, logger);
+  const secretKeys = new SecretKeys(options.secretKeys);
+  const secrets = new Secrets(db, secretKeys, audit, logger);
+  const webhooks = new Webhooks(db, secretKeys, options.webhooks ?? { allow: [] }, logger);
   const leases = new Leases(db, events, quota);
   const jobs = new Jobs(db, events, { nodes, files, leases, quotas, secrets }, options.urls.appsUrl);
   const dispatch = new Dispatch(db, events, nodes, leases, cluster, {
@@ -180,6 +184,8 @@ async function start(
     repeat("collecting unused chunks", options.workspaces.collectMs, logger, (signal) => collector.round(signal)),
     repeat("removing old idempotency keys", KEY_SWEEP_MS, logger, () => sweepKeys(db)),
     repeat("encrypting secrets with the current key", KEY_SWEEP_MS, logger, (signal) => secrets.rotate(signal)),
+    repeat("delivering events", DELIVER_MS, logger, (signal) => webhooks.deliverDue(signal)),
+    repeat("tidying webhooks", KEY_SWEEP_MS, logger, () => webhooks.tidy()),
     repeat("linking the audit log", SEAL_MS, logger, (signal) => audit.seal(signal)),
     repeat("removing expired files", FILE_SWEEP_MS, logger, (signal) => files.sweep(signal)),
     repeat("firing schedules", CRON_FIRE_MS, logger, (signal) => crons.firing.fireDue(signal)),
@@ -196,6 +202,7 @@ async function start(
     audit,
     quotas,
     secrets,
+    webhooks,
     tokens,
     sessions: new Sessions(db, tokens, members, audit),
     members,

@@ -20,5 +20,6 @@ export type { JoinTokenOptions } from "./nodes.ts";
 export type { QuotaChange } from "./quotas.ts";
 export type { OpenOptions, Session } from "./session.ts";
 export type { TokenOptions } from "./tokens.ts";
+export type { WebhookOptions } from "./webhooks.ts";
 export type { PoolStatus } from "./wire.ts";
 export type { Force, VersionChoice } from "./workspaces.ts";

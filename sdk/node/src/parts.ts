@@ -8,6 +8,7 @@ import { NodesClient } from "./nodes.ts";
 import { QuotasClient } from "./quotas.ts";
 import { SecretsClient } from "./secrets.ts";
 import { TokensClient } from "./tokens.ts";
+import { WebhooksClient } from "./webhooks.ts";
 import { WorkspacesClient } from "./workspaces.ts";
 
 /** What a client has below names of their own. */
@@ -22,6 +23,7 @@ export class Parts {
   readonly audit: AuditClient;
   readonly quotas: QuotasClient;
   readonly secrets: SecretsClient;
+  readonly webhooks: WebhooksClient;
 
   constructor(http: HttpOptions) {
     this.files = new FilesClient(http);
@@ -34,5 +36,6 @@ export class Parts {
     this.audit = new AuditClient(http);
     this.quotas = new QuotasClient(http);
     this.secrets = new SecretsClient(http);
+    this.webhooks = new WebhooksClient(http);
   }
 }

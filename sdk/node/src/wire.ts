@@ -167,6 +167,30 @@ export interface CronRunList {
   page_size: number;
 }
 
+export interface Delivery {
+  /** The webhook-id header: the same at every try */
+  id: string;
+  event: string;
+  /** The job */
+  request_id: string | null;
+  /** dead: given up; it can be replayed */
+  state: "pending" | "delivered" | "dead";
+  attempts: number;
+  next_at: string | null;
+  /** What the receiver answered last */
+  status_code: number | null;
+  error: string | null;
+  created_at: string;
+  ended_at: string | null;
+}
+
+export interface DeliveryList {
+  deliveries: Delivery[];
+  total: number;
+  page: number;
+  page_size: number;
+}
+
 export interface DiffEntry {
   /** From the root of the machine; bytes of a name that are no UTF-8 are shown as � */
   path: string;
@@ -798,6 +822,44 @@ export interface VersionVerified {
   fsck: VersionVerifiedFsck | null;
   mounted: VersionVerifiedMounted | null;
   took_ms: number;
+}
+
+export interface Webhook {
+  id: string;
+  url: string;
+  events: ("job.started" | "job.completed" | "job.error" | "job.stopped" | "job.sleeping" | "job.woken")[];
+  description: string | null;
+  enabled: boolean;
+  /** Why the server switched it off */
+  disabled_reason: string | null;
+  /** Since when nothing has been delivered */
+  failing_since: string | null;
+  created_at: string;
+}
+
+export interface WebhookDeleted {
+  id: string;
+  deleted: true;
+}
+
+export interface WebhookList {
+  webhooks: Webhook[];
+  total: number;
+}
+
+export interface WebhookMade {
+  id: string;
+  url: string;
+  events: ("job.started" | "job.completed" | "job.error" | "job.stopped" | "job.sleeping" | "job.woken")[];
+  description: string | null;
+  enabled: boolean;
+  /** Why the server switched it off */
+  disabled_reason: string | null;
+  /** Since when nothing has been delivered */
+  failing_since: string | null;
+  created_at: string;
+  /** whsec_…, to check signatures with; it is shown this once */
+  secret: string;
 }
 
 export interface WhoamiMember {

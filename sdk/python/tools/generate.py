@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Iterator, List, Optional
 
 PACKAGE = Path(__file__).resolve().parent.parent / "src" / "mags"
-SOURCES = ("_jobs.py", "_access.py", "_machine_files.py", "_workspaces.py", "_nodes.py", "_resources.py", "_operate.py")
+SOURCES = ("_jobs.py", "_access.py", "_machine_files.py", "_workspaces.py", "_nodes.py", "_resources.py", "_operate.py", "_webhooks.py")
 TARGET = PACKAGE / "_sync.py"
 WIDTH = 120
 

@@ -32,6 +32,7 @@ import { ownRoutes, sessionRoutes } from "../sessions/routes.ts";
 import { sshRoutes } from "../ssh/routes.ts";
 import { tokenRoutes } from "../tokens/routes.ts";
 import { urlRoutes } from "../urls/routes.ts";
+import { webhookRoutes } from "../webhooks/routes.ts";
 import { workspaceNodeRoutes } from "../workspaces/node-routes.ts";
 import { workspaceRoutes } from "../workspaces/routes.ts";
 import { requireToken } from "./auth.ts";
@@ -135,6 +136,7 @@ function publicRoutes(context: Context, { hide }: { hide: boolean }) {
       await guarded.register(ownRoutes(context) as never);
       await guarded.register(auditRoutes(context) as never);
       await guarded.register(quotaRoutes(context) as never);
+      await guarded.register(webhookRoutes(context) as never);
       await guarded.register(secretRoutes(context) as never);
       await guarded.register(memberRoutes(context) as never);
       await guarded.register(workspaceFileRoutes(context) as never);

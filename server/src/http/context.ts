@@ -30,6 +30,7 @@ import type { Sessions } from "../sessions/service.ts";
 import type { SshKeys } from "../ssh/service.ts";
 import type { Tokens } from "../tokens/service.ts";
 import type { Urls } from "../urls/service.ts";
+import type { Webhooks } from "../webhooks/service.ts";
 import type { Collector, Imports, Ledger, LiveWorkspaces, Workspaces } from "../workspaces/service.ts";
 
 /** Everything the routes may call. */
@@ -38,6 +39,7 @@ export interface Context {
   audit: Audit;
   quotas: Quotas;
   secrets: Secrets;
+  webhooks: Webhooks;
   tokens: Tokens;
   sessions: Sessions;
   members: Members;

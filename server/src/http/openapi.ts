@@ -13,6 +13,7 @@ export const openapi = (version: string) => ({
     { name: "jobs", description: "Scripts, and the machines they run in" },
     { name: "access", description: "Tokens and organisations" },
     { name: "secrets", description: "Values that jobs are given by name" },
+    { name: "webhooks", description: "URLs that are told of jobs" },
     { name: "audit", description: "Who did what" },
     { name: "cron", description: "Jobs on a schedule" },
     { name: "workspaces", description: "Disks that are kept, with their versions" },

@@ -153,6 +153,8 @@ export class Secrets {
   }
 }
 
+export { SecretKeys } from "./keys.ts";
+
 const boundTo = (org: string, name: string, version: number): string => `${org}/${name}@${version}`;
 
 function parse(reference: string): { name: string; version: number | null } {

@@ -35,6 +35,7 @@ const bodies: Record<string, object> = {
   updateMember: { name: "stolen" },
   updateQuota: { sandboxes: 1 },
   setSecret: { value: "stolen" },
+  updateWebhook: { enabled: false },
 };
 
 let world: World;
@@ -78,6 +79,7 @@ async function makeThings(): Promise<Record<string, string[]>> {
   expect((await call(world, "POST", "/api/v1/mags-url-aliases", alias)).status).toBe(201);
   const token = await call(world, "POST", "/api/v1/tokens", { name: "secret-token" });
   expect((await call(world, "PUT", "/api/v1/secrets/secret-secret", { value: "v" })).status).toBe(200);
+  const webhook = await call(world, "POST", "/api/v1/webhooks", { url: "https://secret-hook.example" });
   const member = await call(world, "POST", "/api/v1/members", { email: "secret@member.org", role: "owner" });
   const { rows } = await world.sql.query(
     `INSERT INTO ssh_keys (id, org, name, fingerprint, public_key)
@@ -94,6 +96,7 @@ async function makeThings(): Promise<Record<string, string[]>> {
     "/nodes/": ["n1"],
     "/members/": [member.body.id],
     "/organisations/": ["default"],
+    "/webhooks/": [webhook.body.id],
     "/secrets/": ["secret-secret"],
   };
 }

@@ -12,11 +12,12 @@ from ._nodes import NodeCalls
 from ._operate import OperateCalls
 from ._resources import ResourceCalls
 from ._transport import AsyncTransport, BlockingTransport, Transport, complete
+from ._webhooks import WebhookCalls
 from ._workspaces import WorkspaceCalls
 
 
 class Calls(
-    JobCalls, AccessCalls, MachineFileCalls, WorkspaceCalls, NodeCalls, ResourceCalls, OperateCalls
+    JobCalls, AccessCalls, MachineFileCalls, WorkspaceCalls, NodeCalls, ResourceCalls, OperateCalls, WebhookCalls
 ):
     """Every call of the API as a coroutine, over either transport."""
 

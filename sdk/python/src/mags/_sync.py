@@ -8,7 +8,7 @@ from ._client import Blocking
 from ._files import Progress, Upload
 from ._results import CommandResult, Machine, RunResult
 from ._transport import complete, iterate
-from .types import AuditEntry, AuditList, CronDeleted, CronJob, CronList, CronPreview, CronRunList, DirectoryListing, FileDeleted, FileEntry, FileList, Job, JobAccepted, JobList, JobMetrics, JoinTokenMade, Logs, Member, MemberDeleted, MemberList, MemberMade, Node, NodeList, NodeRemoved, OrganisationQuota, PoolStatus, Secret, SecretDeleted, SecretList, SyncResult, TokenList, TokenMade, UrlAlias, UrlAliasList, Usage, VersionDeleted, VersionList, VersionVerified, Whoami, Workspace, WorkspaceDeleted, WorkspaceDiff, WorkspaceList, WorkspaceVersion
+from .types import AuditEntry, AuditList, CronDeleted, CronJob, CronList, CronPreview, CronRunList, Delivery, DeliveryList, DirectoryListing, FileDeleted, FileEntry, FileList, Job, JobAccepted, JobList, JobMetrics, JoinTokenMade, Logs, Member, MemberDeleted, MemberList, MemberMade, Node, NodeList, NodeRemoved, OrganisationQuota, PoolStatus, Secret, SecretDeleted, SecretList, SyncResult, TokenList, TokenMade, UrlAlias, UrlAliasList, Usage, VersionDeleted, VersionList, VersionVerified, Webhook, WebhookDeleted, WebhookList, WebhookMade, Whoami, Workspace, WorkspaceDeleted, WorkspaceDiff, WorkspaceList, WorkspaceVersion
 
 
 class Mags(Blocking):
@@ -498,3 +498,39 @@ class Mags(Blocking):
     def delete_secret(self, name: str) -> SecretDeleted:
         """With all versions."""
         return complete(self._calls.delete_secret(name))
+
+    def create_webhook(
+        self, url: str, *, events: Optional[Sequence[str]] = None, description: Optional[str] = None,
+    ) -> WebhookMade:
+        """``secret`` of the answer checks signatures; it is shown this once."""
+        return complete(self._calls.create_webhook(url, events=events, description=description))
+
+    def list_webhooks(self) -> WebhookList:
+        return complete(self._calls.list_webhooks())
+
+    def update_webhook(
+        self, webhook_id: str, *, url: Optional[str] = None, events: Optional[Sequence[str]] = None,
+        description: Optional[str] = None, enabled: Optional[bool] = None,
+    ) -> Webhook:
+        return complete(self._calls.update_webhook(
+            webhook_id, url=url, events=events, description=description, enabled=enabled,
+        ))
+
+    def delete_webhook(self, webhook_id: str) -> WebhookDeleted:
+        return complete(self._calls.delete_webhook(webhook_id))
+
+    def rotate_webhook(self, webhook_id: str) -> WebhookMade:
+        """A new ``secret``; the one before ends."""
+        return complete(self._calls.rotate_webhook(webhook_id))
+
+    def test_webhook(self, webhook_id: str) -> Delivery:
+        return complete(self._calls.test_webhook(webhook_id))
+
+    def list_deliveries(
+        self, webhook_id: str, *, state: Optional[str] = None, page: int = 1, page_size: int = 20,
+    ) -> DeliveryList:
+        """Newest first."""
+        return complete(self._calls.list_deliveries(webhook_id, state=state, page=page, page_size=page_size))
+
+    def replay_delivery(self, webhook_id: str, delivery_id: str) -> Delivery:
+        return complete(self._calls.replay_delivery(webhook_id, delivery_id))

@@ -175,6 +175,30 @@ class CronRunList(TypedDict):
     page_size: int
 
 
+class Delivery(TypedDict):
+    #: The webhook-id header: the same at every try
+    id: str
+    event: str
+    #: The job
+    request_id: Optional[str]
+    #: dead: given up; it can be replayed
+    state: Literal["pending", "delivered", "dead"]
+    attempts: int
+    next_at: Optional[str]
+    #: What the receiver answered last
+    status_code: Optional[int]
+    error: Optional[str]
+    created_at: str
+    ended_at: Optional[str]
+
+
+class DeliveryList(TypedDict):
+    deliveries: List[Delivery]
+    total: int
+    page: int
+    page_size: int
+
+
 class DiffEntry(TypedDict):
     #: From the root of the machine; bytes of a name that are no UTF-8 are shown as �
     path: str
@@ -821,6 +845,44 @@ class VersionVerified(TypedDict):
     fsck: Optional[VersionVerifiedFsck]
     mounted: Optional[VersionVerifiedMounted]
     took_ms: float
+
+
+class Webhook(TypedDict):
+    id: str
+    url: str
+    events: List[Literal["job.started", "job.completed", "job.error", "job.stopped", "job.sleeping", "job.woken"]]
+    description: Optional[str]
+    enabled: bool
+    #: Why the server switched it off
+    disabled_reason: Optional[str]
+    #: Since when nothing has been delivered
+    failing_since: Optional[str]
+    created_at: str
+
+
+class WebhookDeleted(TypedDict):
+    id: str
+    deleted: Literal[True]
+
+
+class WebhookList(TypedDict):
+    webhooks: List[Webhook]
+    total: int
+
+
+class WebhookMade(TypedDict):
+    id: str
+    url: str
+    events: List[Literal["job.started", "job.completed", "job.error", "job.stopped", "job.sleeping", "job.woken"]]
+    description: Optional[str]
+    enabled: bool
+    #: Why the server switched it off
+    disabled_reason: Optional[str]
+    #: Since when nothing has been delivered
+    failing_since: Optional[str]
+    created_at: str
+    #: whsec_…, to check signatures with; it is shown this once
+    secret: str
 
 
 class WhoamiMember(TypedDict):
