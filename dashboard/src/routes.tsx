@@ -13,6 +13,7 @@ import { NewRunPage } from "./pages/jobs/NewRunPage.tsx";
 import { MissingPage } from "./pages/MissingPage.tsx";
 import { MembersPage } from "./pages/members/MembersPage.tsx";
 import { SignInPage } from "./pages/SignInPage.tsx";
+import { SecretsPage } from "./pages/secrets/SecretsPage.tsx";
 import { SystemPage } from "./pages/system/SystemPage.tsx";
 import { TokensPage } from "./pages/tokens/TokensPage.tsx";
 import { UrlsPage } from "./pages/urls/UrlsPage.tsx";
@@ -53,6 +54,7 @@ export const router = createBrowserRouter([
       { path: "/cron/new", element: <NewCronPage /> },
       { path: "/cron/:id", element: <CronPage /> },
       { path: "/urls", element: <UrlsPage /> },
+      { path: "/secrets", element: <SecretsPage /> },
       { path: "/members", element: <MembersPage /> },
       { path: "/audit", element: <AuditPage /> },
       { path: "/tokens", element: <TokensPage /> },

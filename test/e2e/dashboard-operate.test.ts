@@ -194,6 +194,29 @@ test("somebody is invited, chooses a password, signs in with it, sees what the r
   await dashboard.look("audit");
 });
 
+test("a secret is set, given to a job, masked in its log, and deleted", async () => {
+  const { page, daemon } = dashboard;
+  const mags = await daemon.client();
+  await dashboard.signIn();
+  await dashboard.go("Secrets");
+  await page.getByLabel("Name").fill("db-password");
+  await page.getByLabel("Value").fill("hunter2-hunter2");
+  await dashboard.button("Set").click();
+  await page.getByRole("row", { name: /db-password 1/ }).waitFor();
+  await dashboard.look("secrets");
+  expect(await page.content()).not.toContain("hunter2-hunter2");
+  const body = { script: 'test "$P" = hunter2-hunter2 && echo "is $P"', secrets: { P: "db-password" } };
+  const { request_id } = (await daemon.http("POST", "/api/v1/mags-jobs", body)).body;
+  expect((await mags.wait(request_id)).exit_code).toBe(0);
+  await dashboard.visit(`/jobs/${request_id}`);
+  await page.getByRole("log").getByText(/^is /).waitFor();
+  expect(await page.getByRole("log").textContent()).not.toContain("hunter2-hunter2");
+  await dashboard.go("Secrets");
+  await dashboard.button("Delete db-password").click();
+  await dashboard.button("Delete all versions").click();
+  await page.getByText("There is no secret yet").waitFor();
+});
+
 test("works with the keyboard alone", async () => {
   const { page } = dashboard;
   await dashboard.signIn();

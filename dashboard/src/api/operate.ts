@@ -94,3 +94,9 @@ export const useAudit = (filter: Parameters<typeof mags.audit.list>[0]) =>
     refetchInterval: POLL_MS,
     placeholderData: keepPreviousData,
   });
+
+export const useSecrets = () =>
+  useQuery({ queryKey: ["secrets"], queryFn: ({ signal }) => mags.secrets.list({ signal }) });
+
+export const useSecretAction = () =>
+  useAction((work: (secrets: typeof mags.secrets) => Promise<unknown>) => work(mags.secrets));

@@ -24,6 +24,7 @@ const PLACES: readonly (readonly [group: string, places: readonly Place[]])[] = 
     [
       ["/members", "Members", "admin"],
       ["/tokens", "Tokens", "admin"],
+      ["/secrets", "Secrets", "admin"],
       ["/audit", "Audit log", "admin"],
     ],
   ],

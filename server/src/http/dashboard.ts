@@ -22,6 +22,7 @@ const SECTIONS = [
   "urls",
   "tokens",
   "members",
+  "secrets",
   "audit",
   "usage",
   "system",
