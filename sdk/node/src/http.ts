@@ -2,6 +2,8 @@ import { MagsError } from "./errors.ts";
 
 const ATTEMPTS = 5;
 const FIRST_PAUSE_MS = 200;
+/** What Node calls the ways in which a handshake or a certificate is refused. */
+const TLS = /^(ERR_SSL|ERR_TLS|CERT_|EPROTO|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/;
 const RETRIED = new Set([429, 502, 503, 504]);
 
 export interface HttpOptions {
@@ -30,7 +32,7 @@ export interface CallOptions extends CallSettings {
 /**
  * One API call with a JSON answer, tried again with growing pauses where that is safe: reads always, POSTs because each
  * carries an Idempotency-Key, PATCHes because they set values. `timeout` bounds the call with all its attempts.
- * Throws MagsError; its code is `aborted`, `timeout` or `unreachable` where no server said anything.
+ * Throws MagsError; its code is `aborted`, `timeout`, `tls` or `unreachable` where no server said anything.
  */
 export async function callJson<T>(
   http: HttpOptions,
@@ -124,9 +126,11 @@ async function send(http: HttpOptions, path: string, request: RequestInit): Prom
 async function readJson(response: Response): Promise<unknown> {
   const text = await response.text();
   try {
-    return text === "" ? {} : JSON.parse(text);
+    const body = text === "" ? {} : JSON.parse(text);
+    if (typeof body === "object" && body !== null && !Array.isArray(body)) return body;
+    throw new Error("it is no object");
   } catch (cause) {
-    throw new MagsError(`the answer is no JSON: ${text.slice(0, 200)}`, {
+    throw new MagsError(`the answer is no JSON of this API: ${text.slice(0, 200)}`, {
       cause,
       statusCode: response.status,
       code: "malformed_answer",
@@ -170,7 +174,13 @@ function toError(http: HttpOptions, error: unknown, seconds: number, signal?: Ab
       code: "timeout",
       hint: "Give the client a longer timeout, or look at the server's /readyz.",
     });
-  const reason = (cause.cause as Error | undefined)?.message || cause.message;
+  const { message: reason = cause.message, code = "" } = (cause.cause ?? {}) as { message?: string; code?: string };
+  if (TLS.test(code))
+    return new MagsError(`no secure connection to ${http.apiUrl}: ${reason}`, {
+      cause,
+      code: "tls",
+      hint: "Its certificate must be one that this machine trusts; NODE_EXTRA_CA_CERTS names others.",
+    });
   return new MagsError(`no answer from ${http.apiUrl}: ${reason}`, {
     cause,
     code: "unreachable",

@@ -158,10 +158,13 @@ class Http:
         if not content:
             return {}
         try:
-            return json.loads(content)
+            body = json.loads(content)
+            if not isinstance(body, dict):
+                raise ValueError("it is no object")
+            return body
         except ValueError as cause:
             raise MagsError(
-                f"the answer is no JSON: {content[:200].decode(errors='replace')}",
+                f"the answer is no JSON of this API: {content[:200].decode(errors='replace')}",
                 response.status_code,
                 code="malformed_answer",
                 hint="MAGS_API_URL may name something that is no Mags server.",
