@@ -11,6 +11,11 @@ export function fail(error: unknown): void {
     process.exitCode = error.exitCode === 0 ? 0 : exitCodes.usage;
     return;
   }
+  // Only Ctrl-C does that, and whoever pressed it knows.
+  if (error instanceof MagsError && error.code === "aborted") {
+    process.exitCode = exitCodes.stopped;
+    return;
+  }
   process.stderr.write(`${err.red("error")}: ${error instanceof Error ? error.message : String(error)}\n`);
   for (const [label, text] of remarks(error)) process.stderr.write(`${err.dim(`${label}: ${text}`)}\n`);
   process.exitCode = error instanceof NoToken ? exitCodes.usage : exitCodes.failed;

@@ -18,8 +18,11 @@ export function addNew(program: Command): void {
     .option("--json", "print JSON")
     .addHelpText("after", "\nExample:\n  mags new my-app && mags ssh my-app")
     .action(async (name: string, flags) => {
+      const leave = new AbortController();
+      process.once("SIGINT", () => leave.abort());
       const job = await client().new(name, {
         name,
+        signal: leave.signal,
         baseWorkspaceId: flags.base,
         noSleep: flags.sleep ? undefined : true,
         startupCommand: flags.startupCommand,

@@ -239,11 +239,14 @@ export class Mags extends Parts {
 
   /**
    * Starts a machine that stays, on the workspace `name`, and answers once it is up; `waitTimeout` (30 by default) limits
-   * that.
+   * that. An aborted `signal` stops it again.
    */
   async new(name: string, options: RunOptions & WaitOptions = {}): Promise<Job> {
     const { requestId } = await this.run("true", { ...options, workspaceId: name, persistent: true });
-    const job = await this.wait(requestId, { waitTimeout: 30, ...options });
+    const job = await this.wait(requestId, { waitTimeout: 30, ...options }).catch(async (error) => {
+      if (options.signal?.aborted) await this.stop(requestId).catch(() => undefined);
+      throw error;
+    });
     if (!FINAL.includes(job.status)) return job;
     throw new MagsError(`the machine did not start: ${job.error ?? job.status}`, { code: "not_started" });
   }

@@ -6,7 +6,7 @@ import { createWebSocketStream, type WebSocket } from "ws";
 import { z } from "zod";
 import { noteAhead } from "../audit/hooks.ts";
 import { orgOf } from "../http/auth.ts";
-import { type App, type Context, hangUp } from "../http/context.ts";
+import { type App, type Context, hangUp, rawOf } from "../http/context.ts";
 import { collect, inputOf, sessionOf, stream } from "./exec.ts";
 
 const tags = ["access"];
@@ -56,10 +56,7 @@ function execRoute(app: App, { access, closing }: Context): void {
       signal.addEventListener("abort", leave, { once: true });
       try {
         if (!request.headers.accept?.includes("text/event-stream")) return await collect(session, input);
-        await stream(session, input, reply.raw, {
-          "cache-control": "no-cache, no-transform",
-          "x-request-id": request.id,
-        });
+        await stream(session, input, rawOf(reply as never), { "cache-control": "no-cache, no-transform" });
         return reply.hijack();
       } finally {
         signal.removeEventListener("abort", leave);

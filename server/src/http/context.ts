@@ -93,6 +93,13 @@ export type App = FastifyInstance<
   ZodTypeProvider
 >;
 
+/** The answer itself, for a stream of our own writing, with the headers that hooks have set: request id, origins. */
+export function rawOf(reply: FastifyReply): FastifyReply["raw"] {
+  for (const [name, value] of Object.entries(reply.getHeaders()))
+    if (value !== undefined) reply.raw.setHeader(name, value);
+  return reply.raw;
+}
+
 /** Aborts when the client hangs up or the server closes. */
 export function hangUp(reply: FastifyReply, closing: AbortSignal): AbortSignal {
   const controller = new AbortController();

@@ -2,7 +2,7 @@ import { ErrorBody, LogCursor, Logs, LogsQuery } from "@mags/protocol";
 import { z } from "zod";
 import { orgOf } from "../http/auth.ts";
 import type { App, Context } from "../http/context.ts";
-import { hangUp } from "../http/context.ts";
+import { hangUp, rawOf } from "../http/context.ts";
 import { JobParams } from "../jobs/params.ts";
 import { followLog, readLog } from "./service.ts";
 
@@ -37,7 +37,10 @@ export function logRoutes(context: Context) {
         // From here on the answer is ours to write, so that each event leaves at once.
         reply.hijack();
         const cursor = request.headers["last-event-id"] ?? after;
-        await followLog(context, { org, id: source.id }, cursor, reply.raw, { signal, requestId: request.id });
+        await followLog(context, { org, id: source.id }, cursor, rawOf(reply as never), {
+          signal,
+          requestId: request.id,
+        });
         return reply;
       },
     );

@@ -15,7 +15,7 @@ import {
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import { orgOf } from "../../http/auth.ts";
-import { type App, type Context, hangUp } from "../../http/context.ts";
+import { type App, type Context, hangUp, rawOf } from "../../http/context.ts";
 import { type FileAt, SandboxFiles } from "./service.ts";
 
 const tags = ["files in machines"];
@@ -224,7 +224,7 @@ function watching(app: App, files: SandboxFiles, locate: Locate): void {
       // The first look decides between an error answer and a stream.
       let next = await changes.next();
       reply.hijack();
-      const out = reply.raw;
+      const out = rawOf(reply as never);
       out.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-cache, no-transform" });
       out.write("event: ready\ndata: {}\n\n");
       const heartbeat = setInterval(() => out.write(": still here\n\n"), HEARTBEAT_MS);
