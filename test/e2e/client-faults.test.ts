@@ -108,7 +108,7 @@ def met(case):
     found = {}
     with Mags(api_token="secret", api_url=url, timeout=1) as mags:
         for call, work in calls.items():
-            if call == "upload" and name in ("silent", "endless"):
+            if call == "upload" and name in ("silent", "endless", "too-many"):
                 continue  # it may take an hour
             try:
                 found[call] = {"answer": repr(work(mags))}
