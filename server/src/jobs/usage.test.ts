@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { call, startWorld, type World } from "../testing.ts";
+import { readUsage } from "./usage.ts";
 
 let world: World;
 beforeAll(async () => {
@@ -48,4 +49,26 @@ test("machine time within the window counts, and no other organisation's", async
 test("a window that is none is refused by name", async () => {
   for (const days of ["0", "-1", "1.5", "x", "1000"])
     expect((await usage(`?window_days=${days}`)).error.field).toBe("window_days");
+});
+
+test("a machine that sleeps uses nothing until it is up again, however often", async () => {
+  await world.sql.query("INSERT INTO organisations (id) VALUES ('sleepy')");
+  await job("sleepy", "running", 10, null);
+  const change = (set: string) => world.sql.query(`UPDATE jobs SET ${set} WHERE org = 'sleepy'`);
+  const shift = (hours: number) =>
+    world.sql.query(
+      "UPDATE job_naps SET from_at = from_at - $1 * interval '1 hour' WHERE org = 'sleepy' AND to_at IS NULL",
+      [hours],
+    );
+  const hours = async () => Math.round((await readUsage(world.sql as never, "sleepy", 30)).vm_seconds / 3600);
+  await change("persistent = true");
+  await change("status = 'sleeping'");
+  await shift(4);
+  expect(await hours()).toBe(6);
+  for (const status of ["accepted", "starting", "running"]) await change(`status = '${status}'`);
+  expect(await hours()).toBe(6);
+  await change("status = 'sleeping'");
+  await shift(1);
+  await change("status = 'stopped', completed_at = now()");
+  expect(await hours()).toBe(5);
 });

@@ -8,7 +8,9 @@ const SELECT = `SELECT status, count(*) FILTER (WHERE created_at >= since)::inte
   LEFT JOIN LATERAL (
     SELECT status, created_at, vcpus, memory_mb,
       CASE WHEN started_at IS NULL OR host_job IS NOT NULL THEN 0
-        ELSE extract(epoch FROM coalesce(completed_at, now()) - greatest(started_at, since)) END AS seconds
+        ELSE extract(epoch FROM coalesce(completed_at, now()) - greatest(started_at, since)) - coalesce((
+          SELECT sum(extract(epoch FROM coalesce(to_at, now()) - greatest(from_at, since)))
+          FROM job_naps n WHERE n.job = jobs.id AND coalesce(to_at, now()) > since), 0) END AS seconds
     FROM jobs WHERE org = $1 AND (created_at >= since OR completed_at >= since OR completed_at IS NULL)
   ) AS j ON true
   GROUP BY status, since`;
@@ -23,7 +25,9 @@ interface Row {
   memory: number | null;
 }
 
-/** What an organisation used in the last `days`, from the rows of its jobs; a guest in another job's machine adds no time. */
+/**
+ * What an organisation used in the last `days`, from the rows of its jobs; a guest in another job's machine adds no
+ * time, and a machine that sleeps none while it does. */
 export async function readUsage(db: Database, org: string, days: number): Promise<Usage> {
   const { rows } = await db.query<Row>(SELECT, [org, days]);
   const total = (figure: "jobs" | "vm" | "vcpu" | "memory") => rows.reduce((sum, row) => sum + (row[figure] ?? 0), 0);
