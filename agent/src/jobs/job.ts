@@ -390,10 +390,7 @@ export class Job implements Owner, Guest {
   async #failed(error: Error): Promise<void> {
     const ended = this.#interrupted ?? { by: "failure", error };
     if (ended.by === "failure") {
-      this.#context.logger.error(
-        { err: error, job: this.id, request_id: this.assignment.request_id },
-        "a job could not be run",
-      );
+      this.#context.logger.error({ err: error, job: this.id }, "a job could not be run");
       this.log(`the job could not be run: ${error.message}`);
     }
     await this.#finish(ended).catch((cause) =>
