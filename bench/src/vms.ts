@@ -1,0 +1,185 @@
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { type Running, run, spawn } from "@mags/kit";
+import type { Mags } from "@mags/sdk";
+import { config } from "./config.ts";
+import type { Contender } from "./runtimes.ts";
+import { summarise } from "./stats.ts";
+import { inTurns, timed } from "./turns.ts";
+import type { Report } from "./workspaces.ts";
+
+const BOOT_MS = 120_000;
+/** A size of which no machine is ready, `MiB` */
+const ODD_MEMORY_MB = 544;
+
+/**
+ * A job `true` in a virtual machine of the pool, beside a bare QEMU with the same kernel, first file system and image: its
+ * cold boot to the end of a first command, and a command over an SSH connection that is open already.
+ */
+export async function benchVms(mags: Mags, runs: number): Promise<Report> {
+  const bare = await BareMachine.boot();
+  const boots = [bare.bootMs];
+  const open: Contender = {
+    name: "exec over open ssh",
+    once: () => timed(() => bare.exec()),
+    close: () => bare.close(),
+  };
+  const { requestId: machine } = await mags.run("true", { persistent: true, runtime: "qemu" });
+  await mags.wait(machine);
+  const contender = (name: string, once: () => Promise<number>): Contender => ({
+    name,
+    once,
+    close: async () => undefined,
+  });
+  const job = contender("POST to final, pool VM", () => timed(() => runJob(mags)));
+  const exec = contender("mags exec in a VM", () => timed(async () => void (await mags.exec(machine, ["/bin/true"]))));
+  const times = await inTurns([job, exec, open], runs);
+  await mags.stop(machine);
+  for (let more = 0; more < 2; more++) {
+    const again = await BareMachine.boot();
+    boots.push(again.bootMs);
+    await again.close();
+  }
+  times.set("cold boot, bare QEMU", boots);
+  times.set("machine from saved state", await restores(mags));
+  const results = Object.fromEntries([...times].map(([name, list]) => [name, summarise(list)]));
+  const p50 = (name: string) => results[name]?.p50 ?? Number.NaN;
+  process.stderr.write(`memory of a machine that waits in the pool: ${await idleMegabytes()} MB\n`);
+  const ratios = {
+    "pool VM / cold boot": p50(job.name) / p50("cold boot, bare QEMU"),
+    "pool VM / exec over open ssh": p50(job.name) / p50(open.name),
+    "saved state / cold boot": p50("machine from saved state") / p50("cold boot, bare QEMU"),
+  };
+  return { results, ratios, aims: { "pool VM / cold boot": 0.05, "pool VM / exec over open ssh": 3 } };
+}
+
+async function runJob(mags: Mags): Promise<void> {
+  const { requestId } = await mags.run("true", { runtime: "qemu" });
+  const { status, error } = await mags.wait(requestId);
+  if (status !== "completed") throw new Error(`the job ended as ${status}: ${error}`);
+  // The pool makes another one now; that is not what is measured.
+  while ((await mags.poolStatus()).idle_vms === 0) await delay(100);
+}
+
+/**
+ * Machines of a size of which the pool has none ready, or one, four at once, as the node says how long each took. The job before
+ * them has one of that size saved.
+ */
+async function restores(mags: Mags): Promise<number[]> {
+  const once = async () => {
+    const { logs } = await mags.runAndWait("true", { runtime: "qemu", memoryMb: ODD_MEMORY_MB });
+    return Number(/ready in (\d+) ms/.exec(logs.map(({ message }) => message).join("\n"))?.[1]);
+  };
+  await once();
+  return Promise.all(Array.from({ length: 4 }, once));
+}
+
+/** What the kernel counts for a machine that nobody uses. */
+async function idleMegabytes(): Promise<number> {
+  const root = "/sys/fs/cgroup";
+  const tree = (await readdir(root)).includes("memory") ? join(root, "memory") : root;
+  const sizes: number[] = [];
+  for (const parent of (await readdir(tree)).filter((name) => /^mags-.*-vm$/.test(name))) {
+    for (const name of await readdir(join(tree, parent))) {
+      for (const file of ["memory.usage_in_bytes", "memory.current"]) {
+        const text = await readFile(join(tree, parent, name, file), "utf8").catch(() => "");
+        if (text) sizes.push(Number(text));
+      }
+    }
+  }
+  return Math.round((sizes.sort((a, b) => a - b)[Math.floor(sizes.length / 2)] ?? 0) / 1e6);
+}
+
+/** QEMU as one would start it by hand, and OpenSSH to it. */
+class BareMachine {
+  readonly bootMs: number;
+  readonly #dir: string;
+  readonly #ssh: string[];
+  readonly #qemu: Running;
+
+  private constructor(bootMs: number, dir: string, ssh: string[], qemu: Running) {
+    [this.bootMs, this.#dir, this.#ssh, this.#qemu] = [bootMs, dir, ssh, qemu];
+  }
+
+  static async boot(): Promise<BareMachine> {
+    const dir = await mkdtemp("/tmp/mags-bench-vm-");
+    await run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", join(dir, "key")]);
+    const [, key = ""] = (await readFile(join(dir, "key.pub"), "utf8")).split(" ");
+    const port = await freePort();
+    const control = [
+      "-F",
+      "none",
+      "-S",
+      join(dir, "ctl"),
+      "-p",
+      String(port),
+      "-i",
+      join(dir, "key"),
+      "-o",
+      "LogLevel=QUIET",
+    ];
+    const trust = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"];
+    const ssh = [...control, ...trust, "-o", "ControlMaster=auto", "-o", "ControlPersist=yes", "root@127.0.0.1"];
+    const started = performance.now();
+    const qemu = spawn("qemu-system-x86_64", await bareArgs(key, port), { reject: false, stdin: "ignore" });
+    const machine = () => new BareMachine(performance.now() - started, dir, ssh, qemu);
+    for (;;) {
+      const answered = await run("ssh", [...ssh, "true"]).then(
+        () => true,
+        () => false,
+      );
+      if (answered) return machine();
+      if (performance.now() - started > BOOT_MS) throw await machine().#failed();
+      await delay(50);
+    }
+  }
+
+  async exec(): Promise<void> {
+    await run("ssh", [...this.#ssh, "true"]);
+  }
+
+  async close(): Promise<void> {
+    await run("ssh", ["-O", "exit", ...this.#ssh]).catch(() => undefined);
+    this.#qemu.kill("SIGKILL");
+    await this.#qemu;
+    await rm(this.#dir, { recursive: true, force: true });
+  }
+
+  async #failed(): Promise<Error> {
+    await this.close();
+    return new Error(`the bare machine did not come up: ${(await this.#qemu).stderr}`);
+  }
+}
+
+/** The same machine as the driver's, with QEMU's own network in place of a tap, because it shall need nothing of ours. */
+async function bareArgs(key: string, port: number): Promise<string[]> {
+  const boot = join(config.imageDir, ".vm");
+  const image = join(config.imageDir, "base");
+  const disk = (await readdir(image)).find((name) => name.endsWith(".erofs"));
+  if (!disk) throw new Error("no machine has run here yet: start the server with MAGS_RUNTIME=qemu first");
+  const network = `user,id=net,net=169.254.213.0/24,host=169.254.213.1,hostfwd=tcp:127.0.0.1:${port}-169.254.213.2:22022`;
+  return [
+    ...["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"],
+    ...["-machine", "q35,usb=off,smbus=off,sata=off", "-accel", "tcg,thread=multi", "-cpu", "max", "-m", "608M"],
+    ...["-kernel", join(boot, "vmlinuz"), "-initrd", join(boot, "initramfs.gz")],
+    ...["-append", `quiet panic=-1 box.key=${key}`],
+    ...[
+      "-blockdev",
+      `driver=raw,node-name=root,read-only=on,file.driver=file,file.filename=${join(image, disk)},file.locking=off`,
+    ],
+    ...["-device", "virtio-blk-pci,drive=root", "-device", "virtio-scsi-pci,id=scsi0"],
+    ...["-netdev", network, "-device", "virtio-net-pci,netdev=net,romfile="],
+  ];
+}
+
+function freePort(): Promise<number> {
+  const server = createServer();
+  return new Promise((resolve) =>
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === "object" && address ? address.port : 0));
+    }),
+  );
+}
