@@ -20,6 +20,8 @@ export interface Owner {
   log(line: string): void;
   /** the workspace is no longer this node's */
   workspaceLost(reason: string): void;
+  /** the machine has ended by itself */
+  machineEnds(message: string): Promise<void>;
 }
 
 /** A job that runs in another's machine. */
@@ -43,9 +45,11 @@ export class Machine {
     this.#context = context;
     this.sandbox = sandbox;
     this.workspace = workspace;
+    void sandbox.ended?.then((message) => owner.machineEnds(message));
     workspace?.occupy({
       job: owner.assignment.id,
       mountedAt: sandbox.mountedAt,
+      inside: sandbox,
       persistent: owner.assignment.spec.persistent,
       log: (line) => owner.log(line),
       lost: (reason) => owner.workspaceLost(reason),

@@ -108,6 +108,13 @@ export interface Sandbox {
   readonly image: Image;
   /** directory of this process's mount namespace in which the disk's file system is mounted; none for drivers that mount inside */
   readonly mountedAt: string | undefined;
+  /**
+   * Holds the disk still while `action`, which is quick, copies it: all that was written before is in it then. For drivers whose
+   * disk is not mounted here.
+   */
+  whileFrozen?<T>(action: () => T): Promise<T>;
+  /** Writes to the disk's file what is still on its way there. For the same drivers. */
+  flush?(): Promise<void>;
   /** Puts a file readable by the sandbox's root at `/run/mags/<name>`. */
   place(name: string, content: string): Promise<void>;
   /** Starts a command. Throws when it could not be started. */

@@ -1,6 +1,7 @@
 import type { Logger } from "@mags/kit";
 import type { ObjectStore, ReflinkStore, Templates } from "@mags/storage";
 import type { ControlPlane } from "../control-plane.ts";
+import type { Sandbox } from "../sandbox/driver.ts";
 import type { VersionCache } from "./cache.ts";
 
 /** What all workspaces of a node share. */
@@ -22,6 +23,8 @@ export interface Occupant {
   job: string;
   /** where the volume is mounted in this process's mount namespace */
   mountedAt: string | undefined;
+  /** what can be done with a disk that is mounted inside of the machine, see Sandbox */
+  inside: Pick<Sandbox, "whileFrozen" | "flush" | "stats">;
   /** synced from time to time */
   persistent: boolean;
   /** a line for people */

@@ -85,8 +85,9 @@ export class Sync {
   }
 
   async #unchanged(parent: KnownVersion | undefined): Promise<boolean> {
-    const mountedAt = this.#occupant?.mountedAt;
-    if (mountedAt === undefined || parent?.path === undefined) return false;
+    const { mountedAt, inside } = this.#occupant ?? {};
+    if (parent?.path === undefined || (mountedAt === undefined && !inside?.flush)) return false;
+    if (mountedAt === undefined) await inside?.flush?.();
     return !(await hasChanged(this.#live.files.live, mountedAt, parent.path));
   }
 
@@ -94,7 +95,11 @@ export class Sync {
   async #take(): Promise<number> {
     const { store } = this.#shared;
     const { live, taken, scratch } = this.#live.files;
-    const mountedAt = this.#occupant?.mountedAt;
+    const { mountedAt, inside } = this.#occupant ?? {};
+    if (inside?.whileFrozen) {
+      await inside.whileFrozen(() => store.clone(live, taken));
+      return (await inside.stats()).written_bytes;
+    }
     if (mountedAt !== undefined) {
       await snapshot(store, live, mountedAt, taken);
       return bytesWritten(mountedAt);

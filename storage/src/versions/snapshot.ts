@@ -48,11 +48,12 @@ export function thawLeftoverImage(image: string, scratch: string): boolean {
 }
 
 /**
- * Whether a mounted ext4 volume may differ from its last snapshot `parent`, after what is dirty was written. That the
+ * Whether a mounted ext4 volume may differ from its last snapshot `parent`, after what is dirty was written; without a mount here
+ * the caller has done that. That the
  * superblock alone differs is no difference: each freezing writes it, and any change to a file writes elsewhere too.
  */
-export async function hasChanged(live: string, mountedAt: string, parent: string): Promise<boolean> {
-  await blocking.syncFileSystem(mountedAt);
+export async function hasChanged(live: string, mountedAt: string | undefined, parent: string): Promise<boolean> {
+  if (mountedAt !== undefined) await blocking.syncFileSystem(mountedAt);
   const ranges = await changedRanges(parent, live);
   return ranges.some(({ end }) => end > SUPERBLOCK_BYTES);
 }

@@ -22,7 +22,7 @@ import { FIRST_ADDRESS, plugTap, removeUplink } from "./tap.ts";
 /** First user id of machines; with a network's number it is nobody else's on this host. */
 const FIRST_UID = 0x3000_0000;
 const BOOT_MS = 90_000;
-const AFTER_IDENTITY_MS = 30_000;
+const AFTER_IDENTITY_MS = 60_000;
 
 export interface BlankContext {
   boot: BootFiles;

@@ -7,9 +7,11 @@ import ssh2, { type Client, type ClientChannel, type ConnectConfig, type ExecOpt
 /** Port of the machine's SSH server: out of the way of what sandboxes usually listen on. */
 export const SSH_PORT = 22022;
 const HANDSHAKE_MS = 60_000;
-const CONNECT_MS = 3000;
+const CONNECT_MS = 2000;
 const RETRY_MS = 30;
 const WATCH_MS = 250;
+/** A machine that says nothing to so many questions is given up, with all that goes on in it. */
+const [KEEPALIVE_MS, KEEPALIVES] = [10_000, 9];
 /** How long a command of ours may take in a machine, `ms`. */
 const COMMAND_MS = 20_000;
 /** Most that is read of the answer to a command of ours, `bytes` */
@@ -18,6 +20,12 @@ const ANSWER_BYTES = 1 << 20;
 /** What could not be done in a machine: its SSH server is gone, or a command of ours failed or took too long. */
 export class GuestError extends Error {
   override readonly name = "GuestError";
+}
+
+/** A command that runs in a machine, and its exit code; null when the machine has not said it. */
+export interface Started {
+  channel: ClientChannel;
+  code: Promise<number | null>;
 }
 
 export interface GuestAddress {
@@ -67,7 +75,7 @@ export class Guest {
 
   /** Runs one of our commands and answers what it said. Throws GuestError with its last words. */
   async run(command: string, input = "", timeoutMs = COMMAND_MS): Promise<string> {
-    const channel = await this.exec(command, {}, timeoutMs);
+    const { channel, code } = await this.exec(command, {}, timeoutMs);
     const out: Buffer[] = [];
     let size = 0;
     const { promise, resolve, reject } = Promise.withResolvers<number | null>();
@@ -77,10 +85,7 @@ export class Guest {
       if (size > ANSWER_BYTES) reject(new GuestError(`the machine says too much (${command})`));
       else out.push(chunk);
     };
-    let code: number | null = null;
-    channel.on("data", keep).on("exit", (status) => {
-      code = status;
-    });
+    channel.on("data", keep);
     channel.stderr.on("data", keep);
     channel.on("close", () => resolve(code));
     channel.on("error", () => undefined);
@@ -96,8 +101,18 @@ export class Guest {
     }
   }
 
-  exec(command: string, options: ExecOptions, timeoutMs = COMMAND_MS): Promise<ClientChannel> {
-    return this.#within(timeoutMs, (done) => this.#client.exec(command, options, done));
+  exec(command: string, options: ExecOptions, timeoutMs = COMMAND_MS): Promise<Started> {
+    return this.#within(timeoutMs, (done) =>
+      this.#client.exec(command, options, (error, channel) => {
+        if (error) return done(error, undefined as never);
+        // At once: the end may be in the same packet as the beginning.
+        const code = new Promise<number | null>((resolve) => {
+          channel.once("exit", (status: number | null) => resolve(status ?? null));
+          channel.once("close", () => resolve(null));
+        });
+        done(undefined, { channel, code });
+      }),
+    );
   }
 
   /** Throws as `net.connect` fails. */
@@ -164,7 +179,8 @@ async function handshake(at: GuestAddress, isUp: () => boolean): Promise<Connect
       username: "root",
       privateKey,
       readyTimeout: HANDSHAKE_MS,
-      keepaliveInterval: 0,
+      keepaliveInterval: KEEPALIVE_MS,
+      keepaliveCountMax: KEEPALIVES,
       hostVerifier: (key: Buffer) => hostKey === undefined || key.toString("base64") === hostKey,
     };
     client.connect(config);

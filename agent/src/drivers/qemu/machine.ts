@@ -95,7 +95,7 @@ const SUPERVISOR = `dir=$1 groups=$2; shift 2
 for file in $groups; do echo $$ >"$file"; done
 "$@"
 echo $? >"$dir/ended"; exec 3>&-
-for pid in $(cat "\${groups%% *}"); do [ "$pid" = $$ ] || kill -9 "$pid"; done`;
+for pid in $(cat "\${groups%% *}"); do [ "$pid" = $$ ] || kill -9 "$pid" 2>/dev/null; done`;
 
 /** Starts QEMU as the user `uid` in the network namespace `netns`; answers the supervisor's pid. */
 export function startMachine(spec: MachineSpec, uid: number, netns: string, groups: string[], tap: number): number {
@@ -118,16 +118,25 @@ export function startMachine(spec: MachineSpec, uid: number, netns: string, grou
 
 /** Connects to the monitor of a machine that has just been started, and lets it go on from its saved state where it has one. */
 export async function openMonitor(spec: MachineSpec, isUp: () => boolean): Promise<Qmp> {
+  const qmp = new Qmp(qmpPath(spec.dir));
+  try {
+    await answers(qmp, isUp);
+    if (spec.incoming !== undefined) await loadState(qmp, spec.incoming, join(spec.dir, "vm", "state.sock"));
+    return qmp;
+  } catch (cause) {
+    if (isUp()) throw cause;
+    throw new Error(`QEMU has ended: ${lastWords(spec.dir) || "it gave no reason"}`, { cause });
+  }
+}
+
+async function answers(qmp: Qmp, isUp: () => boolean): Promise<void> {
   const deadline = performance.now() + QMP_MS;
   for (;;) {
     try {
-      const qmp = new Qmp(qmpPath(spec.dir));
       await qmp.execute("query-status");
-      if (spec.incoming !== undefined) await loadState(qmp, spec.incoming, join(spec.dir, "vm", "state.sock"));
-      return qmp;
+      return;
     } catch (error) {
-      if (!isUp()) throw new Error(`QEMU has ended: ${lastWords(spec.dir) || "it gave no reason"}`, { cause: error });
-      if (performance.now() > deadline) throw error;
+      if (!isUp() || performance.now() > deadline) throw error;
       await delay(5);
     }
   }

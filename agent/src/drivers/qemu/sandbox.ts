@@ -97,6 +97,13 @@ export class QemuSandbox implements Sandbox {
   get id() {
     return this.#record.id;
   }
+  get cgroupsPath() {
+    return this.#record.cgroupsPath;
+  }
+  /** what its SSH server is known by, base 64 */
+  get hostKey() {
+    return this.#record.hostKey;
+  }
   get size() {
     return this.#record.size;
   }
@@ -149,6 +156,20 @@ export class QemuSandbox implements Sandbox {
     );
     void dialling.then((channel) => signal.aborted && channel.destroy()).catch(() => undefined);
     return Promise.race([dialling, aborted]);
+  }
+
+  async whileFrozen<T>(action: () => T): Promise<T> {
+    const guest = await this.#reach();
+    await guest.run("box freeze");
+    try {
+      return action();
+    } finally {
+      await guest.run("box thaw").catch(() => undefined);
+    }
+  }
+
+  async flush(): Promise<void> {
+    await (await this.#reach()).run("sync -f /disk");
   }
 
   async limitNetwork(policy: NetworkPolicy): Promise<void> {
@@ -266,7 +287,7 @@ function endOf({ dir }: Parts): string {
   const code = read(join(dir, "ended"));
   const said = lastWords(dir);
   if (code === "0") return "the machine ended: it was switched off from inside";
-  if (code === "1" && said === "") return "the machine ended: its kernel panicked";
+  if (code === "1" && !said.includes("qemu-system")) return "the machine ended: its kernel panicked";
   return `the machine ended: QEMU ended with exit code ${code || "unknown"}${said ? ` (${said})` : ""}`;
 }
 

@@ -5,7 +5,7 @@ import type { Session, SessionEnd, SessionRequest } from "../../sandbox/driver.t
 import { signalOf } from "../../sandbox/exit-code.ts";
 import { findUser, type User } from "../../sandbox/users.ts";
 import { enterCommand, whyNot } from "./enter.ts";
-import type { Guest } from "./guest.ts";
+import type { Guest, Started } from "./guest.ts";
 import { quoted } from "./shell.ts";
 
 /** Longest command that goes by itself: dropbear takes no more than 9000 bytes. */
@@ -62,7 +62,7 @@ class GuestSession implements Session {
   readonly #id: string;
   #ended = false;
 
-  constructor(guest: Guest, channel: ClientChannel, id: string, terminal: boolean) {
+  constructor(guest: Guest, { channel, code }: Started, id: string, terminal: boolean) {
     [this.#guest, this.#channel, this.#id] = [guest, channel, id];
     channel.on("error", () => undefined);
     this.stdin = new Writable({
@@ -79,7 +79,7 @@ class GuestSession implements Session {
     });
     this.stdout = channel.pipe(new PassThrough());
     this.stderr = terminal ? null : channel.stderr.pipe(new PassThrough());
-    this.exit = this.#end().finally(() => {
+    this.exit = this.#end(code).finally(() => {
       this.#ended = true;
     });
   }
@@ -102,11 +102,8 @@ class GuestSession implements Session {
     await this.kill("SIGHUP");
   }
 
-  async #end(): Promise<SessionEnd> {
-    const code = await new Promise<number | null>((resolve) => {
-      this.#channel.once("exit", (status: number | null) => resolve(status ?? null));
-      this.#channel.once("close", () => resolve(null));
-    });
+  async #end(ended: Promise<number | null>): Promise<SessionEnd> {
+    const code = await ended;
     if (code === null) return { exit_code: null, signal: null, error: "the machine is gone" };
     const error = code === 255 ? await whyNot(this.#guest, this.#id).catch(() => undefined) : undefined;
     if (error !== undefined) return { exit_code: null, signal: null, error };

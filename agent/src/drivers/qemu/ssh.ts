@@ -26,6 +26,8 @@ const options = (master: Master): string[] =>
     BatchMode: "yes",
     StrictHostKeyChecking: "yes",
     LogLevel: "ERROR",
+    ServerAliveInterval: 10,
+    ServerAliveCountMax: 9,
     Port: SSH_PORT,
     User: "root",
     HostName: master.address,

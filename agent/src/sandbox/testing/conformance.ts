@@ -1,9 +1,10 @@
 import { copyFile, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect } from "vitest";
 import { readLogs } from "../../logs/follow.ts";
 import { LogCapture } from "../../logs/index.ts";
 import type { Disk, Driver, Image, Sandbox } from "../driver.ts";
+import { define } from "./representative.ts";
 import { sessions } from "./sessions.ts";
 
 /** What a driver's test has to bring: a fresh driver, as a restarted agent would make one, and an image. */
@@ -19,7 +20,8 @@ export interface Subject {
 const SIZE = { vcpus: 1, memoryMb: 128, diskGb: 0.2 };
 
 /** What every driver must do. A difference between drivers belongs into docs/limitations.md. */
-export function conformance(name: string, subject: Subject): void {
+export function conformance(name: string, subject: Subject, all = true): void {
+  const test = define(all);
   describe(`the ${name} driver`, () => {
     let driver: Driver;
     let image: Image;
@@ -243,6 +245,6 @@ export function conformance(name: string, subject: Subject): void {
       await adopted?.destroy();
     });
 
-    sessions(inSandbox);
+    sessions(inSandbox, test);
   });
 }

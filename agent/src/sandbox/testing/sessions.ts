@@ -2,8 +2,9 @@ import { once } from "node:events";
 import { constants } from "node:os";
 import { text } from "node:stream/consumers";
 import { setTimeout as delay } from "node:timers/promises";
-import { expect, test } from "vitest";
+import { expect } from "vitest";
 import type { Sandbox, Session, SessionRequest } from "../driver.ts";
+import type { Define } from "./representative.ts";
 
 /** Runs `action` in a sandbox of its own. */
 export type InSandbox = (action: (sandbox: Sandbox) => Promise<unknown>) => Promise<unknown>;
@@ -49,7 +50,7 @@ async function untilGone(sandbox: Sandbox, name: string): Promise<void> {
 }
 
 /** What every driver must do for those who come into a sandbox. */
-export function sessions(inSandbox: InSandbox): void {
+export function sessions(inSandbox: InSandbox, test: Define): void {
   test("a session has three streams, an exit code, and what the caller gives it", () =>
     inSandbox(async (sandbox) => {
       const session = await sandbox.open(

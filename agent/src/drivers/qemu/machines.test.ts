@@ -1,0 +1,122 @@
+/** What is particular to virtual machines: that two never share what must be one's own, and what becomes of broken ones. */
+import { readFile } from "node:fs/promises";
+import { text } from "node:stream/consumers";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { readImage } from "../../images.ts";
+import { membersOf } from "../../sandbox/cgroups.ts";
+import type { Sandbox } from "../../sandbox/driver.ts";
+import { imageDir } from "../../sandbox/testing/config.ts";
+import type { QemuDriver } from "./index.ts";
+import type { QemuSandbox } from "./sandbox.ts";
+import { openTestDrivers } from "./testing.ts";
+
+const SIZE = { vcpus: 1, memoryMb: 128, diskGb: 0.2 };
+const drivers = await openTestDrivers();
+let driver: QemuDriver;
+beforeAll(async () => {
+  driver = await drivers.open();
+});
+afterAll(async () => {
+  await driver.reclaim(new Set());
+  await drivers.close();
+});
+
+const create = async () => (await driver.create(await readImage(imageDir, "base"), SIZE)) as QemuSandbox;
+
+async function inside(sandbox: Sandbox, command: string): Promise<string> {
+  const session = await sandbox.open({ argv: ["/bin/sh", "-c", command], env: { PATH: "/usr/sbin:/usr/bin:/bin" } });
+  session.stdin.end();
+  const [stdout] = await Promise.all([text(session.stdout), session.exit]);
+  return stdout.trim();
+}
+
+async function destroyed<T>(sandboxes: Sandbox[], action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } finally {
+    for (const sandbox of sandboxes) await sandbox.destroy();
+  }
+}
+
+/** The process of QEMU itself, which the supervisor has started. */
+async function qemuOf(sandbox: QemuSandbox): Promise<number> {
+  for (const pid of await membersOf(sandbox.cgroupsPath)) {
+    if ((await readFile(`/proc/${pid}/comm`, "utf8").catch(() => "")).startsWith("qemu")) return pid;
+  }
+  throw new Error("the machine has no QEMU");
+}
+
+test("machines that begin with the same saved state share nothing that must be one's own", async () => {
+  const sandboxes = [await create(), await create()];
+  await destroyed(sandboxes, async () => {
+    const facts: Record<string, string> = {
+      "kernel's random numbers": "od -An -N32 -tx1 /dev/urandom",
+      "random numbers of getrandom": "python3 -c 'import os; print(os.getrandom(32).hex())'",
+      "boot id": "cat /proc/sys/kernel/random/boot_id",
+      "machine id": "cat /etc/machine-id",
+      hostname: "hostname",
+      MAC: "cat /sys/class/net/eth0/address",
+      address: "ip -o -4 addr show dev eth0 | cut -d' ' -f7",
+      "layout of memory": "cat /proc/self/maps | head -1",
+    };
+    for (const [what, command] of Object.entries(facts)) {
+      const [a, b] = await Promise.all(sandboxes.map((sandbox) => inside(sandbox, command)));
+      expect([what, a]).not.toEqual([what, ""]);
+      expect([what, a]).not.toEqual([what, b]);
+    }
+    expect(sandboxes[0]?.hostKey).not.toBe(sandboxes[1]?.hostKey);
+    for (const sandbox of sandboxes) {
+      const seconds = Number(await inside(sandbox, "date +%s.%N"));
+      expect(Math.abs(seconds - Date.now() / 1000)).toBeLessThan(10);
+    }
+  });
+});
+
+test("a machine has a kernel, a memory and a number of processes of its own", async () => {
+  const sandbox = await create();
+  await destroyed([sandbox], async () => {
+    const host = (await readFile("/proc/sys/kernel/osrelease", "utf8")).trim();
+    expect(await inside(sandbox, "uname -r")).not.toBe(host);
+    expect(Number(await inside(sandbox, "awk '/MemTotal/ {print $2}' /proc/meminfo"))).toBeLessThan(256 * 1024);
+    // QEMU has none of root's powers.
+    const status = await readFile(`/proc/${await qemuOf(sandbox)}/status`, "utf8");
+    expect(status).toMatch(/^CapEff:\s+0+$/m);
+    expect(status).toMatch(/^Seccomp:\s+2$/m);
+    expect(status).not.toMatch(/^Uid:\s+0/m);
+  });
+});
+
+test("a panic of its kernel ends a machine, and it is said", async () => {
+  const sandbox = await create();
+  await destroyed([sandbox], async () => {
+    void inside(sandbox, "mount -o remount,rw /sys; mount -t proc p /mnt; echo c >/mnt/sysrq-trigger").catch(
+      () => undefined,
+    );
+    expect(await sandbox.ended).toBe("the machine ended: its kernel panicked");
+    expect(sandbox.isRunning()).toBe(false);
+  });
+});
+
+test("a machine that is switched off from inside has ended", async () => {
+  const sandbox = await create();
+  await destroyed([sandbox], async () => {
+    void inside(sandbox, "kill -9 -1; mount -t proc p /mnt; echo o >/mnt/sysrq-trigger").catch(() => undefined);
+    expect(await sandbox.ended).toMatch(/^the machine ended/);
+  });
+});
+
+test("a machine whose QEMU is killed has ended, and what is asked of it fails at once", async () => {
+  const sandbox = await create();
+  await destroyed([sandbox], async () => {
+    process.kill(await qemuOf(sandbox), "SIGKILL");
+    expect(await sandbox.ended).toContain("QEMU ended with exit code 137");
+    await expect(sandbox.open({ argv: ["/bin/true"], env: {} })).rejects.toThrow("gone");
+  });
+});
+
+test("a machine that is frozen can be removed", async () => {
+  const sandbox = await create();
+  process.kill(await qemuOf(sandbox), "SIGSTOP");
+  await sandbox.destroy();
+  expect(await membersOf(sandbox.cgroupsPath)).toEqual([]);
+});

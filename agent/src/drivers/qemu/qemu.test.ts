@@ -1,0 +1,8 @@
+import { readImage } from "../../images.ts";
+import { imageDir, wholeSuite } from "../../sandbox/testing/config.ts";
+import { conformance } from "../../sandbox/testing/conformance.ts";
+import { openTestDrivers } from "./testing.ts";
+
+const { open, volume, close } = await openTestDrivers();
+
+conformance("qemu", { open, volume, close, image: () => readImage(imageDir, "base") }, wholeSuite);
