@@ -34,6 +34,8 @@ export const Assignment = z.object({
   secrets: z.record(z.string(), z.string()).default({}),
   /** X-Request-Id of the request that made it */
   request_id: z.string().nullable().default(null),
+  /** its script is known to have been started */
+  running: z.boolean().default(false),
   /** runs in the machine of this job instead of one of its own */
   host_job: z.uuid().nullable().default(null),
   /** how long it waited for its workspace, `ms`; null: it did not */

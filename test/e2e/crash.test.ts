@@ -1,3 +1,5 @@
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Mags } from "@mags/sdk";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -77,4 +79,15 @@ test("kill -9 under load: every accepted job ends once and nothing is left over"
   await daemon.stop();
   await untilEmpty(() => daemon.leftovers());
   await daemon.start();
+}, 90_000);
+
+test("a script that ran when the node lost its directory is not run again", async () => {
+  const { requestId } = await mags.run("sleep 120", { workspaceId: "lost-directory" });
+  while ((await mags.status(requestId)).status !== "running") await delay(100);
+  await daemon.kill();
+  await rm(join(daemon.dataDir, "agent/jobs"), { recursive: true });
+  await daemon.start();
+  const job = await mags.wait(requestId);
+  expect(job).toMatchObject({ status: "error", reason: "supervisor_lost", error: expect.any(String) });
+  expect(await mags.runAndWait("echo goes on", { workspaceId: "lost-directory" })).toMatchObject({ exitCode: 0 });
 }, 90_000);

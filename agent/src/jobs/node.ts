@@ -97,29 +97,34 @@ export class JobNode {
     const { drivers, records, logger, rebooted } = this.#options;
     const context = this.#context as JobContext;
     const keep = new Set<string>();
+    /** directories of scripts that may still run */
+    const known = new Set<string>();
     const fresh: Assignment[] = [];
     const adopted: { job: Job; sandbox: Sandbox | undefined }[] = [];
     for (const assignment of held) {
       const record = await records.read(assignment.id);
-      if (rebooted || (record && record.phase !== "assigned")) {
-        const known = record ?? { ...unstarted(assignment), phase: "started" as const };
+      if (record) known.add(records.runDirectory(assignment));
+      // One that runs and has no record was started by an agent whose directory is lost.
+      if (rebooted || assignment.running || (record && record.phase !== "assigned")) {
+        const found = record ?? { ...unstarted(assignment), phase: "started" as const };
         // In the machine of another job there is nothing of its own to adopt.
-        const own = assignment.host_job === null ? known.sandbox : null;
+        const own = assignment.host_job === null ? found.sandbox : null;
         const sandbox = own ? await drivers.adopt(own) : undefined;
         if (sandbox) keep.add(sandbox.id);
         // A job of before a reboot may have run, so it is not run again: adopting it without a machine ends it.
-        records.create({ ...known, assignment });
-        // After a reboot the mark of a start may be lost with the page cache, so nothing is concluded from it.
-        const token = rebooted ? null : known.token;
-        adopted.push({ job: new Job(context, { ...known, token, assignment }), sandbox });
+        records.create({ ...found, assignment });
+        // After a reboot the mark of a start may be lost with the page cache, so nothing is concluded from it; likewise with
+        // the record itself.
+        const token = rebooted || !record ? null : found.token;
+        adopted.push({ job: new Job(context, { ...found, token, assignment }), sandbox });
       } else {
         fresh.push(assignment);
       }
     }
+    // The wrappers first: the end of a machine that is not kept must not be taken for the end of its script.
+    await killWrappers((directory) => directory.startsWith(records.root) && !known.has(directory));
     // Before anything new is made, so that whatever is not kept is a leftover.
     const removed = await drivers.reclaim(keep);
-    const running = new Set(held.map((assignment) => records.runDirectory(assignment)));
-    await killWrappers((directory) => directory.startsWith(records.root) && !running.has(directory));
     logger.info({ adopted: keep.size, removed }, "took up what an earlier agent left");
     // A machine before the jobs of others that run in it, which look for it.
     adopted.sort((a, b) => Number(a.sandbox === undefined) - Number(b.sandbox === undefined));

@@ -162,8 +162,8 @@ export async function heldJobs(
     `WITH j AS (
        UPDATE jobs SET attempt = attempt + $2, lease_until = now() + $3::double precision * interval '1 second'
        WHERE node = $1 AND status IN ('starting', 'running')
-       RETURNING id, org, attempt, name, spec, workspace, base_version, host_job, wakes, activity_because, request_id)
-     SELECT j.id, j.org, j.attempt, j.name, j.spec, j.host_job, j.request_id, ${WAKE}, NULL AS waited_ms, ${volume("w.fence", "w.dirty")}
+       RETURNING id, org, attempt, name, spec, workspace, base_version, host_job, wakes, activity_because, request_id, status)
+     SELECT j.id, j.org, j.attempt, j.name, j.spec, j.host_job, j.request_id, ${WAKE}, j.status = 'running' AS running, NULL AS waited_ms, ${volume("w.fence", "w.dirty")}
      FROM j
      LEFT JOIN workspaces w ON w.id = j.workspace AND w.holder_job = j.id
      LEFT JOIN versions v ON v.id = CASE WHEN j.host_job IS NULL THEN coalesce(w.latest, j.base_version) END`,
