@@ -1,5 +1,5 @@
 import { createReadStream, createWriteStream } from "node:fs";
-import { mkdir, rename, rm, stat } from "node:fs/promises";
+import { rename, rm, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { spawn } from "@mags/kit";
@@ -7,6 +7,7 @@ import type { MachineFiles, MagsError } from "@mags/sdk";
 import type { Command } from "commander";
 import { client } from "../config.ts";
 import { printJson } from "../render/output.ts";
+import { unpackInto } from "../unpack.ts";
 
 export function addCp(program: Command): void {
   program
@@ -52,7 +53,7 @@ async function upload(from: string, files: MachineFiles, to: string): Promise<vo
 async function download(files: MachineFiles, from: string, to: string): Promise<void> {
   if (to === "-") return pipeline(await files.readStream(from), process.stdout, { end: false });
   const target = (await isDirectoryHere(to)) ? join(to, basename(from)) : to;
-  if (await isDirectoryThere(files, from)) return unpackHere(await files.pack(from), target);
+  if (await isDirectoryThere(files, from)) return unpackInto(await files.pack(from), target);
   const part = `${target}.mags-part`;
   try {
     await pipeline(await files.readStream(from), createWriteStream(part));
@@ -60,19 +61,6 @@ async function download(files: MachineFiles, from: string, to: string): Promise<
   } finally {
     await rm(part, { force: true });
   }
-}
-
-async function unpackHere(archive: AsyncIterable<Uint8Array>, target: string): Promise<void> {
-  await mkdir(target, { recursive: true });
-  // What a machine packs is not to be trusted with owners and permissions.
-  const args = ["-C", target, "-xf", "-", "--no-same-owner", "--no-same-permissions"];
-  const tar = spawn("tar", args, { stdin: "pipe", stdout: "inherit", stderr: "inherit" });
-  if (!tar.stdin) throw new Error("tar has no input");
-  const fed = pipeline(archive, tar.stdin).catch((error: NodeJS.ErrnoException) => {
-    // tar leaves at the archive's last record and does not read the padding behind it; its exit code tells the rest.
-    if (error.code !== "EPIPE" && error.code !== "ERR_STREAM_PREMATURE_CLOSE") throw error;
-  });
-  await Promise.all([fed, tar]);
 }
 
 async function isDirectoryHere(path: string): Promise<boolean> {
