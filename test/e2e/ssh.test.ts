@@ -330,12 +330,26 @@ describe("logins", () => {
     },
   );
 
-  it("the host key is the same after a restart, and sessions work again", async () => {
+  it("a restart ends 50 open connections, SSH and URL alike; the host key is the same, and sessions work again", async () => {
     const before = await readFile(join(daemon.dataDir, "ssh_host_ed25519_key"), "utf8");
-    const open = ssh(["echo up; sleep 600"]);
-    await once(open.stdout!, "data");
+    const { url } = await mags.url(job, 8001);
+    const { host } = new URL(url);
+    const listening = ssh([
+      'exec python3 -c \'import socket; s = socket.create_server(("127.0.0.1", 8001), backlog=100); k = [s.accept() for _ in range(25)]; print("all", flush=True); s.accept()\'',
+    ]);
+    const held = Array.from({ length: 25 }, () => {
+      const socket = connect(daemon.appsPort, "127.0.0.1");
+      socket.on("error", () => undefined);
+      socket.write(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+      socket.resume();
+      return socket;
+    });
+    const open = Array.from({ length: 24 }, () => ssh(["echo up; sleep 600"]));
+    await Promise.all([listening, ...open].map(({ stdout }) => once(stdout!, "data")));
     await daemon.stop();
-    expect((await open).exitCode).toBe(255);
+    expect((await Promise.all(open)).map(({ exitCode }) => exitCode)).toEqual(open.map(() => 255));
+    expect((await listening).exitCode).toBe(255);
+    await Promise.all(held.map((socket) => socket.closed || once(socket, "close")));
     await daemon.start();
     expect(await readFile(join(daemon.dataDir, "ssh_host_ed25519_key"), "utf8")).toBe(before);
     expect((await ssh(["cat /www/index.html"])).stdout).toBe("page\n");

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type { Logger } from "@mags/kit";
 import type { Assignment, NetworkPolicy, VersionReason } from "@mags/protocol";
 import type { Pool } from "../pool/pool.ts";
@@ -26,6 +27,7 @@ export interface Owner {
 
 /** A job that runs in another's machine. */
 export interface Guest {
+  assignment: Assignment;
   /** Ends it, because its machine ends; resolves when its end is written down. */
   machineEnds(message: string): Promise<void>;
 }
@@ -38,11 +40,13 @@ export class Machine {
   readonly sandbox: Sandbox;
   readonly workspace: Workspace | undefined;
   readonly #context: MachineContext;
+  readonly #network: NetworkPolicy;
   readonly #guests = new Set<Guest>();
   #ending = false;
 
   private constructor(context: MachineContext, owner: Owner, sandbox: Sandbox, workspace: Workspace | undefined) {
     this.#context = context;
+    this.#network = owner.assignment.spec.network;
     this.sandbox = sandbox;
     this.workspace = workspace;
     void sandbox.ended?.then((message) => owner.machineEnds(message));
@@ -93,8 +97,12 @@ export class Machine {
     return new Machine(context, owner, sandbox, workspace);
   }
 
-  /** Lets a job of another run in it; false when it ends. */
+  /** Lets a job of another run in it; false when it ends. Throws Error for one that asks for another network. */
   join(guest: Guest): boolean {
+    // The server refuses such a job; but the machine may have become another's since.
+    const { network } = guest.assignment.spec;
+    if (network !== "default" && !isDeepStrictEqual(network, this.#network))
+      throw new Error("the machine that has its workspace has another network than it asks for");
     if (!this.#ending) this.#guests.add(guest);
     return !this.#ending;
   }

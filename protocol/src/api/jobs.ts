@@ -235,6 +235,9 @@ export const Job = z.object({
   ),
   startup_command: z.string().nullable(),
   timeout: z.number().nullable().describe("Time the script may run, in seconds; null for ever"),
+  network: NetworkPolicy.describe(
+    "What its machine may reach; of a job in the machine of another it is what that one may",
+  ),
   attempt: z.number().int(),
   created_at: z.string(),
   started_at: z.string().nullable(),

@@ -318,6 +318,10 @@ export interface JobActivity {
   wakes: number;
 }
 
+export interface JobNetwork {
+  allow: string[];
+}
+
 export interface Job {
   request_id: string;
   name: string;
@@ -353,6 +357,8 @@ export interface Job {
   startup_command: string | null;
   /** Time the script may run, in seconds; null for ever */
   timeout: number | null;
+  /** What its machine may reach; of a job in the machine of another it is what that one may */
+  network: "default" | "none" | JobNetwork;
   attempt: number;
   created_at: string;
   started_at: string | null;

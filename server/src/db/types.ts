@@ -6,10 +6,11 @@ import type {
   DoorGuard,
   JobStatus,
   MachineRole,
+  NetworkPolicy,
   RanBy,
   TokenScope,
 } from "@mags/protocol";
-import type { ColumnType, Generated } from "kysely";
+import type { ColumnType, Generated, GeneratedAlways } from "kysely";
 
 type Json<T> = ColumnType<T, string, string>;
 
@@ -80,6 +81,7 @@ export interface JobsTable {
   /** the only image it may run on */
   image_digest: string | null;
   node_labels: Json<Record<string, string>> | null;
+  network: GeneratedAlways<NetworkPolicy | null>;
   /** version that its disk began as */
   start_version: string | null;
   started_from: string | null;

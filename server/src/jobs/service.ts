@@ -1,5 +1,14 @@
 import { randomUUID } from "node:crypto";
-import { ApiError, type CreateJob, type Job, type JobAccepted, type LogEnd, type UpdateJob } from "@mags/protocol";
+import { isDeepStrictEqual } from "node:util";
+import {
+  ApiError,
+  type CreateJob,
+  type Job,
+  type JobAccepted,
+  type LogEnd,
+  type NetworkPolicy,
+  type UpdateJob,
+} from "@mags/protocol";
 import type { z } from "zod";
 import { whoActs } from "../db/acting.ts";
 import type { Database, Queryable } from "../db/database.ts";
@@ -20,6 +29,7 @@ import {
   findJob,
   findLiveByName,
   findLiveOnWorkspace,
+  findPersistentHolder,
   insertJob,
   type JobFilter,
   type JobRow,
@@ -95,6 +105,7 @@ export class Jobs {
       secrets,
       ...(disk?.rootfs_type === undefined ? {} : { rootfs_type: disk.rootfs_type }),
     };
+    if (disk?.workspace) await refuseOtherNetwork(q, org, disk.workspace, job.network);
     await this.#nodes.refuseImpossible(q, spec);
     await this.#quotas.admitJob(q, org, spec);
     await insertJob(q, this.#events.payload("work"), { id, org, name }, spec, disk, whoActs());
@@ -263,4 +274,16 @@ export class Jobs {
       );
     return id;
   }
+}
+
+/** A machine has one network: a job that would run in one that is up, or asleep, cannot have another. Throws ApiError conflict. */
+async function refuseOtherNetwork(q: Queryable, org: string, workspace: string, wanted: NetworkPolicy): Promise<void> {
+  if (wanted === "default") return;
+  const host = await findPersistentHolder(q, org, workspace);
+  if (!host || isDeepStrictEqual(host.network ?? "default", wanted)) return;
+  throw new ApiError(
+    "conflict",
+    `it would run in the machine of job ${host.id}, which has the workspace and a network of its own: leave network out, or stop that job first`,
+    "network",
+  );
 }

@@ -44,6 +44,7 @@ const columns = [
   "ran_by",
   "image_digest",
   "node_labels",
+  "network",
   "start_version",
   "started_from",
   "rerun_of",
@@ -140,6 +141,13 @@ export async function findJob(
   options: { lock?: boolean } = {},
 ): Promise<JobRow | undefined> {
   return (await q.query<JobRow>(options.lock ? FIND_LOCKED : FIND, [id, org])).rows[0];
+}
+
+/** The persistent job, if any, in whose machine others run that name this workspace. */
+export async function findPersistentHolder(q: Queryable, org: string, workspace: string): Promise<JobRow | undefined> {
+  const text = `SELECT ${COLUMNS} FROM jobs WHERE org = $1 AND persistent AND ${LIVE}
+    AND id = (SELECT holder_job FROM workspaces WHERE org = $1 AND id = $2)`;
+  return (await q.query<JobRow>(text, [org, workspace])).rows[0];
 }
 
 /** A job by its public host name, of whatever organisation: a visitor belongs to none. */

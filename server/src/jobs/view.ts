@@ -28,6 +28,7 @@ export function toJob(row: JobRow, { protocol, host }: URL, waitingFor?: string)
     activity: activityOf(row),
     startup_command: row.startup_command,
     timeout: row.timeout,
+    network: row.network ?? "default",
     attempt: row.attempt,
     created_at: row.created_at.toISOString(),
     started_at: iso(row.started_at),

@@ -165,6 +165,22 @@ describe("one writer at a time", () => {
     expect((await createJob(world, { workspace_id: "ws", on_busy: "fail" })).status).toBe(409);
   });
 
+  it("a job that asks for another network than that of the machine which it would share is refused", async () => {
+    const node = await registered("a");
+    const network = { allow: ["example.com"] };
+    const host = await start(node, { workspace_id: "ws", persistent: true, network });
+    expect((await status(host.id)).network).toEqual(network);
+    for (const other of ["none", { allow: ["example.org"] }]) {
+      const refused = await createJob(world, { workspace_id: "ws", network: other });
+      expect([refused.status, refused.body.error]).toMatchObject([409, { code: "conflict", field: "network" }]);
+      expect(refused.body.message).toContain(host.id);
+    }
+    expect((await createJob(world, { workspace_id: "ws", network })).status).toBe(202);
+    expect((await createJob(world, { workspace_id: "ws" })).status).toBe(202);
+    expect((await createJob(world, { workspace_id: "other", network: "none" })).status).toBe(202);
+    expect((await world.sql.query("SELECT 1 FROM jobs")).rowCount).toBe(4);
+  });
+
   it("a job on the workspace of a persistent one that runs shares its machine, whatever room there is", async () => {
     const [node, other] = [await registered("a"), await registered("b")];
     const host = await start(node, { workspace_id: "ws", persistent: true });

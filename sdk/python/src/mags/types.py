@@ -332,6 +332,10 @@ class JobActivity(TypedDict):
     wakes: int
 
 
+class JobNetwork(TypedDict):
+    allow: List[str]
+
+
 class Job(TypedDict):
     request_id: str
     name: str
@@ -367,6 +371,8 @@ class Job(TypedDict):
     startup_command: Optional[str]
     #: Time the script may run, in seconds; null for ever
     timeout: Optional[float]
+    #: What its machine may reach; of a job in the machine of another it is what that one may
+    network: Union[Literal["default", "none"], JobNetwork]
     attempt: int
     created_at: str
     started_at: Optional[str]
