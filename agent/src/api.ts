@@ -6,6 +6,8 @@ import { type Activity, ApiError, type NodeStatus } from "@mags/protocol";
 import fastify, { type FastifyInstance } from "fastify";
 import type { z } from "zod";
 import { acceptVisitors, type Visited } from "./access/index.ts";
+import type { Audit } from "./audit/audit.ts";
+import { auditRoutes } from "./audit/routes.ts";
 import type { Metrics } from "./jobs/metrics.ts";
 import type { JobNode } from "./jobs/node.ts";
 import type { JobRecords } from "./jobs/record.ts";
@@ -18,6 +20,7 @@ export interface AgentApi {
   pool: () => Pool | undefined;
   metrics: Metrics;
   workspaces: Workspaces;
+  audit: () => Audit | undefined;
   /** room for volumes, `bytes` */
   space: () => Promise<{ total: number; free: number }>;
   records: JobRecords;
@@ -76,6 +79,7 @@ export async function startApi(options: AgentApi): Promise<{
   await app.register(async (scope) =>
     workspaceRoutes(scope, { workspaces: options.workspaces, job: (id) => options.node()?.job(id) }),
   );
+  auditRoutes(app, options.audit, options.workspaces);
   app.post<{ Params: { id: string } }>("/agent/v1/jobs/:id/stop", async (request, reply) => {
     options.node()?.job(request.params.id)?.stop();
     return reply.status(202).send({});

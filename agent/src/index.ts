@@ -5,6 +5,7 @@ import { Cleanup, type Credentials, type Logger, type UpstreamOptions } from "@m
 import { jobLimits } from "@mags/protocol";
 import { type ObjectStore, ReflinkStore, Templates } from "@mags/storage";
 import { startApi } from "./api.ts";
+import { Audit } from "./audit/audit.ts";
 import { ControlPlane } from "./control-plane.ts";
 import { NodeDrivers, type Runtime } from "./drivers/index.ts";
 import { readImage } from "./images.ts";
@@ -98,6 +99,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   logger.info({ because: drivers.because }, "what sandboxes are here");
   let node: JobNode | undefined;
   let pool: Pool | undefined;
+  let audit: Audit | undefined;
   const { nodeToken, processSecret, listen, credentials } = options;
   const metrics = new Metrics(() => node?.jobs ?? []);
   cleanup.add("metrics", () => metrics.close());
@@ -105,6 +107,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     space: () => store.space(),
     node: () => node,
     pool: () => pool,
+    audit: () => audit,
     metrics,
     workspaces,
     records,
@@ -136,6 +139,10 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   cleanup.add("node", () => started.close());
   const { nodeName, logLimitBytes, busy } = options;
   await node.start({ node: nodeName, drivers, image, pool, workspaces, objects, records, logLimitBytes, busy, logger });
+  audit = new Audit({ drivers: drivers.all, network, workspaces, records, store, node: () => node, logger });
+  const audited = audit;
+  cleanup.add("looking for leftovers", () => audited.close());
+  audit.start();
   return { running: () => started.running, close: () => cleanup.run() };
 }
 

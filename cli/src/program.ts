@@ -8,6 +8,7 @@ import { addCron } from "./commands/cron.ts";
 import { addDoctor } from "./commands/doctor.ts";
 import { addExec } from "./commands/exec.ts";
 import { addFile } from "./commands/file.ts";
+import { addFsck } from "./commands/fsck.ts";
 import { addList } from "./commands/list.ts";
 import { addLogin, addLogout, addWhoami } from "./commands/login.ts";
 import { addLogs } from "./commands/logs.ts";
@@ -71,6 +72,7 @@ const commands = [
   addNode,
   addBackup,
   addRestore,
+  addFsck,
   addDoctor,
   addBench,
 ];

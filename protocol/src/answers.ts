@@ -3,6 +3,7 @@ import { AuditEntry, AuditList } from "./api/audit.ts";
 import { CronDeleted, CronJob, CronList, CronPreview, CronRun, CronRunList } from "./api/cron.ts";
 import { ExecResult } from "./api/exec.ts";
 import { FileDeleted, FileList, UploadedFile } from "./api/files.ts";
+import { Difference, FsckReport } from "./api/fsck.ts";
 import { Job, JobAccepted, JobList, PoolStatus, RanBy } from "./api/jobs.ts";
 import { LoginApproved, LoginExchanged } from "./api/logins.ts";
 import { LogEnd, LogEntry, Logs } from "./api/logs.ts";
@@ -40,11 +41,13 @@ const answers = {
   CronRun,
   CronRunList,
   DiffEntry,
+  Difference,
   DirectoryListing,
   ExecResult,
   FileDeleted,
   FileEntry,
   FileList,
+  FsckReport,
   Job,
   JobAccepted,
   JobList,

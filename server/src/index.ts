@@ -11,6 +11,7 @@ import { openDatabase } from "./db/database.ts";
 import { startEmbeddedPostgres } from "./db/embedded.ts";
 import { Events } from "./db/events.ts";
 import { type FileLimits, Files } from "./files/service.ts";
+import { Fsck } from "./fsck/service.ts";
 import { Doors } from "./gateway/service.ts";
 import { buildApp, buildClusterApp } from "./http/app.ts";
 import { sweepKeys } from "./http/idempotency.ts";
@@ -212,6 +213,14 @@ async function start(
     logins: new Logins(db, tokens),
     nodes,
     nodeAdmin,
+    fsck: new Fsck({
+      db,
+      nodes,
+      collector,
+      objects: options.objects,
+      graceMs: options.workspaces.graceMs,
+      logger,
+    }),
     metrics,
     overview: new Overview(db, nodeAdmin, metrics.registry),
     metricsToken: options.metricsToken,

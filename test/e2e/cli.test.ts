@@ -87,6 +87,7 @@ const walk: [args: string[], keep?: string, input?: string][] = [
   [["node", "list", "--json"], "nodes.0.name"],
   [["node", "drain", "--json", "$nodes.0.name"]],
   [["node", "undrain", "--json", "$nodes.0.name"]],
+  [["fsck", "--json"]],
   [["doctor", "--json"]],
   [["completion", "--json", "bash"]],
   [["mcp", "--json"]],

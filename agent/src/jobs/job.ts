@@ -54,6 +54,10 @@ export class Job implements Owner, Guest {
   get attempt() {
     return this.assignment.attempt;
   }
+  /** Nothing of it runs any more, whatever is still to be taken away. */
+  get ended(): boolean {
+    return this.#record.phase === "ended" || this.#record.phase === "reported";
+  }
   get assignment() {
     return this.#record.assignment;
   }

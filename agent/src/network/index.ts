@@ -126,6 +126,18 @@ export class Network {
     return left.length;
   }
 
+  /** Networks with this agent's name that are on the machine, and whether a living slot has each. */
+  async taken(): Promise<{ id: string; held: boolean }[]> {
+    return [...(await this.#look())].map((number) => ({ id: String(number), held: this.#numbers.owns(number) }));
+  }
+
+  /** Tables of the firewall that ought to be there and are not. */
+  async missingTables(): Promise<string[]> {
+    const tables = await this.#run("nft", ["list", "tables", "inet"]);
+    const there = new Set(tables.split("\n").map((line) => line.trim().split(" ").at(-1)));
+    return [`mags_${this.#options.instance}`, this.#policyTable].filter((table) => !there.has(table));
+  }
+
   /** Takes the firewall away when no sandbox is left; with some it stays, for they must not be without. */
   async close(): Promise<void> {
     this.#policies?.close();

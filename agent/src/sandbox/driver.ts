@@ -3,7 +3,7 @@
  * sandboxes; it knows nothing of jobs, leases or the server. `driver.conformance.ts` states what every driver must do.
  */
 import type { Duplex, Readable, Writable } from "node:stream";
-import type { CreateJob, NetworkPolicy, RanBy } from "@mags/protocol";
+import type { CreateJob, NetworkPolicy, RanBy, Trace } from "@mags/protocol";
 
 /** Size of a sandbox. */
 export interface SandboxSize {
@@ -172,6 +172,10 @@ export interface Driver {
   adopt(id: string): Promise<Sandbox | undefined>;
   /** Removes everything that looks like a sandbox of this agent and is not in `keep`; answers how many things. */
   reclaim(keep: ReadonlySet<string>): Promise<number>;
+  /** Everything on the machine that bears the name of a sandbox of this agent, and whether one that lives has it. */
+  traces?(): Promise<Trace[]>;
+  /** Takes away a trace, with all others of the same sandbox; one that lives is let be. */
+  removeTrace?(trace: Pick<Trace, "kind" | "name">): Promise<void>;
 }
 
 /** The drivers of a node. */

@@ -58,6 +58,13 @@ export class Workspace {
   get name() {
     return this.#live.state.name;
   }
+  get fence() {
+    return this.#live.state.fence;
+  }
+  /** its live volume is here */
+  get live() {
+    return this.#live.there;
+  }
   get occupied() {
     return this.#occupant !== undefined;
   }

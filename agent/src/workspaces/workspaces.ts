@@ -96,6 +96,17 @@ export class Workspaces {
     return this.#known.get(id);
   }
 
+  /** Live volumes on this node. */
+  copies(): { id: string; name: string; fence: number }[] {
+    return [...this.#known.values()].filter(({ live }) => live).map(({ id, name, fence }) => ({ id, name, fence }));
+  }
+
+  /** Asks the server anew which of them are this node's; those that are not go. */
+  async reportAll(): Promise<void> {
+    this.#reported.clear();
+    await this.report();
+  }
+
   /** A disk that starts from a version and keeps nothing. */
   discarded({ org, volume, log, signal }: Attaching): Disk {
     const { cache, store } = this.#shared;

@@ -1,5 +1,8 @@
 import { type CallSettings, callJson, callRaw, type HttpOptions } from "./http.ts";
-import type { JoinTokenMade, Node, NodeList, NodeRemoved } from "./wire.ts";
+import type { FsckReport, JoinTokenMade, Node, NodeList, NodeRemoved } from "./wire.ts";
+
+/** It lists all objects, twice, `seconds` */
+const FSCK_SECONDS = 3600;
 
 export interface JoinTokenOptions extends CallSettings {
   /** the one name it is for; any by default */
@@ -20,6 +23,15 @@ export class NodesClient {
 
   list(options: CallSettings = {}): Promise<NodeList> {
     return callJson(this.#http, "GET", "/nodes", options);
+  }
+
+  /**
+   * Compares the ledger with the machines and the object store. `repair` takes away what belongs to nothing that lives, and
+   * mends what can be mended safely.
+   */
+  fsck({ repair, signal }: CallSettings & { repair?: boolean | undefined } = {}): Promise<FsckReport> {
+    const [method, at] = repair ? ["POST", "/mags-fsck/repair"] : ["GET", "/mags-fsck"];
+    return callJson(this.#http, method as string, at as string, { signal, timeout: FSCK_SECONDS, once: true });
   }
 
   /** No new work for it from now on; it has finished when its state is `drained`. */

@@ -203,6 +203,20 @@ export interface DiffEntry {
   bytes_after: number | null;
 }
 
+export interface Difference {
+  kind: "leftover" | "job_directory_unknown" | "job_missing" | "job_unknown" | "copy_unknown" | "rules_missing" | "node_silent" | "lease_overdue" | "holder_gone" | "latest_missing" | "workspace_abandoned" | "schedule_overdue" | "object_missing" | "object_unreferenced";
+  /** `ledger`, `store`, or the name of a node */
+  where: string;
+  /** The thing that it is about */
+  what: string;
+  /** What disagrees, in a sentence */
+  said: string;
+  /** What a repair does about it; null: nothing that is safe */
+  repair: string | null;
+  /** Whether it is gone after the repair; null: none was asked for */
+  repaired: boolean | null;
+}
+
 export interface FileEntry {
   name: string;
   type: "file" | "directory" | "symlink" | "other";
@@ -273,6 +287,25 @@ export interface FileList {
   total_bytes: number;
   page: number;
   page_size: number;
+}
+
+export interface FsckReportLookedAt {
+  nodes: number;
+  jobs: number;
+  workspaces: number;
+  /** Things of sandboxes and jobs on the machines */
+  traces: number;
+  objects: number;
+}
+
+export interface FsckReport {
+  /** Nothing disagrees, or all that did was repaired */
+  clean: boolean;
+  /** How much was compared */
+  looked_at: FsckReportLookedAt;
+  /** Those that two looks, some seconds apart, have both seen */
+  differences: Difference[];
+  took_ms: number;
 }
 
 export interface RanByIsolation {

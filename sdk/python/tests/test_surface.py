@@ -51,6 +51,7 @@ NODE_NAMES = {
     "read_workspace_file": "workspaces.readFile",
     "write_workspace_file": "workspaces.writeFile",
     "backup": "nodes.backup",
+    "fsck": "nodes.fsck",
     "list_nodes": "nodes.list",
     "remove_node": "nodes.remove",
     "drain_node": "nodes.drain",

@@ -17,6 +17,7 @@ import { backupRoutes } from "../backup/routes.ts";
 import { clusterRoutes } from "../cluster/routes.ts";
 import { cronRoutes } from "../cron/routes.ts";
 import { fileRoutes } from "../files/routes.ts";
+import { fsckRoutes } from "../fsck/routes.ts";
 import { gatewayRoutes } from "../gateway/routes.ts";
 import { moreJobRoutes } from "../jobs/more-routes.ts";
 import { jobRoutes } from "../jobs/routes.ts";
@@ -133,6 +134,7 @@ function publicRoutes(context: Context, { hide }: { hide: boolean }) {
       await guarded.register(approveLoginRoute(context) as never);
       await guarded.register(nodeAdminRoutes(context) as never);
       await guarded.register(backupRoutes(context) as never);
+      await guarded.register(fsckRoutes(context) as never);
       await guarded.register(ownRoutes(context) as never);
       await guarded.register(auditRoutes(context) as never);
       await guarded.register(quotaRoutes(context) as never);

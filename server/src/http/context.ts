@@ -14,6 +14,7 @@ import type { Cluster } from "../cluster/service.ts";
 import type { Crons } from "../cron/service.ts";
 import type { Database } from "../db/database.ts";
 import type { Files } from "../files/service.ts";
+import type { Fsck } from "../fsck/service.ts";
 import type { Doors } from "../gateway/service.ts";
 import type { Dispatch, Jobs } from "../jobs/service.ts";
 import type { Sleep } from "../jobs/sleep.ts";
@@ -51,6 +52,7 @@ export interface Context {
   logins: Logins;
   nodes: Nodes;
   nodeAdmin: NodeAdmin;
+  fsck: Fsck;
   jobs: Jobs;
   access: Access;
   files: Files;

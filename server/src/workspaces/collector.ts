@@ -6,6 +6,7 @@ import type { Database } from "../db/database.ts";
 import {
   condemn,
   condemned,
+  condemnStrays,
   expireVersions,
   longHistories,
   noteDeleted,
@@ -63,6 +64,22 @@ export class Collector {
     const done = await this.#alone(org, () => this.#collect(org, signal));
     if (!done) throw new ApiError("conflict", "a collection is running: try again when it has ended");
     return done;
+  }
+
+  /**
+   * Deletes objects that no row knows. A collection before it, because no upload may begin with their epochs any more, and one
+   * after it, which deletes. Throws as `collect`.
+   */
+  async removeStrays(org: string, objects: { hash: string; epoch: number }[], signal: AbortSignal): Promise<void> {
+    await this.collect(org, signal);
+    await this.#db.transaction((tx) =>
+      condemnStrays(
+        tx,
+        org,
+        objects.map((object) => ({ ...object, stored_bytes: 0 })),
+      ),
+    );
+    await this.collect(org, signal);
   }
 
   async #alone<T>(org: string, work: () => Promise<T>): Promise<T | undefined> {

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Cleanup, type Logger } from "@mags/kit";
+import type { Trace } from "@mags/protocol";
 import type { Templates } from "@mags/storage";
 import type { Network } from "../../network/index.ts";
 import { favourMoves, listCgroups, prepareParent, removeCgroup } from "../../sandbox/cgroups.ts";
@@ -11,6 +12,7 @@ import { mountDiskAgain, mountRoot, unmountRoot } from "./root.ts";
 import { Runtime } from "./runtime.ts";
 import { type ContainerRecord, ContainerSandbox, isAlive, writeRecord } from "./sandbox.ts";
 import { containerConfig, PIDS_LIMIT } from "./spec.ts";
+import { sandboxTraces } from "./traces.ts";
 import { idBase } from "./userns.ts";
 
 export interface ContainerDriverOptions {
@@ -34,6 +36,8 @@ export class ContainerDriver implements Driver {
   readonly #options: ContainerDriverOptions;
   readonly #runtime: Runtime;
   readonly #slots = new Set<number>();
+  /** ids of sandboxes that live, from before the first to after the last of their traces */
+  readonly #live = new Set<string>();
   #filter: Record<string, string> | undefined;
 
   private constructor(options: ContainerDriverOptions, runtime: Runtime) {
@@ -61,6 +65,7 @@ export class ContainerDriver implements Driver {
   async create(image: Image, size: SandboxSize, disk?: Disk): Promise<Sandbox> {
     const id = `m${randomBytes(6).toString("hex")}`;
     const cleanup = new Cleanup();
+    this.#lives(id, cleanup);
     const slot = this.#takeSlot(cleanup);
     try {
       const dir = await this.#makeDir(id, cleanup);
@@ -109,6 +114,7 @@ export class ContainerDriver implements Driver {
     const record = await this.#readRecord(id);
     if (!record || !isAlive(record)) return undefined;
     const cleanup = new Cleanup();
+    this.#lives(id, cleanup);
     this.#slots.add(record.slot);
     cleanup.add("slot", () => this.#slots.delete(record.slot));
     const dir = this.#dirOf(id);
@@ -141,6 +147,25 @@ export class ContainerDriver implements Driver {
     return count + (await this.#options.network.reclaim(networks));
   }
 
+  async traces(): Promise<Trace[]> {
+    const traces = await sandboxTraces({
+      sandboxes: join(this.#options.runDir, "sandboxes"),
+      volumeDir: this.#options.volumeDir,
+      cgroupParent: this.#cgroupParent,
+    });
+    const networks = await this.#options.network.taken();
+    return [
+      ...traces.map((trace) => ({ ...trace, held: this.#live.has(trace.name) })),
+      ...networks.map(({ id, held }) => ({ kind: "network" as const, name: id, held })),
+    ];
+  }
+
+  async removeTrace({ kind, name }: Pick<Trace, "kind" | "name">): Promise<void> {
+    if (kind === "network") return void (await this.#options.network.reclaim(new Set()));
+    if (/^m[0-9a-f]{12}$/.test(name) && !this.#live.has(name))
+      await this.#removeLeftover(name, await this.#readRecord(name));
+  }
+
   /** Removes what is shared by all sandboxes, where none is left. */
   async close(): Promise<void> {
     if (this.#slots.size > 0) return;
@@ -164,6 +189,11 @@ export class ContainerDriver implements Driver {
     if (disk) await disk.make(volume);
     else await this.#options.volumes.create(volume, size.diskGb, "scratch");
     return volume;
+  }
+
+  #lives(id: string, cleanup: Cleanup): void {
+    this.#live.add(id);
+    cleanup.add("name", () => this.#live.delete(id));
   }
 
   #takeSlot(cleanup: Cleanup): number {

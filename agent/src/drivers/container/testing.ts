@@ -6,10 +6,12 @@ import { readImage } from "../../images.ts";
 import { Network } from "../../network/index.ts";
 import type { Sandbox, SandboxSize } from "../../sandbox/driver.ts";
 import { imageDir } from "../../sandbox/testing/config.ts";
-import { ContainerDriver } from "./index.ts";
+import { ContainerDriver, type ContainerDriverOptions } from "./index.ts";
 
 export interface TestDriver {
   driver: ContainerDriver;
+  /** for a successor */
+  options: ContainerDriverOptions;
   /** directory for the test's own files */
   dir: string;
   create(size?: Partial<SandboxSize>): Promise<Sandbox>;
@@ -26,7 +28,7 @@ export async function openTestDriver(name: string): Promise<TestDriver> {
   const logger = createLogger("silent");
   const network = await Network.open({ logger, instance });
   const store = await ReflinkStore.open({ dir: join(dir, "store"), logger });
-  const driver = await ContainerDriver.open({
+  const options = {
     runDir: join("/run/mags", instance),
     volumeDir: join(store.path, "machines"),
     instance,
@@ -34,9 +36,11 @@ export async function openTestDriver(name: string): Promise<TestDriver> {
     network,
     volumes: new Templates(store),
     logger,
-  });
+  };
+  const driver = await ContainerDriver.open(options);
   return {
     driver,
+    options,
     dir,
     create: async (size) =>
       driver.create(await readImage(imageDir, "base"), { vcpus: 1, memoryMb: 256, diskGb: 0.3, ...size }),

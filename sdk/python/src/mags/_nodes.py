@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from ._http import Http
 from ._transport import closing
-from .types import JoinTokenMade, Node, NodeList, NodeRemoved
+from .types import FsckReport, JoinTokenMade, Node, NodeList, NodeRemoved
 
 
 class NodeCalls:
@@ -46,3 +46,11 @@ class NodeCalls:
         async with closing(self._http.stream("/backup", {"Accept": "*/*"}, silence=600.0)) as chunks:
             async for chunk in chunks:
                 yield chunk
+
+    async def fsck(self, *, repair: bool = False, timeout: float = 3600.0) -> FsckReport:
+        """Compares the ledger with the machines and the object store: ``differences`` that two looks have both seen.
+
+        ``repair`` takes away what belongs to nothing that lives, and mends what can be mended safely.
+        """
+        method, path = ("POST", "/mags-fsck/repair") if repair else ("GET", "/mags-fsck")
+        return await self._http.call(method, path, timeout=timeout, repeatable=False)

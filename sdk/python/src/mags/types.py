@@ -211,6 +211,20 @@ class DiffEntry(TypedDict):
     bytes_after: Optional[int]
 
 
+class Difference(TypedDict):
+    kind: Literal["leftover", "job_directory_unknown", "job_missing", "job_unknown", "copy_unknown", "rules_missing", "node_silent", "lease_overdue", "holder_gone", "latest_missing", "workspace_abandoned", "schedule_overdue", "object_missing", "object_unreferenced"]
+    #: `ledger`, `store`, or the name of a node
+    where: str
+    #: The thing that it is about
+    what: str
+    #: What disagrees, in a sentence
+    said: str
+    #: What a repair does about it; null: nothing that is safe
+    repair: Optional[str]
+    #: Whether it is gone after the repair; null: none was asked for
+    repaired: Optional[bool]
+
+
 class _FileEntry(TypedDict):
     name: str
     type: Literal["file", "directory", "symlink", "other"]
@@ -287,6 +301,25 @@ class FileList(TypedDict):
     total_bytes: int
     page: int
     page_size: int
+
+
+class FsckReportLookedAt(TypedDict):
+    nodes: int
+    jobs: int
+    workspaces: int
+    #: Things of sandboxes and jobs on the machines
+    traces: int
+    objects: int
+
+
+class FsckReport(TypedDict):
+    #: Nothing disagrees, or all that did was repaired
+    clean: bool
+    #: How much was compared
+    looked_at: FsckReportLookedAt
+    #: Those that two looks, some seconds apart, have both seen
+    differences: List[Difference]
+    took_ms: float
 
 
 class RanByIsolation(TypedDict):

@@ -1,0 +1,55 @@
+import { readdir, readFile } from "node:fs/promises";
+import { basename, join } from "node:path";
+import type { Trace } from "@mags/protocol";
+import { listCgroups } from "../../sandbox/cgroups.ts";
+
+export interface Places {
+  /** directory with one of each sandbox */
+  sandboxes: string;
+  volumeDir: string;
+  cgroupParent: string;
+}
+
+const DISK = /^m[0-9a-f]{12}\.ext4$/;
+
+/** Everything on the machine that bears the name of a sandbox of this agent; its name is the id of the sandbox. */
+export async function sandboxTraces({ sandboxes, volumeDir, cgroupParent }: Places): Promise<Omit<Trace, "held">[]> {
+  const [directories, files, cgroups, mounts, loops] = await Promise.all([
+    readdir(sandboxes).catch(() => []),
+    readdir(volumeDir).catch(() => []),
+    listCgroups(cgroupParent),
+    mountsBelow(sandboxes),
+    loopsOver(volumeDir),
+  ]);
+  const named = (kind: Trace["kind"], ids: Iterable<string>) => [...new Set(ids)].map((name) => ({ kind, name }));
+  return [
+    ...named("directory", directories),
+    ...named(
+      "disk",
+      files.filter((name) => DISK.test(name)).map((name) => name.slice(0, -".ext4".length)),
+    ),
+    ...named("cgroup", cgroups),
+    ...named("mounts", mounts),
+    ...named("loop", loops),
+  ];
+}
+
+async function mountsBelow(dir: string): Promise<string[]> {
+  const lines = (await readFile("/proc/self/mountinfo", "utf8")).split("\n");
+  return lines.flatMap((line) => {
+    const target = line.split(" ")[4] ?? "";
+    return target.startsWith(`${dir}/`) ? [target.slice(dir.length + 1).split("/")[0] as string] : [];
+  });
+}
+
+/** Ids whose disk a loop device has, also one whose file has been removed already. */
+async function loopsOver(dir: string): Promise<string[]> {
+  const devices = (await readdir("/sys/block")).filter((name) => name.startsWith("loop"));
+  const backing = await Promise.all(
+    devices.map((name) => readFile(join("/sys/block", name, "loop/backing_file"), "utf8").catch(() => "")),
+  );
+  return backing
+    .map((path) => path.trimEnd().replace(/ \(deleted\)$/, ""))
+    .filter((path) => path.startsWith(`${dir}/`))
+    .map((path) => basename(path, ".ext4"));
+}
