@@ -12,7 +12,7 @@ import { mountDiskAgain, mountRoot, unmountRoot } from "./root.ts";
 import { Runtime } from "./runtime.ts";
 import { type ContainerRecord, ContainerSandbox, isAlive, writeRecord } from "./sandbox.ts";
 import { containerConfig, PIDS_LIMIT } from "./spec.ts";
-import { sandboxTraces } from "./traces.ts";
+import { detachLoops, sandboxTraces } from "./traces.ts";
 import { idBase } from "./userns.ts";
 
 export interface ContainerDriverOptions {
@@ -162,8 +162,9 @@ export class ContainerDriver implements Driver {
 
   async removeTrace({ kind, name }: Pick<Trace, "kind" | "name">): Promise<void> {
     if (kind === "network") return void (await this.#options.network.reclaim(new Set()));
-    if (/^m[0-9a-f]{12}$/.test(name) && !this.#live.has(name))
-      await this.#removeLeftover(name, await this.#readRecord(name));
+    if (!/^m[0-9a-f]{12}$/.test(name) || this.#live.has(name)) return;
+    await this.#removeLeftover(name, await this.#readRecord(name));
+    await detachLoops(this.#options.volumeDir, name);
   }
 
   /** Removes what is shared by all sandboxes, where none is left. */

@@ -1,5 +1,6 @@
 import { readdir, readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { run } from "@mags/kit";
 import type { Trace } from "@mags/protocol";
 import { listCgroups } from "../../sandbox/cgroups.ts";
 
@@ -30,7 +31,10 @@ export async function sandboxTraces({ sandboxes, volumeDir, cgroupParent }: Plac
     ),
     ...named("cgroup", cgroups),
     ...named("mounts", mounts),
-    ...named("loop", loops),
+    ...named(
+      "loop",
+      loops.map(({ id }) => id),
+    ),
   ];
 }
 
@@ -42,14 +46,22 @@ async function mountsBelow(dir: string): Promise<string[]> {
   });
 }
 
-/** Ids whose disk a loop device has, also one whose file has been removed already. */
-async function loopsOver(dir: string): Promise<string[]> {
+/** Lets go of the loop devices over the disk `id`; one that is still mounted somewhere goes with its last mount. */
+export async function detachLoops(volumeDir: string, id: string): Promise<void> {
+  for (const loop of await loopsOver(volumeDir))
+    if (loop.id === id) await run("losetup", ["--detach", `/dev/${loop.device}`]);
+}
+
+/** Loop devices over disks of sandboxes, also over those whose file has been removed already. */
+async function loopsOver(dir: string): Promise<{ id: string; device: string }[]> {
   const devices = (await readdir("/sys/block")).filter((name) => name.startsWith("loop"));
-  const backing = await Promise.all(
-    devices.map((name) => readFile(join("/sys/block", name, "loop/backing_file"), "utf8").catch(() => "")),
+  const loops = await Promise.all(
+    devices.map(async (device) => {
+      const text = await readFile(join("/sys/block", device, "loop/backing_file"), "utf8").catch(() => "");
+      return { device, path: text.trimEnd().replace(/ \(deleted\)$/, "") };
+    }),
   );
-  return backing
-    .map((path) => path.trimEnd().replace(/ \(deleted\)$/, ""))
-    .filter((path) => path.startsWith(`${dir}/`))
-    .map((path) => basename(path, ".ext4"));
+  return loops
+    .filter(({ path }) => path.startsWith(`${dir}/`))
+    .map(({ device, path }) => ({ device, id: basename(path, ".ext4") }));
 }

@@ -1,0 +1,93 @@
+/** The ledger against itself and the object store, with a real database and store. */
+import { randomUUID } from "node:crypto";
+import type { Assignment } from "@mags/protocol";
+import { chunkKey } from "@mags/storage";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { call, createJob, startWorld, TestNode, type World, workspaces } from "../testing.ts";
+import { Writer } from "../workspaces/testing/writer.ts";
+
+let world: World;
+let job: Assignment;
+beforeAll(async () => {
+  world = await startWorld({ workspaces: { ...workspaces, graceMs: 0 } });
+  const node = new TestNode(world, "n1");
+  await node.register();
+  await createJob(world, { workspace_id: "ws" });
+  [job] = (await node.claim()) as [Assignment];
+  await node.started(job);
+  await new Writer(world, node).write(job, ["content"], "completion");
+  await node.finished(job);
+  // It answers nothing and has nothing: no difference.
+  await world.sql.query("UPDATE nodes SET seen_at = now() - interval '1 hour'");
+});
+afterAll(() => world[Symbol.asyncDispose]());
+
+const fsck = async (repair = false) =>
+  (await call(world, repair ? "POST" : "GET", `/api/v1/mags-fsck${repair ? "/repair" : ""}`)).body;
+const told = (report: { differences: { kind: string; repaired: boolean | null }[] }) =>
+  report.differences.map(({ kind, repaired }) => [kind, repaired]).sort();
+const keys = async () => {
+  const found: string[] = [];
+  for await (const { key } of world.objects.list("orgs/")) found.push(key);
+  return found.sort();
+};
+
+it("is for who runs the installation", async () => {
+  const { body } = await call(world, "POST", "/api/v1/tokens", { name: "admin-of-one", scopes: ["admin"] });
+  const headers = { authorization: `Bearer ${body.token}` };
+  expect((await call(world, "GET", "/api/v1/mags-fsck", undefined, headers)).status).toBe(403);
+});
+
+it("finds nothing in a ledger that is right", async () => {
+  expect(await fsck()).toMatchObject({ clean: true, differences: [], looked_at: { objects: 2, workspaces: 1 } });
+});
+
+it("mends leases, latest versions and nameless workspaces, and tells of what does not run", async () => {
+  await world.sql.query("UPDATE workspaces SET holder_job = $1, latest = $2", [job.id, randomUUID()]);
+  await world.sql.query(
+    "INSERT INTO workspaces (id, org, name, anonymous, disk_gb, created_at) VALUES ($1, 'default', 'x', true, 1, now() - interval '2 days')",
+    [randomUUID()],
+  );
+  expect(told(await fsck())).toEqual([
+    ["holder_gone", null],
+    ["latest_missing", null],
+    ["workspace_abandoned", null],
+  ]);
+  expect(told(await fsck(true))).toEqual([
+    ["holder_gone", true],
+    ["latest_missing", true],
+    ["workspace_abandoned", true],
+  ]);
+  expect(await fsck()).toMatchObject({ clean: true });
+  expect((await call(world, "GET", "/api/v1/mags-workspaces/ws")).body).toMatchObject({ latest_version: 1 });
+});
+
+it("removes objects that nobody knows, writes lost manifests again and has lost chunks uploaded again", async () => {
+  const before = await keys();
+  const stray = chunkKey("default", "f".repeat(64), 0);
+  await world.objects.put(stray, Buffer.from("stray"));
+  await world.objects.delete(before);
+  expect(told(await fsck())).toEqual([
+    ["object_missing", null],
+    ["object_missing", null],
+    ["object_unreferenced", null],
+  ]);
+  expect(await fsck(true)).toMatchObject({ clean: true });
+  expect(await keys()).toEqual(before.filter((key) => key.includes("/manifests/")));
+  const node = new TestNode(world, "n1");
+  await node.register();
+  const [claimed] = await new Writer(world, node).claim(["content"]);
+  expect(claimed?.missing).toBe(true);
+});
+
+it("tells of a node that is silent while by the ledger it has a job, and of that job's lease", async () => {
+  const node = new TestNode(world, "n2");
+  await node.register();
+  await createJob(world);
+  const [running] = await node.claim();
+  await node.started(running as Assignment);
+  await world.sql.query("UPDATE nodes SET seen_at = now() - interval '1 hour' WHERE name = 'n1'");
+  const report = await fsck();
+  expect(report.differences).toMatchObject([{ kind: "node_silent", where: "n2", repair: null }]);
+  expect(report.differences[0].said).toContain("1 job(s)");
+});
