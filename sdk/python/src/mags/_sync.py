@@ -8,7 +8,7 @@ from ._client import Blocking
 from ._files import Progress, Upload
 from ._results import CommandResult, Machine, RunResult
 from ._transport import complete, iterate
-from .types import AuditEntry, AuditList, CronDeleted, CronJob, CronList, CronPreview, CronRunList, Delivery, DeliveryList, DirectoryListing, FileDeleted, FileEntry, FileList, Job, JobAccepted, JobList, JobMetrics, JoinTokenMade, Logs, Member, MemberDeleted, MemberList, MemberMade, Node, NodeList, NodeRemoved, OrganisationQuota, PoolStatus, Secret, SecretDeleted, SecretList, SyncResult, TokenList, TokenMade, UrlAlias, UrlAliasList, Usage, VersionDeleted, VersionList, VersionVerified, Webhook, WebhookDeleted, WebhookList, WebhookMade, Whoami, Workspace, WorkspaceDeleted, WorkspaceDiff, WorkspaceList, WorkspaceVersion
+from .types import AuditEntry, AuditList, CronDeleted, CronJob, CronList, CronPreview, CronRunList, Delivery, DeliveryList, DirectoryListing, FileDeleted, FileEntry, FileList, FsckReport, Job, JobAccepted, JobList, JobMetrics, JoinTokenMade, Logs, Member, MemberDeleted, MemberList, MemberMade, Node, NodeList, NodeRemoved, OrganisationQuota, PoolStatus, Secret, SecretDeleted, SecretList, SyncResult, TokenList, TokenMade, UrlAlias, UrlAliasList, Usage, VersionDeleted, VersionList, VersionVerified, Webhook, WebhookDeleted, WebhookList, WebhookMade, Whoami, Workspace, WorkspaceDeleted, WorkspaceDiff, WorkspaceList, WorkspaceVersion
 
 
 class Mags(Blocking):
@@ -358,6 +358,13 @@ class Mags(Blocking):
     def backup(self) -> Generator[bytes, None, None]:
         """Yields a backup of the database, a tar compressed with zstd. Raises MagsError when the download is cut."""
         return iterate(self._calls.backup())
+
+    def fsck(self, *, repair: bool = False, timeout: float = 3600.0) -> FsckReport:
+        """Compares the ledger with the machines and the object store: ``differences`` that two looks have both seen.
+
+        ``repair`` takes away what belongs to nothing that lives, and mends what can be mended safely.
+        """
+        return complete(self._calls.fsck(repair=repair, timeout=timeout))
 
     def upload_file(
         self, file: Upload, *, name: Optional[str] = None, progress: Optional[Progress] = None,
