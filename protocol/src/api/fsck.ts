@@ -1,26 +1,7 @@
 import { z } from "zod";
 
-/** Ways in which ledger, machines and object store can disagree. */
-export const differenceKinds = [
-  "leftover",
-  "job_directory_unknown",
-  "job_missing",
-  "job_unknown",
-  "copy_unknown",
-  "rules_missing",
-  "node_silent",
-  "lease_overdue",
-  "holder_gone",
-  "latest_missing",
-  "workspace_abandoned",
-  "schedule_overdue",
-  "object_missing",
-  "object_unreferenced",
-] as const;
-export type DifferenceKind = (typeof differenceKinds)[number];
-
 export const Difference = z.object({
-  kind: z.enum(differenceKinds),
+  kind: z.string().describe("One of the kinds that docs/fsck.md lists"),
   where: z.string().describe("`ledger`, `store`, or the name of a node"),
   what: z.string().describe("The thing that it is about"),
   said: z.string().describe("What disagrees, in a sentence"),

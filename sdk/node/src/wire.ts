@@ -204,7 +204,8 @@ export interface DiffEntry {
 }
 
 export interface Difference {
-  kind: "leftover" | "job_directory_unknown" | "job_missing" | "job_unknown" | "copy_unknown" | "rules_missing" | "node_silent" | "lease_overdue" | "holder_gone" | "latest_missing" | "workspace_abandoned" | "schedule_overdue" | "object_missing" | "object_unreferenced";
+  /** One of the kinds that docs/fsck.md lists */
+  kind: string;
   /** `ledger`, `store`, or the name of a node */
   where: string;
   /** The thing that it is about */

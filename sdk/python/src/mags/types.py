@@ -212,7 +212,8 @@ class DiffEntry(TypedDict):
 
 
 class Difference(TypedDict):
-    kind: Literal["leftover", "job_directory_unknown", "job_missing", "job_unknown", "copy_unknown", "rules_missing", "node_silent", "lease_overdue", "holder_gone", "latest_missing", "workspace_abandoned", "schedule_overdue", "object_missing", "object_unreferenced"]
+    #: One of the kinds that docs/fsck.md lists
+    kind: str
     #: `ledger`, `store`, or the name of a node
     where: str
     #: The thing that it is about
