@@ -53,7 +53,10 @@ export class Audit {
 
   async look(): Promise<NodeAudit> {
     const { node, records, workspaces, network } = this.#options;
-    const jobs = [...(node()?.jobs ?? [])].map(({ id, attempt, ended }) => ({ id, attempt, ended }));
+    // Nothing of one that has ended runs any more, whatever is still to be taken away.
+    const jobs = [...(node()?.jobs ?? [])].map(({ id, attempt, phase }) => {
+      return { id, attempt, ended: phase === "ended" || phase === "reported" };
+    });
     const kept = (await records.ids()).filter((id) => node()?.job(id) === undefined);
     const directories = kept.map((name): Trace => ({ kind: "job_directory", name, held: null }));
     const missing = await network.missingTables();

@@ -40,7 +40,6 @@ export class Job implements Owner, Guest {
   #host: Machine | undefined;
   #command: RunningCommand | undefined;
   #sleeper: Sleeper | undefined;
-  /** the report of the start, on its way */
   #started: Promise<unknown> = Promise.resolve();
 
   constructor(context: JobContext, record: JobRecord) {
@@ -54,9 +53,8 @@ export class Job implements Owner, Guest {
   get attempt() {
     return this.assignment.attempt;
   }
-  /** Nothing of it runs any more, whatever is still to be taken away. */
-  get ended(): boolean {
-    return this.#record.phase === "ended" || this.#record.phase === "reported";
+  get phase() {
+    return this.#record.phase;
   }
   get assignment() {
     return this.#record.assignment;
