@@ -22,8 +22,7 @@ const HOST_GONE = "the machine that has the workspace ended before the script co
  * the lease or the workspace was lost, or with the machine of another job in which it runs. The first of them wins. A
  * persistent job's machine then stays until `stop`, or until it is put to sleep: then this object is done, and another one is
  * made when the server hands the job out again to wake it. A woken job runs its startup command, whose end ends nothing.
- * Where a workspace is kept, the end is told twice: the script's at once,
- * the job's when everything is durable.
+ * Where a workspace is kept, the end is told twice: the script's at once, the job's when everything is durable.
  */
 export class Job implements Owner, Guest {
   readonly activity = new Activity();
@@ -40,7 +39,7 @@ export class Job implements Owner, Guest {
   #host: Machine | undefined;
   #command: RunningCommand | undefined;
   #sleeper: Sleeper | undefined;
-  #started: Promise<unknown> = Promise.resolve();
+  #started: Promise<unknown> = Promise.resolve(); // awaited: a start that is heard last would leave the workspace dirty
 
   constructor(context: JobContext, record: JobRecord) {
     this.#context = context;
@@ -344,7 +343,6 @@ export class Job implements Owner, Guest {
 
   /** Waits until the workspace is durable, within bounds; false when the agent closes first: the next one goes on here. */
   async #settle(end: ScriptEnd): Promise<boolean> {
-    // By a start the server takes the workspace for dirty: heard last, that would stay.
     await this.#started;
     try {
       await this.#machine?.settle(end.reason === "stopped" ? "stop" : "completion", SETTLE_MS);
