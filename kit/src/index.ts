@@ -3,6 +3,7 @@ export { join } from "./join.ts";
 export { createLogger, type Logger } from "./log.ts";
 export { inParallel } from "./parallel.ts";
 export { type CommandOptions, RunError, type Running, type RunOptions, run, spawn } from "./run.ts";
+export { makeSshKey, type SshKey } from "./ssh-key.ts";
 export { blocking } from "./syscalls/blocking.ts";
 export { attributeOf, type Extent, extentsOf, punchHole, reflink, thaw } from "./syscalls/files.ts";
 export { SyscallError } from "./syscalls/libc.ts";

@@ -1,8 +1,9 @@
 import { link, open, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { makeSshKey } from "@mags/kit";
 import ssh2 from "ssh2";
 
-const { generateKeyPairSync, parseKey } = ssh2.utils;
+const { parseKey } = ssh2.utils;
 
 export interface HostKey {
   /** in OpenSSH's format */
@@ -19,11 +20,10 @@ export async function ensureHostKey(dataDir: string): Promise<HostKey> {
     throw error;
   });
   if (existing.trim() !== "") return toHostKey(existing, path);
-  const made = generateKeyPairSync("ed25519", { comment: "mags" }).private;
   const draft = `${path}.${process.pid}`;
   const file = await open(draft, "w", 0o600);
   try {
-    await file.writeFile(`${made.trim()}\n`);
+    await file.writeFile(makeSshKey("mags").privateKey);
     await file.sync();
   } finally {
     await file.close();

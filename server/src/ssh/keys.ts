@@ -1,13 +1,9 @@
 import { createHash } from "node:crypto";
-import { promisify } from "node:util";
+import { makeSshKey } from "@mags/kit";
 import { ApiError } from "@mags/protocol";
 import ssh2 from "ssh2";
 
-const { generateKeyPair, parseKey } = ssh2.utils;
-const generate = promisify(
-  (options: { comment: string }, done: (error: Error | null, keys: { private: string; public: string }) => void) =>
-    generateKeyPair("ed25519", options, done as never),
-);
+const { parseKey } = ssh2.utils;
 /** Shortest RSA key that is let in, `bits` */
 const RSA_BITS = 2048;
 
@@ -20,9 +16,9 @@ export interface PublicKey {
 }
 
 /** A new ed25519 key pair in OpenSSH's format. */
-export async function generateKey(comment: string): Promise<{ privateKey: string; publicKey: PublicKey }> {
-  const keys = await generate({ comment });
-  return { privateKey: keys.private, publicKey: readPublicKey(keys.public) };
+export function generateKey(comment: string): { privateKey: string; publicKey: PublicKey } {
+  const { privateKey, publicKey } = makeSshKey(comment);
+  return { privateKey, publicKey: readPublicKey(publicKey) };
 }
 
 /** Reads a line of the form of ~/.ssh/id_….pub. Throws ApiError invalid_request that says what is wrong with it. */

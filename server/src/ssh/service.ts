@@ -30,7 +30,7 @@ export class SshKeys {
 
   /** Makes a key for a live job. Throws ApiError not_found or conflict. */
   async open(org: string, idOrName: string, seconds: number): Promise<SshOpened> {
-    const { privateKey, publicKey } = await generateKey("mags");
+    const { privateKey, publicKey } = generateKey("mags");
     return this.#db.transaction(async (tx) => {
       const job = await this.#jobs.lock(tx, org, idOrName);
       if (!can("access", job.status))

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { chownSync, closeSync } from "node:fs";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { bind, Cleanup, unmount } from "@mags/kit";
+import { bind, Cleanup, makeSshKey, type SshKey, unmount } from "@mags/kit";
 import type { Network, NetworkSlot } from "../../network/index.ts";
 import { makeCgroup, removeCgroup } from "../../sandbox/cgroups.ts";
 import type { Image, SandboxSize } from "../../sandbox/driver.ts";
@@ -10,7 +10,7 @@ import { statFields } from "../../sandbox/processes.ts";
 import type { Accelerator } from "./accelerator.ts";
 import type { BootFiles } from "./files.ts";
 import { Guest } from "./guest.ts";
-import { identify, type Key, makeKey, makeMac } from "./identity.ts";
+import { identify, makeMac } from "./identity.ts";
 import { hostLimits, type MachineSpec, openMonitor, startMachine } from "./machine.ts";
 import type { Qmp } from "./qmp.ts";
 import { isAlive, netnsOf } from "./sandbox.ts";
@@ -78,7 +78,7 @@ export async function makeBlank(
   signal?.throwIfAborted();
   const place = await makePlace(context, cleanup);
   const mac = makeMac();
-  const key = saved?.key ?? makeKey();
+  const key = saved?.key ?? makeSshKey("machine");
   const { qmp, ...process } = saved
     ? await startSaved(context, place, { image, size, key, mac, saved, cleanup })
     : await start(context, place, { image, size, key, mac });
@@ -88,7 +88,7 @@ export async function makeBlank(
   const netns = netnsOf(process);
   const within = (ms: number) => performance.now() + ms;
   const stranger = await Guest.connect(firstAddress(netns, key), isUp, within(BOOT_MS));
-  const { privateKey, publicKey } = makeKey();
+  const { privateKey, publicKey } = makeSshKey("machine");
   const { address, gateway } = place.slot;
   const identity = { name: place.id, address, gateway, mac, publicKey };
   const hostKey = await identify(stranger, identity).finally(() => stranger.close());
@@ -100,7 +100,7 @@ export async function makeBlank(
   return { ...place, ...process, qmp, guest, hostKey, privateKey };
 }
 
-const firstAddress = (netns: string, { privateKey }: Key) => ({
+const firstAddress = (netns: string, { privateKey }: SshKey) => ({
   netns,
   address: FIRST_ADDRESS,
   privateKey,
@@ -109,7 +109,7 @@ const firstAddress = (netns: string, { privateKey }: Key) => ({
 
 type Start = Pick<MachineSpec, "size" | "mac" | "memoryFrom" | "memoryTo" | "incoming"> & {
   image: Image;
-  key: Key;
+  key: SshKey;
 };
 
 async function start(context: BlankContext, place: Place, options: Start): Promise<Process & { qmp: Qmp }> {

@@ -1,24 +1,5 @@
 import { randomBytes } from "node:crypto";
-import ssh2 from "ssh2";
 import type { Guest } from "./guest.ts";
-
-export interface Key {
-  /** in OpenSSH's format */
-  privateKey: string;
-  /** `ssh-ed25519 AAAA…` */
-  publicKey: string;
-}
-
-const { generateKeyPairSync, parseKey } = ssh2.utils;
-
-export function makeKey(): Key {
-  for (;;) {
-    const made = generateKeyPairSync("ed25519", { comment: "machine" });
-    // ssh2 1.17 now and then writes one that it cannot read itself.
-    if (parseKey(made.private) instanceof Error) continue;
-    return { privateKey: `${made.private.trim()}\n`, publicKey: made.public.trim() };
-  }
-}
 
 /** A locally administered MAC address that no other machine has. */
 export const makeMac = (): string =>

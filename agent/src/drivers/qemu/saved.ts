@@ -1,11 +1,10 @@
 import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile, rename, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Logger } from "@mags/kit";
+import { type Logger, makeSshKey, type SshKey } from "@mags/kit";
 import type { ReflinkStore } from "@mags/storage";
 import { z } from "zod";
 import type { Image, SandboxSize } from "../../sandbox/driver.ts";
-import { type Key, makeKey } from "./identity.ts";
 import { memoryBytes } from "./machine.ts";
 
 /** Saved machines that are kept; one is mostly holes, with some 100 MB in it. */
@@ -20,11 +19,11 @@ export interface Saved {
   /** the state of its devices */
   state: string;
   /** lets the host in until the machine has got an identity */
-  key: Key;
+  key: SshKey;
 }
 
 /** Boots a machine whose memory is the file `memory`, and saves the rest of it to the file `state`. */
-export type Boot = (how: { memory: string; state: string; key: Key }) => Promise<void>;
+export type Boot = (how: { memory: string; state: string; key: SshKey }) => Promise<void>;
 
 /**
  * Saved machines, by what they are made of. A start from one takes a tenth of a boot. They stay for the next agent process;
@@ -83,7 +82,7 @@ export class SavedMachines {
     const { memory, state } = pathsIn(draft);
     await writeFile(memory, "", { mode: 0o600 });
     await truncate(memory, memoryBytes(size));
-    const key = makeKey();
+    const key = makeSshKey("machine");
     await boot({ memory, state, key });
     await writeFile(join(draft, "saved.json"), JSON.stringify(key), { mode: 0o600 });
   }
