@@ -17,7 +17,7 @@ beforeAll(async () => {
     hashToken("token-of-another-organisation"),
   ]);
   node = new TestNode(world, "a");
-  node.address = "http://10.0.0.7:9";
+  node.address = "https://10.0.0.7:9";
   await node.register();
 });
 afterAll(() => world[Symbol.asyncDispose]());
@@ -54,7 +54,7 @@ describe("a job's URL", () => {
     const second = (await access(id, { port: 8080 })).body;
     expect(second.url).toBe(`http://${first.subdomain}--8080.apps.localhost:7071`);
     expect(await status()).toMatchObject({ subdomain: first.subdomain, url: first.url });
-    const door = { state: "ready", job: id, node: "a", address: "http://10.0.0.7:9", guard: { access: "public" } };
+    const door = { state: "ready", job: id, node: "a", address: "https://10.0.0.7:9", guard: { access: "public" } };
     expect(await byHost(`${first.subdomain}.apps.localhost`)).toEqual({ ...door, port: 3000 });
     expect(await byHost(`${second.subdomain}.apps.localhost`)).toEqual({ ...door, port: 8080 });
     expect(await byHost(`${first.subdomain}--22.apps.localhost`)).toMatchObject({ state: "none" });
