@@ -162,7 +162,7 @@ def test_answers_of_something_that_is_no_mags_server_are_shown(connect: Connect)
                 connect(wire.url).list_jobs()
             assert caught.value.status_code == status
         status = 200
-        with pytest.raises(MagsError, match="is no JSON: <h1>proxy</h1>") as caught:
+        with pytest.raises(MagsError, match="is no JSON of this API: <h1>proxy</h1>") as caught:
             connect(wire.url).list_jobs()
         assert caught.value.code == "malformed_answer"
 
