@@ -86,6 +86,7 @@ async function read(
     for await (const entry of entries) {
       if (entry.name === "end.json") {
         await tables?.close();
+        if (client) await setTriggers(client, head, "ENABLE");
         const { rows, objects: count } = checkEnd(entry, digest, tables?.rows, presence.checked);
         if (client) await settle(client, head);
         return await conclude({ head, rows, count, presence, client, allowMissing });
@@ -159,6 +160,11 @@ async function refuseUsed(client: pg.Client): Promise<void> {
     );
 }
 
+/** Rows come as they were: what triggers do of a change was done when it was made, and they keep the audit log from being emptied. */
+async function setTriggers(client: pg.Client, head: Head, verb: "DISABLE" | "ENABLE"): Promise<void> {
+  for (const { name } of head.tables) await client.query(`ALTER TABLE ${quoted(name)} ${verb} TRIGGER USER`);
+}
+
 /** Rows on their way into tables, one table after the other. */
 class Tables {
   readonly rows: Record<string, number> = {};
@@ -174,6 +180,7 @@ class Tables {
   /** The schema as it was, with nothing in it. */
   static async prepare(client: pg.Client, head: Head): Promise<Tables> {
     await applyMigrations(client, head.migrations);
+    await setTriggers(client, head, "DISABLE");
     if (head.tables.length > 0)
       await client.query(`TRUNCATE ${head.tables.map(({ name }) => quoted(name)).join(", ")} CASCADE`);
     return new Tables(client, head);
