@@ -235,23 +235,27 @@ export class Workspace {
   }
 
   async #failed(error: Error, fence: number): Promise<Error> {
-    const { name, durable_at } = this.#live.state;
     if (error instanceof WorkspaceLost) return error;
     const current = fence === this.#live.state.fence;
     if (error instanceof Fenced && TAKEN_AWAY.includes(error.field ?? "") && current) {
       this.#lose(`it was given to another or deleted (${error.message})`);
       if (!this.#occupant) await this.#live.forget();
-      return new WorkspaceLost(`workspace ${name}: ${this.#lost}`);
+      return new WorkspaceLost(`workspace ${this.name}: ${this.#lost}`);
     }
-    const since =
-      durable_at === null ? "nothing of it is durable" : `what was written since ${durable_at} is not durable`;
-    const message = `workspace ${name}: ${since}: ${error.message}`;
+    const message = this.#notDurable(error.message);
     if (!this.#shared.closing.aborted && !this.#abort.signal.aborted) {
       if (this.#error !== error.message) this.#occupant?.log(message);
       this.#shared.logger.warn({ err: error, workspace: this.id }, "a workspace could not be made durable");
       this.#error = error.message;
     }
     return new NotDurable(message, { cause: error });
+  }
+
+  #notDurable(why: string): string {
+    const { name, durable_at } = this.#live.state;
+    const since =
+      durable_at === null ? "nothing of it is durable" : `what was written since ${durable_at} is not durable`;
+    return `workspace ${name}: ${since}: ${why}`;
   }
 
   #lose(reason: string): void {
@@ -292,7 +296,7 @@ export class Workspace {
   async #within<T>(promise: Promise<T>, deadline: number): Promise<T> {
     const late = new AbortController();
     const timer = delay(Math.max(0, deadline - Date.now()), undefined, { signal: late.signal }).then(() => {
-      throw new NotDurable(`workspace ${this.name}: ${this.#error ?? "it takes longer than that"}`);
+      throw new NotDurable(this.#notDurable(this.#error ?? "it takes longer than that"));
     });
     timer.catch(() => undefined);
     try {
