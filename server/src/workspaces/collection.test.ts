@@ -165,7 +165,10 @@ it("retention keeps the latest version and those that a job is about to start fr
   const writer = new Writer(strict, node);
   for (const content of ["1", "2", "3", "4"]) await writer.write(job!, [content]);
   await createJob(strict, { base_workspace_id: "ws@2" });
-  const done = await call(strict, "POST", "/api/v1/mags-workspaces/collect");
+  const collect = () => call(strict, "POST", "/api/v1/mags-workspaces/collect");
+  let done = await collect();
+  // The server has begun one of its own when it started.
+  while (done.status === 409) done = await collect();
   expect(done.body).toMatchObject({ expired_versions: 2, objects: 4 });
   const left = await call(strict, "GET", "/api/v1/mags-workspaces/ws/versions");
   expect(left.body.versions.map(({ version }: { version: number }) => version)).toEqual([4, 2]);
