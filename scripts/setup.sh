@@ -25,6 +25,8 @@ if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modu
   # --no-save leaves the lock file as it is, which npm would rewrite for its own version. Not `npm ci`: it refuses a lock
   # file made where the registry does not offer every platform's optional packages.
   npm install --no-save --no-audit --no-fund --loglevel=error >&2 || fail "npm install failed; is the npm registry reachable?"
+  # The old Node that tests run the client in; npm puts this directory first on PATH.
+  rm -f node_modules/.bin/node
   touch node_modules/.package-lock.json
 fi
 
