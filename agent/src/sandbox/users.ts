@@ -1,6 +1,6 @@
 import { closeSync, constants, fstatSync, readSync } from "node:fs";
 import { openWithin, SyscallError } from "@mags/kit";
-import { SessionRefused } from "./driver.ts";
+import { SessionRefused, type SessionRequest } from "./driver.ts";
 
 /** Who a session runs as, in the sandbox's own numbers. */
 export interface User {
@@ -12,6 +12,8 @@ export interface User {
   home: string;
   shell: string;
 }
+
+export const ROOT: User = { name: "root", uid: 0, gid: 0, groups: [], home: "/root", shell: "/bin/sh" };
 
 /** Size of a user database beyond which it is no honest one, `bytes`. */
 const MAX_BYTES = 1024 * 1024;
@@ -29,7 +31,7 @@ export function findUser(read: ReadDatabase, user: string): User {
   const row = rows.find(([name, , uid]) => (wanted === "" ? name === user : uid === wanted));
   if (!row && wanted === "") {
     // An image, or a tenant, may have thrown its database away; root is there all the same.
-    if (user === "root") return { name: "root", uid: 0, gid: 0, groups: [], home: "/root", shell: "/bin/sh" };
+    if (user === "root") return ROOT;
     throw new SessionRefused(`there is no user ${JSON.stringify(user.slice(0, 64))} in the sandbox`);
   }
   const [name = wanted || user, , uid = wanted, ownGroup = "0", , home = "/", shell = ""] = row ?? [];
@@ -43,6 +45,16 @@ export function findUser(read: ReadDatabase, user: string): User {
     shell: shell || "/bin/sh",
   };
 }
+
+/** What a session of `user` finds in its environment, over which goes what was asked for. */
+export const sessionEnvironment = ({ home, name, shell }: User, { tty, env }: SessionRequest) => ({
+  HOME: home,
+  USER: name,
+  LOGNAME: name,
+  SHELL: shell,
+  ...(tty ? { TERM: tty.term } : {}),
+  ...env,
+});
 
 /** True when there is such a directory in the tree at `root`. */
 export function hasDirectory(root: string, path: string): boolean {

@@ -8,9 +8,10 @@ import type { Network } from "../../network/index.ts";
 import { favourMoves, listCgroups, prepareParent, removeCgroup } from "../../sandbox/cgroups.ts";
 import type { Disk, Driver, DriverFacts, Image, Sandbox, SandboxSize } from "../../sandbox/driver.ts";
 import { statFields } from "../../sandbox/processes.ts";
+import { isAlive, readRecord, writeRecord } from "../../sandbox/record.ts";
 import { mountDiskAgain, mountRoot, unmountRoot } from "./root.ts";
 import { Runtime } from "./runtime.ts";
-import { type ContainerRecord, ContainerSandbox, isAlive, writeRecord } from "./sandbox.ts";
+import { type ContainerRecord, ContainerSandbox } from "./sandbox.ts";
 import { containerConfig, PIDS_LIMIT } from "./spec.ts";
 import { detachLoops, sandboxTraces } from "./traces.ts";
 import { idBase } from "./userns.ts";
@@ -111,7 +112,7 @@ export class ContainerDriver implements Driver {
   }
 
   async adopt(id: string): Promise<Sandbox | undefined> {
-    const record = await this.#readRecord(id);
+    const record = await readRecord<ContainerRecord>(this.#dirOf(id));
     if (!record || !isAlive(record)) return undefined;
     const cleanup = new Cleanup();
     this.#lives(id, cleanup);
@@ -136,7 +137,7 @@ export class ContainerDriver implements Driver {
     const networks = new Set<string>();
     // Containers before the networks and files that they hold.
     for (const id of await this.#known()) {
-      const record = await this.#readRecord(id);
+      const record = await readRecord<ContainerRecord>(this.#dirOf(id));
       if (keep.has(id)) {
         if (record) networks.add(record.networkId);
         continue;
@@ -163,7 +164,7 @@ export class ContainerDriver implements Driver {
   async removeTrace({ kind, name }: Pick<Trace, "kind" | "name">): Promise<void> {
     if (kind === "network") return void (await this.#options.network.reclaim(new Set()));
     if (!/^m[0-9a-f]{12}$/.test(name) || this.#live.has(name)) return;
-    await this.#removeLeftover(name, await this.#readRecord(name));
+    await this.#removeLeftover(name, await readRecord<ContainerRecord>(this.#dirOf(name)));
     await detachLoops(this.#options.volumeDir, name);
   }
 
@@ -239,10 +240,5 @@ export class ContainerDriver implements Driver {
     await unmountRoot(this.#dirOf(id));
     await rm(this.#dirOf(id), { recursive: true, force: true });
     await rm(join(this.#options.volumeDir, `${id}.ext4`), { force: true });
-  }
-
-  async #readRecord(id: string): Promise<ContainerRecord | undefined> {
-    const text = await readFile(join(this.#dirOf(id), "sandbox.json"), "utf8").catch(() => undefined);
-    return text === undefined ? undefined : (JSON.parse(text) as ContainerRecord);
   }
 }

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { chmodSync, chownSync, closeSync, writeFileSync } from "node:fs";
-import { readFile, rename, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { Socket } from "node:net";
 import { join } from "node:path";
 import { type Cleanup, duplicate, inNetns, openSocket } from "@mags/kit";
@@ -10,15 +10,13 @@ import { membersOf, oomKills, usage } from "../../sandbox/cgroups.ts";
 import type {
   Command,
   CommandEnd,
-  Image,
   RunningCommand,
   Sandbox,
-  SandboxSize,
   Session,
   SessionRequest,
   Usage,
 } from "../../sandbox/driver.ts";
-import { statFields } from "../../sandbox/processes.ts";
+import { isAlive, type SandboxRecord, writeRecord } from "../../sandbox/record.ts";
 import { adoptWrapped, startWrapped } from "../../sandbox/wrapper.ts";
 import { writtenBytes } from "./disk.ts";
 import { killFamily } from "./family.ts";
@@ -27,23 +25,10 @@ import type { Runtime } from "./runtime.ts";
 import { hangUpSessions, Sessions } from "./session.ts";
 import { processConfig } from "./spec.ts";
 
-/** What is written down of a container, so that the next agent process finds it again. */
-export interface ContainerRecord {
-  id: string;
+/** What is written down of a container. */
+export interface ContainerRecord extends SandboxRecord {
   slot: number;
   idBase: number;
-  networkId: string;
-  size: SandboxSize;
-  image: Image;
-  cgroupsPath: string;
-  volume: string;
-  /** the volume is not the sandbox's own and stays */
-  kept: boolean;
-  pid: number;
-  /** what it may reach, where that is not the default */
-  policy?: NetworkPolicy;
-  /** start time of `pid` in clock ticks since boot, field 22 of /proc/<pid>/stat: tells a reused pid */
-  startTime: string;
 }
 
 /** A running container. */
@@ -210,13 +195,3 @@ async function explain(end: CommandEnd, directory: string): Promise<CommandEnd> 
   const log = await readFile(join(directory, "runtime.log"), "utf8").catch(() => "");
   return { failed: "start_failed", message: log.trim().slice(-500) || "the runtime did not start the script" };
 }
-
-/** Replaces the record in one step. */
-export async function writeRecord(dir: string, record: ContainerRecord): Promise<void> {
-  const path = join(dir, "sandbox.json");
-  await writeFile(`${path}.new`, JSON.stringify(record));
-  await rename(`${path}.new`, path);
-}
-
-export const isAlive = (record: ContainerRecord): boolean =>
-  record.startTime !== "" && statFields(record.pid).startTime === record.startTime;

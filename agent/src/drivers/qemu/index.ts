@@ -1,17 +1,18 @@
 import { chownSync } from "node:fs";
-import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { bind, Cleanup, type Logger, run, unmount } from "@mags/kit";
 import type { ReflinkStore, Templates } from "@mags/storage";
 import type { Network } from "../../network/index.ts";
 import { listCgroups, prepareParent, removeCgroup } from "../../sandbox/cgroups.ts";
 import type { Disk, Driver, DriverFacts, Image, Ready, Sandbox, SandboxSize } from "../../sandbox/driver.ts";
+import { isAlive, readRecord, writeRecord } from "../../sandbox/record.ts";
 import type { Accelerator } from "./accelerator.ts";
 import { type Blank, type BlankContext, makeBlank } from "./blank.ts";
 import { type BootFiles, diskOf, readBootFiles, Shown } from "./files.ts";
 import { PIDS_LIMIT, qmpPath } from "./machine.ts";
 import { Qmp } from "./qmp.ts";
-import { connectAgain, isAlive, type MachineRecord, netnsOf, QemuSandbox, writeRecord } from "./sandbox.ts";
+import { connectAgain, type MachineRecord, netnsOf, QemuSandbox } from "./sandbox.ts";
 import { SavedMachines } from "./saved.ts";
 import { removeUplink } from "./tap.ts";
 
@@ -114,7 +115,7 @@ export class QemuDriver implements Driver {
   }
 
   async adopt(id: string): Promise<Sandbox | undefined> {
-    const record = await this.#readRecord(id);
+    const record = await readRecord<MachineRecord>(this.#dirOf(id));
     if (!record || !isAlive(record)) return undefined;
     const cleanup = new Cleanup();
     const dir = this.#dirOf(id);
@@ -136,7 +137,7 @@ export class QemuDriver implements Driver {
     const networks = new Set<string>();
     // Machines before the networks and files that they hold.
     for (const id of await this.#known()) {
-      const record = await this.#readRecord(id);
+      const record = await readRecord<MachineRecord>(this.#dirOf(id));
       if (keep.has(id)) {
         if (record) networks.add(record.networkId);
         continue;
@@ -225,11 +226,6 @@ export class QemuDriver implements Driver {
       .map((name) => name.split(".")[0] ?? "");
     const dirs = await readdir(join(this.#options.runDir, "sandboxes"));
     return new Set([...dirs, ...volumes, ...(await listCgroups(this.#cgroupParent))].filter((id) => ID.test(id)));
-  }
-
-  async #readRecord(id: string): Promise<MachineRecord | undefined> {
-    const text = await readFile(join(this.#dirOf(id), "sandbox.json"), "utf8").catch(() => undefined);
-    return text === undefined ? undefined : (JSON.parse(text) as MachineRecord);
   }
 }
 

@@ -1,6 +1,5 @@
 import { randomBytes } from "node:crypto";
 import { closeSync, readFileSync, writeFileSync } from "node:fs";
-import { rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
@@ -11,15 +10,13 @@ import { usage } from "../../sandbox/cgroups.ts";
 import type {
   Command,
   CommandEnd,
-  Image,
   RunningCommand,
   Sandbox,
-  SandboxSize,
   Session,
   SessionRequest,
   Usage,
 } from "../../sandbox/driver.ts";
-import { statFields } from "../../sandbox/processes.ts";
+import { isAlive, type SandboxRecord, writeRecord } from "../../sandbox/record.ts";
 import { adoptWrapped, startWrapped } from "../../sandbox/wrapper.ts";
 import { enterCommand, scriptText, whyNot } from "./enter.ts";
 import { Guest } from "./guest.ts";
@@ -28,35 +25,11 @@ import type { Qmp } from "./qmp.ts";
 import { openSession } from "./session.ts";
 import { clientArgv, type Master } from "./ssh.ts";
 
-/** What is written down of a machine, so that the next agent process finds it again. */
-export interface MachineRecord {
-  id: string;
-  networkId: string;
-  size: SandboxSize;
-  image: Image;
-  cgroupsPath: string;
-  volume: string;
-  /** the volume is not the machine's own and stays */
-  kept: boolean;
+/** What is written down of a machine; `pid` is its supervisor's. */
+export interface MachineRecord extends SandboxRecord {
   address: string;
   hostKey: string;
   privateKey: string;
-  /** of the supervisor */
-  pid: number;
-  /** start time of `pid` in clock ticks since boot, field 22 of /proc/<pid>/stat: tells a reused pid */
-  startTime: string;
-  /** what it may reach, where that is not the default */
-  policy?: NetworkPolicy;
-}
-
-export const isAlive = ({ pid, startTime }: Pick<MachineRecord, "pid" | "startTime">): boolean =>
-  startTime !== "" && statFields(pid).startTime === startTime;
-
-/** Replaces the record in one step. */
-export async function writeRecord(dir: string, record: MachineRecord): Promise<void> {
-  const path = join(dir, "sandbox.json");
-  await writeFile(`${path}.new`, JSON.stringify(record), { mode: 0o600 });
-  await rename(`${path}.new`, path);
 }
 
 /** How long the end of the box may take before the machine is switched off all the same, `ms`. */

@@ -3,7 +3,7 @@ import { PassThrough, type Readable, Writable } from "node:stream";
 import type { ClientChannel } from "ssh2";
 import type { Session, SessionEnd, SessionRequest } from "../../sandbox/driver.ts";
 import { signalOf } from "../../sandbox/exit-code.ts";
-import { findUser, type User } from "../../sandbox/users.ts";
+import { findUser, ROOT, sessionEnvironment, type User } from "../../sandbox/users.ts";
 import { enterCommand, whyNot } from "./enter.ts";
 import type { Guest, Started } from "./guest.ts";
 import { quoted } from "./shell.ts";
@@ -12,7 +12,6 @@ import { quoted } from "./shell.ts";
 const COMMAND_BYTES = 8000;
 const END_OF_INPUT = "\x04";
 const MOST_ANSWER = 1 << 20;
-const ROOT: User = { name: "root", uid: 0, gid: 0, groups: [], home: "/root", shell: "/bin/sh" };
 
 /** Starts a session in a machine's box. Throws SessionRefused or GuestError. */
 export async function openSession(guest: Guest, request: SessionRequest): Promise<Session> {
@@ -24,14 +23,7 @@ export async function openSession(guest: Guest, request: SessionRequest): Promis
     // A home that is not there is no reason to refuse; a directory that was asked for is.
     cwd: request.cwd ?? `~:${user.home}`,
     terminal: request.tty !== undefined,
-    env: {
-      HOME: user.home,
-      USER: user.name,
-      LOGNAME: user.name,
-      SHELL: user.shell,
-      ...(request.tty ? { TERM: request.tty.term } : {}),
-      ...request.env,
-    },
+    env: sessionEnvironment(user, request),
     argv: request.argv,
   });
   if (Buffer.byteLength(command) > COMMAND_BYTES) {
