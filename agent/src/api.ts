@@ -88,11 +88,6 @@ export async function startApi(options: AgentApi): Promise<{
     void options.node()?.job(request.params.id)?.sleep("somebody asked for it", true);
     return reply.status(202).send({});
   });
-  app.get("/agent/v1/pool", async () => {
-    const pool = options.pool();
-    if (!pool) throw new ApiError("unavailable", "the pool is not there yet");
-    return pool.status();
-  });
   app.get("/agent/v1/status", async () => {
     const pool = options.pool();
     if (!pool) throw new ApiError("unavailable", "the pool is not there yet");

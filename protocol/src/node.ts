@@ -148,7 +148,7 @@ export const ReportJob = z.discriminatedUnion("event", [
 export type ReportJob = z.infer<typeof ReportJob>;
 
 /** Agent: `GET /agent/v1/jobs/:id/logs?after=&limit=` answers `Logs`; with `follow=1` an SSE stream of `entry` and, last, `end` events. */
-/** Agent: `POST /agent/v1/jobs/:id/stop` → 202; `POST /agent/v1/jobs/:id/sleep` → 202: at once, forced. `GET /agent/v1/pool` → `PoolStatus`. */
+/** Agent: `POST /agent/v1/jobs/:id/stop` → 202; `POST /agent/v1/jobs/:id/sleep` → 202: at once, forced. `GET /agent/v1/status` → `NodeStatus`. */
 /**
  * Agent: `POST /agent/v1/jobs/:id/dial/:port` with `Upgrade: tcp` → 101 and bytes both ways; `POST /agent/v1/jobs/:id/session`
  * with `Upgrade: session` → 101 and the frames of session.ts. `GET /agent/v1/jobs/:id/activity` → `Activity`.

@@ -106,7 +106,7 @@ test("between machines nothing is said in the clear or to strangers, and a machi
       socket.once("error", (error) => resolve(String((error as NodeJS.ErrnoException).code)));
       socket.once("close", () => resolve("closed"));
       socket.once("data", (data) => resolve(String(data).split("\r\n")[0] ?? ""));
-      socket.write("GET /agent/v1/pool HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+      socket.write("GET /agent/v1/status HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
     });
   expect(await ask({})).toMatch(/^ERR_SSL|^ECONNRESET|^closed/);
   expect(await ask({ cert: certificate, key })).toBe("HTTP/1.1 200 OK");

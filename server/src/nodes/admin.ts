@@ -1,4 +1,4 @@
-import { ApiError, type Node, NodeStatus } from "@mags/protocol";
+import { ApiError, type Node } from "@mags/protocol";
 import type { Cluster } from "../cluster/service.ts";
 import type { Database } from "../db/database.ts";
 import type { Nodes } from "./service.ts";
@@ -73,9 +73,7 @@ export class NodeAdmin {
 
   async #status(name: string): Promise<Pick<Node, "pool" | "disk">> {
     try {
-      const signal = AbortSignal.timeout(STATUS_DEADLINE_MS);
-      const response = await this.#nodes.agentFetch(name, "/agent/v1/status", { signal });
-      return NodeStatus.parse(await response.json());
+      return await this.#nodes.status(name, STATUS_DEADLINE_MS);
     } catch {
       return { pool: null, disk: null };
     }

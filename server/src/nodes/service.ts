@@ -1,6 +1,6 @@
 import type { AgentAddress, AgentClient, Agents } from "@mags/agent-client";
 import type { Logger } from "@mags/kit";
-import { ApiError, type CreateJob, PoolStatus, type RegisterNode } from "@mags/protocol";
+import { ApiError, type CreateJob, NodeStatus, type PoolStatus, type RegisterNode } from "@mags/protocol";
 import type { z } from "zod";
 import type { Database, Queryable } from "../db/database.ts";
 import { refuse } from "./decide.ts";
@@ -113,15 +113,16 @@ export class Nodes {
       );
   }
 
+  /** What a node says of itself. Throws when it does not answer within `ms`. */
+  async status(name: string, ms: number): Promise<NodeStatus> {
+    const response = await this.agentFetch(name, "/agent/v1/status", { signal: AbortSignal.timeout(ms) });
+    return NodeStatus.parse(await response.json());
+  }
+
   /** Sum over the agents that answer within 3 s. */
   async poolStatus(): Promise<z.infer<typeof PoolStatus>> {
     const sum = { idle_vms: 0, busy_vms: 0, total_vms: 0, min_pool_size: 0, max_pool_size: 0 };
-    const asked = (await this.ready()).map(async (node) => {
-      const response = await this.agentFetch(node.name, "/agent/v1/pool", {
-        signal: AbortSignal.timeout(AGENT_DEADLINE_MS),
-      });
-      return PoolStatus.parse(await response.json());
-    });
+    const asked = (await this.ready()).map(async ({ name }) => (await this.status(name, AGENT_DEADLINE_MS)).pool);
     for (const result of await Promise.allSettled(asked)) {
       if (result.status === "rejected") continue;
       for (const key of Object.keys(sum) as (keyof typeof sum)[]) sum[key] += result.value[key];
