@@ -133,7 +133,8 @@ it("stop is pushed to the node at once", async () => {
 
 it("the pool is summed over the nodes, and a node that cannot be reached makes its log unavailable", async () => {
   const pool = { idle_vms: 1, busy_vms: 2, total_vms: 3, min_pool_size: 1, max_pool_size: 4 };
-  answer = (_, response) => response.end(JSON.stringify(pool));
+  const disk = { total_bytes: 2, free_bytes: 1 };
+  answer = (_, response) => response.end(JSON.stringify({ pool, disk }));
   expect((await call(world, "GET", "/api/v1/mags-jobs/pool-status")).body).toEqual(pool);
   const job = await runningJob();
   await world.sql.query("UPDATE nodes SET address = 'http://127.0.0.1:1'");
