@@ -70,13 +70,14 @@ export class Wake {
    */
   async reach<T>(job: string, go: (door: Door) => Promise<T>): Promise<T> {
     const deadline = performance.now() + SEARCH_MS;
-    for (;;) {
+    // What was said a moment ago may just be out of date: asked again at once, the first time.
+    for (let pause = 0; ; pause = PAUSE_MS) {
       try {
         return await go(await this.open({ by: "job", job }));
       } catch (error) {
-        if (!isAway(error) || performance.now() + PAUSE_MS > deadline) throw error;
+        if (!isAway(error) || performance.now() + pause > deadline) throw error;
         this.#known.delete(job);
-        await delay(PAUSE_MS, undefined, { signal: this.#stop.signal });
+        await delay(pause, undefined, { signal: this.#stop.signal });
       }
     }
   }

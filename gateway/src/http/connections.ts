@@ -6,7 +6,7 @@ import { SandboxConnection } from "./connection.ts";
 
 /** How long a port that nobody listens on is tried again, `ms`: a server inside may still be starting. */
 const PATIENCE_MS = 5000;
-const FIRST_PAUSE_MS = 20;
+const FIRST_PAUSE_MS = 10;
 const LONGEST_PAUSE_MS = 500;
 /** How long an unused connection to a sandbox is kept, `ms`: short, because open ones count as use of the sandbox. */
 const IDLE_MS = 4000;
@@ -89,7 +89,7 @@ const keyOf = ({ job, port, address }: Door) => `${job}:${port}@${address}`;
 
 async function dialPatiently(dial: () => Promise<Socket>): Promise<Socket> {
   const deadline = Date.now() + PATIENCE_MS;
-  for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 1.5, LONGEST_PAUSE_MS)) {
+  for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 1.15, LONGEST_PAUSE_MS)) {
     try {
       return await dial();
     } catch (error) {

@@ -81,8 +81,9 @@ export class Visits {
     for (;;) {
       const holder = (await workspaces.named(org, name))?.holder_job;
       if (!holder) return undefined;
+      using changes = jobs.changes(holder);
       if (!isEnding(await jobs.find(org, holder)) || patience.aborted) return holder;
-      await jobs.changed(holder, POLL_MS, patience);
+      await changes.next(POLL_MS, patience);
     }
   }
 
@@ -122,7 +123,8 @@ export class Visits {
     await db.transaction((tx) => stops.stop(tx, id));
     stops.afterCommit();
     const signal = AbortSignal.timeout(END_MS);
-    while (!signal.aborted && !isFinal((await jobs.find(org, id)).status)) await jobs.changed(id, POLL_MS, signal);
+    using changes = jobs.changes(id);
+    while (!signal.aborted && !isFinal((await jobs.find(org, id)).status)) await changes.next(POLL_MS, signal);
   }
 }
 

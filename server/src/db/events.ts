@@ -85,7 +85,8 @@ export class Events {
   }
 }
 
-class Subscription implements Disposable {
+/** Tells of the events of one topic from its making on. */
+export class Subscription implements Disposable {
   #pending = false;
   #wake: (() => void) | undefined;
   readonly #emitter: EventEmitter;

@@ -44,11 +44,12 @@ export class Doors {
     const door = await this.#locate(asked);
     if ("missing" in door) return { state: "none", reason: door.missing };
     const deadline = Date.now() + asked.wait_ms;
+    using changes = this.#jobs.changes(door.job);
     for (;;) {
       const answer = await this.#look(door, asked.by === "host" ? "a visitor of its URL" : "somebody logs in by SSH");
       const left = deadline - Date.now();
       if (answer.state !== "waking" || left <= 0 || signal.aborted) return answer;
-      await this.#jobs.changed(door.job, Math.min(left, POLL_MS), signal);
+      await changes.next(Math.min(left, POLL_MS), signal);
     }
   }
 

@@ -12,7 +12,7 @@ import {
 import type { z } from "zod";
 import { whoActs } from "../db/acting.ts";
 import type { Database, Queryable } from "../db/database.ts";
-import type { Events } from "../db/events.ts";
+import type { Events, Subscription } from "../db/events.ts";
 import type { Files } from "../files/service.ts";
 import type { Nodes } from "../nodes/service.ts";
 import type { Quotas } from "../quotas/service.ts";
@@ -190,7 +190,7 @@ export class Jobs {
     const id = await this.#resolve(this.#db, org, idOrName);
     if (waitMs === 0) return this.show(await this.#find(org, id));
     const deadline = Date.now() + waitMs;
-    using changes = this.#events.subscribe(`job:${id}`);
+    using changes = this.changes(id);
     for (;;) {
       const row = await this.#find(org, id);
       const left = deadline - Date.now();
@@ -212,10 +212,9 @@ export class Jobs {
     return { id: row.id, node: row.node ?? undefined, end };
   }
 
-  /** Waits for any change of the job, at most `ms`. */
-  async changed(id: string, ms: number, signal: AbortSignal): Promise<void> {
-    using changes = this.#events.subscribe(`job:${id}`);
-    await changes.next(ms, signal);
+  /** Changes of the job from now on. To be asked for before one looks at it, or the change in between is missed. */
+  changes(id: string): Subscription {
+    return this.#events.subscribe(`job:${id}`);
   }
 
   /** The row of a job, of which a name or a workspace is enough. Throws ApiError not_found. */

@@ -77,12 +77,13 @@ export async function followLog(
   out.write("retry: 500\n\n");
   const heartbeat = setInterval(() => out.write(": still here\n\n"), HEARTBEAT_MS);
   const stream = { out, cursor: after, ended: false, aliveAt: performance.now() };
+  using changes = needs.jobs.changes(job.id);
   try {
     while (!stream.ended && !signal.aborted && performance.now() - stream.aliveAt < PATIENCE_MS) {
       const failure = await step(needs, job, stream, signal).catch((error: Error) => error.message);
       if (!failure || stream.ended || signal.aborted) continue;
       needs.logger.debug({ job: job.id, failure }, "the log's node is away; asking again");
-      await needs.jobs.changed(job.id, RETRY_MS, signal);
+      await changes.next(RETRY_MS, signal);
     }
   } finally {
     clearInterval(heartbeat);
@@ -136,8 +137,9 @@ async function step(
 /** The log ends a moment before the row says so; whoever has seen the end must find it in the status, too. */
 async function untilRecorded(jobs: Jobs, { org, id }: JobKey, signal: AbortSignal): Promise<void> {
   const deadline = performance.now() + RECORD_DEADLINE_MS;
+  using changes = jobs.changes(id);
   while (!(await jobs.logSource(org, id)).end && !signal.aborted && performance.now() < deadline) {
-    await jobs.changed(id, RETRY_MS, signal);
+    await changes.next(RETRY_MS, signal);
   }
 }
 
