@@ -81,8 +81,9 @@ export class ControlPlane {
     return this.#post("versions", commit, VersionCommitted, given);
   }
 
-  reportWorkspaces(workspaces: ReportWorkspaces["workspaces"]) {
-    return this.#post("workspaces/progress", { workspaces }, WorkspacesReported, AbortSignal.timeout(10_000));
+  /** `all`: of other workspaces there is nothing here. */
+  reportWorkspaces(workspaces: ReportWorkspaces["workspaces"], all: boolean) {
+    return this.#post("workspaces/progress", { all, workspaces }, WorkspacesReported, AbortSignal.timeout(10_000));
   }
 
   async #post<T extends z.ZodType>(path: string, body: object, schema: T, signal?: AbortSignal): Promise<z.infer<T>> {

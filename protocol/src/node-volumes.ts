@@ -96,6 +96,8 @@ export const VersionCommitted = z.object({ version: VersionRef, durable_at: z.st
 export const ReportWorkspaces = z.object({
   node: z.string(),
   boot_id: z.uuid(),
+  /** these are all that the node has: of any other it has nothing that is not durable */
+  all: z.boolean().default(false),
   workspaces: z.array(
     z.object({
       id: z.uuid(),
@@ -111,8 +113,15 @@ export const ReportWorkspaces = z.object({
   ),
 });
 export type ReportWorkspaces = z.infer<typeof ReportWorkspaces>;
-/** Workspaces that are no longer this node's: it forgets its copies. */
-export const WorkspacesReported = z.object({ lost: z.array(z.uuid()) });
+/**
+ * `lost` are no longer this node's: it forgets its copies. `raised` still are, under a higher fence: the workspace was given to
+ * a job of this node which has not begun with it, or never did. What is not durable goes on under that fence.
+ */
+export const WorkspacesReported = z.object({
+  lost: z.array(z.uuid()),
+  raised: z.array(z.object({ id: z.uuid(), fence: z.number().int() })),
+});
+export type WorkspacesReported = z.infer<typeof WorkspacesReported>;
 
 /** Agent: `POST /agent/v1/jobs/:id/sync` answers when everything written before is durable; 503 `unavailable` says what is not. */
 export const Synced = z.object({

@@ -68,6 +68,14 @@ export class LiveVolume {
     return kept ? "kept" : "made";
   }
 
+  /** What is here goes on under a higher fence, also a commit whose answer is not known. */
+  raise(fence: number): void {
+    if (fence <= this.#state.fence) return;
+    this.write({ ...this.#state, fence });
+    const commit = this.files.commit();
+    if (commit) this.files.writeCommit({ ...commit, fence });
+  }
+
   /** Notes a new version of it. */
   committed(version: VersionRef): void {
     const before = this.#superseded;

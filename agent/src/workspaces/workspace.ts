@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { ReportWorkspaces, Synced, VersionReason } from "@mags/protocol";
+import type { ReportWorkspaces, Synced, VersionReason, WorkspacesReported } from "@mags/protocol";
 import { resize } from "@mags/storage";
 import { Fenced } from "../control-plane.ts";
 import { megabytes, NotDurable, WorkspaceLost } from "./errors.ts";
@@ -9,12 +9,14 @@ import type { WorkspaceFiles, WorkspaceState } from "./state.ts";
 import { Sync } from "./sync.ts";
 import { bytesWritten } from "./written.ts";
 
-/** Fields that a refusal names when the workspace is no longer this node's. */
-const TAKEN_AWAY = ["fence", "parent", "workspace"];
+/** Fields that a refusal names when what is here is of no use any more. */
+const TAKEN_AWAY = ["parent", "workspace"];
 const INTERVAL_MS = 30_000;
 /** Pauses between two tries of a sync that failed, `ms`. */
 const [FIRST_PAUSE_MS, LONGEST_PAUSE_MS] = [500, 60_000];
 const SOON_PAUSE_MS = 5000;
+
+const UNKNOWN: WorkspacesReported = { lost: [], raised: [] };
 
 export type Progress = ReportWorkspaces["workspaces"][number];
 
@@ -159,6 +161,11 @@ export class Workspace {
     });
   }
 
+  /** The workspace was given to this node again, for a job that has not attached it. */
+  raise(fence: number): void {
+    this.#live.raise(fence);
+  }
+
   /** The server has given the workspace to another, or it was deleted. */
   async drop(reason: string): Promise<void> {
     if (this.#lost) return;
@@ -237,7 +244,7 @@ export class Workspace {
   async #failed(error: Error, fence: number): Promise<Error> {
     if (error instanceof WorkspaceLost) return error;
     const current = fence === this.#live.state.fence;
-    if (error instanceof Fenced && TAKEN_AWAY.includes(error.field ?? "") && current) {
+    if (error instanceof Fenced && current && (await this.#isTakenAway(error))) {
       this.#lose(`it was given to another or deleted (${error.message})`);
       if (!this.#occupant) await this.#live.forget();
       return new WorkspaceLost(`workspace ${this.name}: ${this.#lost}`);
@@ -249,6 +256,15 @@ export class Workspace {
       this.#error = error.message;
     }
     return new NotDurable(message, { cause: error });
+  }
+
+  /** A higher fence may be that of a job of this very node, which has not come as far as this: then it is raised. */
+  async #isTakenAway(error: Fenced): Promise<boolean> {
+    if (error.field !== "fence") return TAKEN_AWAY.includes(error.field ?? "");
+    const { controlPlane } = this.#shared;
+    const { lost, raised } = await controlPlane.reportWorkspaces([this.progress()], false).catch(() => UNKNOWN);
+    for (const { fence } of raised) this.raise(fence);
+    return lost.length > 0;
   }
 
   #notDurable(why: string): string {

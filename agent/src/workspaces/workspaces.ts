@@ -37,7 +37,8 @@ export class Workspaces {
   readonly #known = new Map<string, Workspace>();
   /** what the server was told last */
   readonly #reported = new Map<string, string>();
-  #lastWhole = performance.now();
+  /** when it was told of all that is here */
+  #lastWhole = Number.NEGATIVE_INFINITY;
   /** the report that is on its way */
   #telling: Promise<unknown> = Promise.resolve();
   #reporting: Promise<void> = Promise.resolve();
@@ -103,7 +104,7 @@ export class Workspaces {
 
   /** Asks the server anew which of them are this node's; those that are not go. */
   async reportAll(): Promise<void> {
-    this.#reported.clear();
+    this.#lastWhole = Number.NEGATIVE_INFINITY;
     await this.report();
   }
 
@@ -141,17 +142,17 @@ export class Workspaces {
   }
 
   async #report(): Promise<void> {
-    // All of them from time to time: so copies of what was deleted, or went on elsewhere, are not kept.
-    if (performance.now() - this.#lastWhole > WHOLE_REPORT_MS) {
-      this.#reported.clear();
-      this.#lastWhole = performance.now();
-    }
-    const changed = [...this.#known.values()]
+    // At first, and from time to time: so copies of what was deleted, or went on elsewhere, are not kept, and nothing counts as
+    // not durable that is not here.
+    const all = performance.now() - this.#lastWhole > WHOLE_REPORT_MS;
+    const told = [...this.#known.values()]
       .map((workspace) => workspace.progress())
-      .filter((progress) => this.#reported.get(progress.id) !== JSON.stringify(progress));
-    if (changed.length === 0) return;
-    const { lost } = await this.#shared.controlPlane.reportWorkspaces(changed);
-    for (const progress of changed) this.#reported.set(progress.id, JSON.stringify(progress));
+      .filter((progress) => all || this.#reported.get(progress.id) !== JSON.stringify(progress));
+    if (told.length === 0 && !all) return;
+    const { lost, raised } = await this.#shared.controlPlane.reportWorkspaces(told, all);
+    if (all) this.#lastWhole = performance.now();
+    for (const progress of told) this.#reported.set(progress.id, JSON.stringify(progress));
+    for (const { id, fence } of raised) this.#known.get(id)?.raise(fence);
     for (const id of lost) await this.#known.get(id)?.drop("it was given to another or deleted");
   }
 
@@ -179,6 +180,8 @@ export class Workspaces {
   #forget(id: string): void {
     this.#known.delete(id);
     this.#reported.delete(id);
+    // Nobody would ever tell of it again.
+    this.#lastWhole = Number.NEGATIVE_INFINITY;
   }
 
   async #reportLoop(): Promise<void> {

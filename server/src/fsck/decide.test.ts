@@ -21,7 +21,7 @@ const seen = (ledger: Partial<LedgerFacts>, audit: Partial<NodeAudit>, known: st
 
 it("finds nothing where ledger and machine agree", () => {
   const held = [{ id, name: "j", node: "n1", attempt: 2, overdueSeconds: -5 }];
-  const workspaces = [{ id: other, org: "o", name: "w", node: "n1", fence: 3 }];
+  const workspaces = [{ id: other, org: "o", name: "w", node: "n1", fence: 3, dirty: true, held: false }];
   const audit: Partial<NodeAudit> = {
     jobs: [{ id, attempt: 2, ended: false }],
     copies: [{ id: other, name: "w", fence: 3 }],
@@ -60,7 +60,7 @@ it("offers to remove what nothing has that lives, and nothing else", () => {
 });
 
 it("tells a copy under a fence that is over, and one of a deleted workspace", () => {
-  const workspaces = [{ id, org: "o", name: "w", node: "n1", fence: 4 }];
+  const workspaces = [{ id, org: "o", name: "w", node: "n1", fence: 4, dirty: false, held: false }];
   const copies = [
     { id, name: "w", fence: 3 },
     { id: other, name: "gone", fence: 1 },
@@ -68,6 +68,15 @@ it("tells a copy under a fence that is over, and one of a deleted workspace", ()
   const found = seen({ workspaces }, { copies });
   expect(kinds(found)).toEqual(["copy_unknown", "copy_unknown"]);
   expect(mends(found)).toEqual([{ do: "report_copies", node: "n1" }]);
+});
+
+it("tells changes that the ledger counts on a node which has none, unless a job is about to make some", () => {
+  const workspace = { id, org: "o", name: "w", node: "n1", fence: 4, dirty: true, held: false };
+  const found = seen({ workspaces: [workspace] }, {});
+  expect(kinds(found)).toEqual(["changes_gone"]);
+  expect(mends(found)).toEqual([{ do: "report_copies", node: "n1" }]);
+  expect(seen({ workspaces: [{ ...workspace, held: true }] }, {})).toEqual([]);
+  expect(seen({ workspaces: [workspace] }, { copies: [{ id, name: "w", fence: 4 }] })).toEqual([]);
 });
 
 it("tells of a silent node only where something may be on it", () => {

@@ -166,15 +166,28 @@ function leftOn({ name: node, audit }: { name: string; audit: NodeAudit }, known
 }
 
 function copiesOn(ledger: LedgerFacts, { name: node, audit }: { name: string; audit: NodeAudit }): Found[] {
-  return audit.copies.flatMap(({ id, name, fence }): Found[] => {
+  const report = { do: "report_copies", node } as const;
+  const gone = ledger.workspaces.filter(
+    (row) => row.node === node && row.dirty && !row.held && !audit.copies.some(({ id }) => id === row.id),
+  );
+  const unknown = audit.copies.flatMap(({ id, name, fence }): Found[] => {
     const row = ledger.workspaces.find((workspace) => workspace.id === id);
     if (row?.node === node && row.fence === fence) return [];
     const said = row
       ? `the node has a copy under fence ${fence}; by the ledger it is under ${row.fence} on ${row.node ?? "no node"}`
       : "the node has a copy of a workspace that was deleted";
     const found = nodeFound(node, "copy_unknown", `workspace ${name}`, said);
-    return [{ ...found, repair: "the node asks whose it is, and drops it", mend: { do: "report_copies", node } }];
+    return [{ ...found, repair: "the node asks whose it is, and drops it", mend: report }];
   });
+  const said =
+    "by the ledger the node has changes of it that are nowhere else, and the node has none: it waits for nothing";
+  return [
+    ...unknown,
+    ...gone.map(({ name }): Found => {
+      const found = nodeFound(node, "changes_gone", `workspace ${name}`, said);
+      return { ...found, repair: "the node says what it has, and the workspace is free", mend: report };
+    }),
+  ];
 }
 
 /** Where the ledger and the object store disagree. `listed`: key to the time of its object; only old ones can be strays. */

@@ -5,7 +5,15 @@ import type { Queryable } from "../db/queryable.ts";
 export interface LedgerFacts {
   /** jobs that a node has, by the ledger */
   held: { id: string; name: string; node: string; attempt: number; overdueSeconds: number }[];
-  workspaces: { id: string; org: string; name: string; node: string | null; fence: number }[];
+  workspaces: {
+    id: string;
+    org: string;
+    name: string;
+    node: string | null;
+    fence: number;
+    dirty: boolean;
+    held: boolean;
+  }[];
   holdersGone: { id: string; org: string; name: string; holder: string }[];
   latestMissing: { id: string; org: string; name: string; newest: string | null }[];
   abandoned: { id: string; org: string }[];
@@ -23,7 +31,7 @@ export async function readLedger(q: Queryable): Promise<LedgerFacts> {
       `SELECT id, name, node, attempt, coalesce(${ago("lease_until")}, 0) AS "overdueSeconds"
        FROM jobs WHERE status IN ('starting', 'running') AND node IS NOT NULL`,
     ),
-    workspaces: await rows("SELECT id, org, name, node, fence FROM workspaces"),
+    workspaces: await rows("SELECT id, org, name, node, fence, dirty, holder_job IS NOT NULL AS held FROM workspaces"),
     holdersGone: await rows(
       `SELECT w.id, w.org, w.name, w.holder_job AS holder FROM workspaces w
        WHERE w.holder_job IS NOT NULL AND NOT EXISTS (SELECT FROM jobs j WHERE j.id = w.holder_job AND j.${LIVE})`,

@@ -256,7 +256,7 @@ describe("where the newest copy is", () => {
     const taken = await claimOne(other);
     expect(taken.volume).toMatchObject({ dirty: false, workspace: { fence: 2 } });
     const late = await new Writer(world, node).progress(job, { dirty: true });
-    expect(late.body).toEqual({ lost: [job.volume?.workspace?.id] });
+    expect(late.body).toEqual({ lost: [job.volume?.workspace?.id], raised: [] });
   });
 
   it("another node is woken when the changes have become durable after the end of the job", async () => {

@@ -49,6 +49,55 @@ describe("claims of chunks", () => {
   });
 });
 
+describe("what a node says of its copies", () => {
+  const told = { dirty: true, pending_bytes: 7 };
+  const answers = async (lost: boolean, fence?: number) => {
+    const { id } = volume().workspace ?? {};
+    const { body } = await writer.progress(job, told);
+    expect(body).toEqual({ lost: lost ? [id] : [], raised: fence === undefined ? [] : [{ id, fence }] });
+  };
+
+  it("stays its own while a job that it was given to has not begun with it, and after one that never did", async () => {
+    await writer.progress(job, told);
+    await node.finished(job);
+    await answers(false);
+    await createJob(world, { workspace_id: "ws" });
+    const [next] = await node.claim();
+    await answers(false, 2);
+    await node.finished(next!, { reason: "disk_full", exit_code: null, error: "no room" });
+    await answers(false, 2);
+    expect(await workspace()).toMatchObject({ dirty: true, holder_job: null });
+    job = next!;
+    await answers(false);
+    expect((await writer.write(job, ["kept"], "completion")).number).toBe(1);
+  });
+
+  it("is not its own once another node was given the workspace, or everything in it was durable", async () => {
+    await writer.write(job, ["one"], "completion");
+    await node.finished(job);
+    await createJob(world, { workspace_id: "ws" });
+    const [next] = await node.claim();
+    await node.finished(next!);
+    await answers(true);
+    await createJob(world, { workspace_id: "ws" });
+    await world.sql.query("UPDATE nodes SET seen_at = now() - interval '1 hour'");
+    const other = new TestNode(world, "b");
+    await other.register();
+    await other.started((await other.claim())[0]!);
+    await node.register();
+    await answers(true);
+  });
+
+  it("frees a workspace whose changes it was thought to have, unless a job has it", async () => {
+    await writer.progress(job, told);
+    await writer.nothing();
+    expect((await workspace()).dirty).toBe(true);
+    await node.finished(job);
+    await writer.nothing();
+    expect(await workspace()).toMatchObject({ dirty: false, pending_bytes: "0" });
+  });
+});
+
 describe("a commit", () => {
   it("moves the latest version, tells how far it is durable, and is answered the same when repeated", async () => {
     const upload = await writer.upload(["one", "two"]);
@@ -156,11 +205,11 @@ describe("progress", () => {
       last_sync_ms: 80,
       error: "no",
     };
-    expect((await writer.progress(job, told)).body).toEqual({ lost: [] });
+    expect((await writer.progress(job, told)).body).toEqual({ lost: [], raised: [] });
     const { durable_at, ...row } = await workspace();
     expect(row).toMatchObject({ pending_bytes: "7", dirty: true, last_sync_ms: 80, last_error: "no" });
     expect(durable_at.toISOString()).toBe(told.durable_at);
     await world.sql.query("DELETE FROM workspaces");
-    expect((await writer.progress(job, told)).body).toEqual({ lost: [volume().workspace?.id] });
+    expect((await writer.progress(job, told)).body).toEqual({ lost: [volume().workspace?.id], raised: [] });
   });
 });

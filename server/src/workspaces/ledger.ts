@@ -7,6 +7,7 @@ import {
   type ReportWorkspaces,
   type VersionCommitted,
   type VersionRef,
+  type WorkspacesReported,
 } from "@mags/protocol";
 import type { z } from "zod";
 import type { Database, Queryable } from "../db/database.ts";
@@ -18,7 +19,7 @@ import { condemnStrays } from "./collection-store.ts";
 import { type ManifestFacts, readManifestFile } from "./manifest.ts";
 import type { Quota } from "./quota.ts";
 import { findVersion, insertManifest, insertVersion, readManifest, type VersionRow } from "./versions-store.ts";
-import { findWorkspaceById, noteCommit, noteProgress, type WorkspaceRow } from "./workspaces-store.ts";
+import { findWorkspaceById, noteAbsent, noteCommit, noteProgress, type WorkspaceRow } from "./workspaces-store.ts";
 
 /** After these the writer writes no more, so nothing is left that is not durable. */
 const LAST_WORDS = ["completion", "sleep", "stop"];
@@ -71,13 +72,15 @@ export class Ledger {
   }
 
   /** Throws ApiError conflict when the node must register again. */
-  async progress({ node, boot_id, workspaces }: ReportWorkspaces): Promise<{ lost: string[] }> {
+  async progress({ node, boot_id, all, workspaces }: ReportWorkspaces): Promise<WorkspacesReported> {
     await this.#nodes.alive(node, boot_id);
-    if (workspaces.length === 0) return { lost: [] };
-    const { lost, freed, failed } = await noteProgress(this.#db, this.#events.payload("work"), node, workspaces);
-    if (freed) this.#events.emit("work");
+    const payload = this.#events.payload("work");
+    const { lost, raised, freed, failed } = await noteProgress(this.#db, payload, node, workspaces);
+    const ids = workspaces.map(({ id }) => id);
+    const absent = all && (await noteAbsent(this.#db, payload, node, ids));
+    if (freed || absent) this.#events.emit("work");
     this.#metrics.syncFailures.inc(failed);
-    return { lost };
+    return { lost, raised };
   }
 
   async #commit(tx: Queryable, request: CommitVersion, file: Buffer, { volumeBytes, chunks }: ManifestFacts) {

@@ -1,4 +1,4 @@
-import type { JobStatus } from "@mags/protocol";
+import type { JobStatus, ReportWorkspaces, WorkspacesReported } from "@mags/protocol";
 import type { Queryable } from "../db/database.ts";
 
 export interface WorkspaceRow {
@@ -212,41 +212,51 @@ export async function setDurable(q: Queryable, id: string): Promise<void> {
   await q.query("UPDATE workspaces SET durable_at = clock_timestamp() WHERE id = $1", [id]);
 }
 
-/** What the agents say of their copies. Answers the ids that are no longer the node's, and how many have begun to fail. */
+/**
+ * What the agents say of their copies. Answers the ids that are no longer the node's, those that are under a higher fence,
+ * and how many have begun to fail.
+ */
 export async function noteProgress(
   q: Queryable,
   payload: string,
   node: string,
-  told: {
-    id: string;
-    fence: number;
-    pending_bytes: number;
-    dirty: boolean;
-    durable_at: string | null;
-    last_sync_ms: number | null;
-    error: string | null;
-  }[],
-): Promise<{ lost: string[]; freed: boolean; failed: number }> {
-  const { rows } = await q.query<{ id: string; freed: boolean; failed: boolean }>(
+  told: ReportWorkspaces["workspaces"],
+): Promise<WorkspacesReported & { freed: boolean; failed: number }> {
+  const { rows } = await q.query<{ id: string; fence: number; noted: boolean; freed: boolean; failed: boolean }>(
     `WITH told AS (
        SELECT * FROM jsonb_to_recordset($2) AS t (id uuid, fence integer, pending_bytes bigint, dirty boolean, durable_at timestamptz, last_sync_ms float8, error text)
      ), ours AS (
-       SELECT w.id, w.dirty, w.last_error FROM workspaces w JOIN told t ON t.id = w.id AND t.fence = w.fence WHERE w.node = $1 ORDER BY w.id FOR NO KEY UPDATE OF w
+       SELECT w.id, w.fence, w.fence = t.fence AS current, w.dirty, w.last_error FROM workspaces w JOIN told t ON t.id = w.id
+       WHERE w.node = $1 AND (t.fence = w.fence OR w.dirty OR w.holder_job IS NOT NULL) ORDER BY w.id FOR NO KEY UPDATE OF w
      ), noted AS (
        UPDATE workspaces w SET pending_bytes = t.pending_bytes, dirty = t.dirty AND w.closed_fence <> w.fence, durable_at = coalesce(t.durable_at, w.durable_at),
          last_sync_ms = coalesce(t.last_sync_ms, w.last_sync_ms), last_error = t.error
-       FROM told t JOIN ours o ON o.id = t.id WHERE w.id = t.id RETURNING w.id, o.dirty AND NOT w.dirty AND w.holder_job IS NULL AS freed,
+       FROM told t JOIN ours o ON o.id = t.id AND o.current WHERE w.id = t.id RETURNING w.id, o.dirty AND NOT w.dirty AND w.holder_job IS NULL AS freed,
          t.error IS NOT NULL AND t.error IS DISTINCT FROM o.last_error AS failed
      )
-     SELECT id, freed, failed, CASE WHEN freed THEN pg_notify('mags_events', $3) END FROM noted`,
+     SELECT id, ours.fence, current AS noted, coalesce(freed, false) AS freed, coalesce(failed, false) AS failed,
+       CASE WHEN freed THEN pg_notify('mags_events', $3) END FROM ours LEFT JOIN noted USING (id)`,
     [node, JSON.stringify(told), payload],
   );
   const kept = new Set(rows.map((row) => row.id));
   return {
     lost: told.map(({ id }) => id).filter((id) => !kept.has(id)),
+    raised: rows.filter(({ noted }) => !noted).map(({ id, fence }) => ({ id, fence })),
     freed: rows.some((row) => row.freed),
     failed: rows.filter((row) => row.failed).length,
   };
+}
+
+/** A node has nothing of any other workspace than these, so nothing that is not durable; true where one was thought dirty. */
+export async function noteAbsent(q: Queryable, payload: string, node: string, present: string[]): Promise<boolean> {
+  const { rowCount } = await q.query(
+    `WITH clean AS (
+       UPDATE workspaces SET dirty = false, pending_bytes = 0, last_error = NULL
+       WHERE node = $1 AND dirty AND holder_job IS NULL AND id <> ALL($2::uuid[]) RETURNING id)
+     SELECT pg_notify('mags_events', $3) FROM clean`,
+    [node, present, payload],
+  );
+  return rowCount !== 0;
 }
 
 /** A version was made of it `syncMs` after its moment, which is answered. `clean`: the writer writes no more. */

@@ -86,6 +86,11 @@ export class Writer {
     return this.#post("workspaces/progress", { workspaces: [{ ...base, ...told }] });
   }
 
+  /** Tells that this node has nothing of any workspace. */
+  nothing(): Promise<Answer> {
+    return this.#post("workspaces/progress", { all: true, workspaces: [] });
+  }
+
   #post(path: string, body: object): Promise<Answer> {
     return call(this.#world, "POST", `/node/v1/${path}`, {
       node: this.#node.name,
