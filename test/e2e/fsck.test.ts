@@ -1,6 +1,6 @@
 /** Every kind of leftover on a machine, made for real: found, told in words, and taken away on request. */
 import { createHash, randomUUID } from "node:crypto";
-import { mkdir, stat, writeFile } from "node:fs/promises";
+import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { run as runCommand, spawn } from "@mags/kit";
 import type { Mags } from "@mags/sdk";
@@ -23,6 +23,11 @@ const exists = (path: string) =>
     () => true,
     () => false,
   );
+/** Whether a loop device, whose number may be another's by now, is over that disk. */
+const isOver = async (device: string, id: string) => {
+  const path = `/sys/block/${device.split("/").at(-1)}/loop/backing_file`;
+  return (await readFile(path, "utf8").catch(() => "")).includes(`${id}.ext4`);
+};
 /** A path as the daemon sees it, whose mounts are its own. */
 const inside = (path: string) => `/proc/${daemon.pid}/root${path}`;
 
@@ -52,7 +57,7 @@ async function leaveThings(): Promise<{ what: string; there: () => Promise<boole
     { what: `cgroup ${id}`, there: () => exists(cgroup) },
     { what: `directory m1123456789ab`, there: () => exists(directory) },
     { what: `disk m2123456789ab`, there: () => exists(inside(disk)) },
-    { what: `loop m2123456789ab`, there: () => exists(`/sys/block/${device.split("/").at(-1)}/loop/backing_file`) },
+    { what: `loop m2123456789ab`, there: () => isOver(device, "m2123456789ab") },
     { what: "network 4001", there: () => exists(`/sys/class/net/${link}`) },
     { what: "network 4002", there: () => exists(netns) },
     { what: `job_directory ${job}`, there: () => exists(jobDirectory) },
