@@ -7,6 +7,7 @@ import { router } from "./routes.tsx";
 import "./styles/theme.css";
 import "./styles/layout.css";
 import "./styles/parts.css";
+import "./styles/operate.css";
 import { applyTheme } from "./ui/theme.ts";
 
 applyTheme();

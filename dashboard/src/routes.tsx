@@ -12,11 +12,14 @@ import { JobsPage } from "./pages/jobs/JobsPage.tsx";
 import { NewRunPage } from "./pages/jobs/NewRunPage.tsx";
 import { MissingPage } from "./pages/MissingPage.tsx";
 import { MembersPage } from "./pages/members/MembersPage.tsx";
+import { QuotaPage } from "./pages/quota/QuotaPage.tsx";
 import { SignInPage } from "./pages/SignInPage.tsx";
 import { SecretsPage } from "./pages/secrets/SecretsPage.tsx";
 import { SystemPage } from "./pages/system/SystemPage.tsx";
 import { TokensPage } from "./pages/tokens/TokensPage.tsx";
 import { UrlsPage } from "./pages/urls/UrlsPage.tsx";
+import { WebhookPage } from "./pages/webhooks/WebhookPage.tsx";
+import { WebhooksPage } from "./pages/webhooks/WebhooksPage.tsx";
 import { ChangesPage } from "./pages/workspaces/ChangesPage.tsx";
 import { FilesPage } from "./pages/workspaces/FilesPage.tsx";
 import { WorkspacePage } from "./pages/workspaces/WorkspacePage.tsx";
@@ -55,6 +58,9 @@ export const router = createBrowserRouter([
       { path: "/cron/:id", element: <CronPage /> },
       { path: "/urls", element: <UrlsPage /> },
       { path: "/secrets", element: <SecretsPage /> },
+      { path: "/webhooks", element: <WebhooksPage /> },
+      { path: "/webhooks/:id", element: <WebhookPage /> },
+      { path: "/quota", element: <QuotaPage /> },
       { path: "/members", element: <MembersPage /> },
       { path: "/audit", element: <AuditPage /> },
       { path: "/tokens", element: <TokensPage /> },

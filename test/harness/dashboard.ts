@@ -14,10 +14,10 @@ export class Dashboard {
   readonly #strangers: BrowserContext[] = [];
 
   /** One server and one browser for all tests of a file. */
-  static forThisFile(): Dashboard {
+  static forThisFile(env: Record<string, string> = {}): Dashboard {
     const dashboard = new Dashboard();
     beforeAll(async () => {
-      [dashboard.daemon, dashboard.#browser] = await Promise.all([Daemon.start(), startBrowser()]);
+      [dashboard.daemon, dashboard.#browser] = await Promise.all([Daemon.start(env), startBrowser()]);
     });
     afterAll(async () => {
       await dashboard.#browser?.close();

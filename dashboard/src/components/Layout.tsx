@@ -25,6 +25,8 @@ const PLACES: readonly (readonly [group: string, places: readonly Place[]])[] = 
       ["/members", "Members", "admin"],
       ["/tokens", "Tokens", "admin"],
       ["/secrets", "Secrets", "admin"],
+      ["/webhooks", "Webhooks", "admin"],
+      ["/quota", "Limits"],
       ["/audit", "Audit log", "admin"],
     ],
   ],

@@ -25,6 +25,8 @@ const SECTIONS = [
   "secrets",
   "audit",
   "usage",
+  "webhooks",
+  "quota",
   "system",
 ];
 const PAGES = ["/", ...SECTIONS.flatMap((section) => [`/${section}`, `/${section}/*`])];

@@ -1,9 +1,10 @@
 import { type Job, jobStatuses } from "@mags/protocol";
 import { Link, useSearchParams } from "react-router";
 import { useJobs } from "../../api/queries.ts";
-import { Button, ButtonLink } from "../../ui/Button.tsx";
+import { ButtonLink } from "../../ui/Button.tsx";
 import { ago, duration } from "../../ui/format.ts";
 import { Empty, Failure, Loading } from "../../ui/Notice.tsx";
+import { Pager } from "../../ui/Pager.tsx";
 import { Status } from "../../ui/Status.tsx";
 import { Table } from "../../ui/Table.tsx";
 
@@ -19,7 +20,6 @@ export function JobsPage() {
     for (const [key, value] of Object.entries(values)) value ? next.set(key, value) : next.delete(key);
     setSearch(next);
   };
-  const pages = jobs.data ? Math.max(1, Math.ceil(jobs.data.total / jobs.data.page_size)) : 1;
   return (
     <>
       <div className="heading">
@@ -51,18 +51,13 @@ export function JobsPage() {
       {jobs.isPending && <Loading what="jobs" />}
       {jobs.data && jobs.data.jobs.length === 0 && <NoJobs filtered={Boolean(status || name)} />}
       {jobs.data && jobs.data.jobs.length > 0 && <JobTable jobs={jobs.data.jobs} />}
-      {pages > 1 && (
-        <nav className="pager" aria-label="Pages">
-          <Button disabled={page <= 1} onClick={() => change({ page: String(page - 1) })}>
-            Newer
-          </Button>
-          <span>
-            Page {page} of {pages}
-          </span>
-          <Button disabled={page >= pages} onClick={() => change({ page: String(page + 1) })}>
-            Older
-          </Button>
-        </nav>
+      {jobs.data && (
+        <Pager
+          page={page}
+          size={jobs.data.page_size}
+          total={jobs.data.total}
+          turn={(to) => change({ page: String(to) })}
+        />
       )}
     </>
   );

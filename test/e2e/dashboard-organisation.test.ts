@@ -1,0 +1,91 @@
+/** The pages of the dashboard that are about an organisation as a whole, in a real browser on a whole Mags. */
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { expect, test } from "vitest";
+import { Dashboard } from "../harness/dashboard.ts";
+
+const dashboard = Dashboard.forThisFile({ MAGS_WEBHOOK_ALLOW: "127.0.0.1", MAGS_QUOTA_SANDBOXES: "5" });
+
+/** A server of somebody's that is told of jobs; it answers as it is set to. */
+async function startReceiver() {
+  const receiver = { status: 200, told: [] as string[], url: "", close: () => void server.close() };
+  const server = createServer((request, response) => {
+    request.setEncoding("utf8").once("data", (body: string) => receiver.told.push(JSON.parse(body).type));
+    response.writeHead(receiver.status).end();
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  receiver.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook`;
+  return receiver;
+}
+
+test("a webhook is added with its secret shown once, tested, turned off by its receiver, and told again of what it missed", async () => {
+  const { page, daemon } = dashboard;
+  const receiver = await startReceiver();
+  await dashboard.signIn();
+  await dashboard.go("Webhooks");
+  await page.getByText("Nobody is told yet").waitFor();
+  await dashboard.look("webhooks-empty");
+  await page.getByLabel("job.sleeping").check();
+  await page.getByLabel("Address").fill(receiver.url);
+  await dashboard.button("Add the webhook").click();
+  await page.getByText(/^whsec_/).waitFor();
+  await dashboard.look("webhooks");
+  await page.getByRole("link", { name: receiver.url }).click();
+  await page.getByText(/job\.sleeping/).waitFor();
+  expect(await page.getByText(/^whsec_/).count()).toBe(0);
+  await dashboard.button("Send a test").click();
+  const row = page.getByRole("table", { name: "Deliveries" }).getByRole("row");
+  await row.getByText("Delivered").waitFor();
+  receiver.status = 410;
+  await (await daemon.client()).runAndWait("exit 3");
+  await page.getByText("the receiver answered 410 Gone").waitFor();
+  await page.getByLabel("State").selectOption({ label: "Given up" });
+  await row.getByText("Given up").waitFor();
+  await dashboard.look("webhook-given-up");
+  receiver.status = 200;
+  await dashboard.button("Turn on").click();
+  await page.getByText("On", { exact: true }).waitFor();
+  await dashboard.button("Send again: job.completed").click();
+  await page.getByText("None is like that.").waitFor();
+  await page.getByLabel("State").selectOption({ label: "Delivered" });
+  await row.getByRole("link", { name: "job.completed" }).waitFor();
+  expect(receiver.told.slice(-2)).toEqual(["job.completed", "job.completed"]);
+  await dashboard.button("New secret").click();
+  await dashboard.button("End the old one").click();
+  await page.getByText(/^whsec_/).waitFor();
+  await dashboard.button("Delete").click();
+  await dashboard.button("Delete for good").click();
+  await page.getByText("Nobody is told yet").waitFor();
+  receiver.close();
+});
+
+test("limits are shown beside what is used; who runs the installation sets them, and they hold at once", async () => {
+  const { page, daemon } = dashboard;
+  const mags = await daemon.client();
+  await dashboard.signIn();
+  await dashboard.go("Limits");
+  await page.getByText("0 of 5").waitFor();
+  const { requestId } = await mags.run("sleep 600");
+  await page.getByText("1 of 5").waitFor();
+  await page.getByLabel("Machines up").fill("1");
+  await page.getByLabel("Memory, GiB").fill("1.5");
+  await dashboard.button("Set the limits").click();
+  await page.getByText("512 MiB of 1.5 GiB").waitFor();
+  await page.getByText("1 of 1", { exact: true }).waitFor();
+  await dashboard.look("limits");
+  await dashboard.visit("/jobs/new");
+  await page.getByRole("textbox", { name: "Script" }).fill("true");
+  await dashboard.button("Run", true).click();
+  await page
+    .getByRole("alert")
+    .getByText(/may have 1; this needs 1 more/)
+    .waitFor();
+  await dashboard.look("run-refused");
+  await mags.stop(requestId);
+  await dashboard.go("Limits");
+  await page.getByLabel("Machines up").fill("");
+  await page.getByLabel("Memory, GiB").fill("");
+  await dashboard.button("Set the limits").click();
+  await page.getByText("0 of 5").waitFor();
+});
