@@ -8,7 +8,7 @@ export { blocking } from "./syscalls/blocking.ts";
 export { attributeOf, type Extent, extentsOf, punchHole, reflink, thaw } from "./syscalls/files.ts";
 export { SyscallError } from "./syscalls/libc.ts";
 export { growLoop, loopOf, mountImage } from "./syscalls/loop.ts";
-export { bind, bindIdmapped, MS_NOATIME, mount, mountAs, unmount, unmountAside } from "./syscalls/mount.ts";
+export { bind, bindIdmapped, MS_NOATIME, MS_NODEV, mount, mountAs, unmount, unmountAside } from "./syscalls/mount.ts";
 export { createNetns, inNetns, openSocket, RouteTables, setNetworkSetting } from "./syscalls/network.ts";
 export { duplicate, makeFifo, makePipe, setPipeSize, splicePipe, teePipe } from "./syscalls/pipe.ts";
 export { emptyFile, MemoryFile, startProcess } from "./syscalls/process.ts";

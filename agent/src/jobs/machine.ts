@@ -73,8 +73,9 @@ export class Machine {
     const attached = attaching?.volume.workspace ? await context.workspaces.attach(attaching) : undefined;
     const workspace = attached?.workspace;
     let disk: Disk | undefined;
-    if (attached) disk = { kept: attached.live };
-    else if (attaching?.volume.version) disk = context.workspaces.discarded(attaching);
+    const log = (line: string) => owner.log(line);
+    if (attached) disk = { kept: attached.live, log };
+    else if (attaching?.volume.version) disk = { ...context.workspaces.discarded(attaching), log };
     try {
       const size = { vcpus: spec.vcpus, memoryMb: spec.memory_mb, diskGb: spec.disk_gb };
       const driver = context.drivers.for(spec);

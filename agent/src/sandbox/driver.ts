@@ -23,8 +23,8 @@ export interface Image {
   rootfs: string;
 }
 
-/** The disk of a sandbox: a volume file that stays when the sandbox goes, or one of its own that `make` makes. */
-export type Disk = { kept: string } | { make(path: string): Promise<void> };
+/** The disk of a sandbox: a volume file that stays when the sandbox goes, or one of its own that `make` makes. `log` is for people. */
+export type Disk = ({ kept: string } | { make(path: string): Promise<void> }) & { log?(line: string): void };
 
 /** A command to run in a sandbox as root; its output goes to the two FIFOs, its exit status to `directory`/exit. */
 export interface Command {

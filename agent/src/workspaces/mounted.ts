@@ -1,7 +1,7 @@
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { type Cleanup, mount, mountImage, unmount } from "@mags/kit";
-import type { ReflinkStore } from "@mags/storage";
+import { type Cleanup, mount, unmount } from "@mags/kit";
+import { makeMountable, mountVolume, type ReflinkStore } from "@mags/storage";
 import type { MountedVersion } from "./diff.ts";
 
 /** Mounts a copy of the volume `image` at the answer; `scratch` is a new path in the store. `cleanup` removes both. */
@@ -16,7 +16,8 @@ export async function mountCopy(
   store.clone(image, copy);
   await mkdir(target);
   cleanup.add("mount point", () => rm(target, { recursive: true, force: true }));
-  mountImage("ext4", copy, target, { fresh: true });
+  await makeMountable(copy);
+  mountVolume(copy, target, { fresh: true });
   cleanup.add("mount", () => unmount(target));
   return target;
 }

@@ -1,8 +1,8 @@
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
-import { loopOf, mountImage, unmount } from "@mags/kit";
+import { loopOf, unmount } from "@mags/kit";
 import type { VersionReason, VersionRef } from "@mags/protocol";
-import { hasChanged, type KnownVersion, snapshot, type Upload, upload } from "@mags/storage";
+import { hasChanged, type KnownVersion, mountVolume, snapshot, type Upload, upload } from "@mags/storage";
 import { Fenced } from "../control-plane.ts";
 import { chunkIndex, uploaded } from "./chunk-index.ts";
 import type { LiveVolume } from "./live.ts";
@@ -109,7 +109,7 @@ export class Sync {
       return 0;
     }
     // The machine is gone, but what it wrote may still be on its way to the file.
-    mountImage("ext4", live, scratch);
+    mountVolume(live, scratch);
     try {
       await snapshot(store, live, scratch, taken);
     } finally {

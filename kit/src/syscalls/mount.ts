@@ -28,6 +28,8 @@ const MNT_DETACH = 2;
 const MS_BIND = 0x1000;
 /** Do not note when files were read. */
 export const MS_NOATIME = 0x400;
+/** Files of devices are none. */
+export const MS_NODEV = 4;
 const LINUX_CAPABILITY_VERSION_3 = 0x20080522;
 const ALL_CAPABILITIES = 0x1ffffffffffn;
 
@@ -73,13 +75,13 @@ export function bind(source: string, target: string): void {
  * access to its layers, and plain root has no mapping in idmapped ones, so that everything would be read-only.
  * The ids are this thread's alone and are put back before the call returns.
  */
-export function mountAs(id: number, type: string, source: string, target: string, data: string): void {
+export function mountAs(id: number, type: string, source: string, target: string, data: string, flags = 0): void {
   setfsgid(id);
   setfsuid(id);
   try {
     // Leaving fsuid 0 drops the file system capabilities from the effective set; overlayfs needs them.
     raiseCapabilities();
-    mount(type, source, target, data);
+    mount(type, source, target, data, flags);
   } finally {
     setfsuid(0);
     setfsgid(0);

@@ -1,10 +1,11 @@
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { Cleanup, mountImage, unmount } from "@mags/kit";
+import { Cleanup, unmount } from "@mags/kit";
+import { makeMountable, mountVolume } from "../versions/mountable.ts";
 import type { ReflinkStore } from "../volumes/index.ts";
 
-/** No set-user-id, no devices, no programs of this volume. */
-const GUARDED = 2 | 4 | 8;
+/** No program of a volume runs. */
+const MS_NOEXEC = 8;
 /** Names of directories for exports and imports in a store; what a killed process has left may be deleted. */
 export const SCRATCH = "scratch-";
 
@@ -17,7 +18,8 @@ export async function inScratch<T>(store: ReflinkStore, work: (scratch: Scratch)
     const mount = async (image: string) => {
       const target = join(dir, "mnt");
       await mkdir(target);
-      mountImage("ext4", image, target, { flags: GUARDED, fresh: true });
+      await makeMountable(image);
+      mountVolume(image, target, { flags: MS_NOEXEC, fresh: true });
       cleanup.add("mount", () => unmount(target));
       return target;
     };

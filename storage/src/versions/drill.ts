@@ -1,9 +1,10 @@
 import { mkdir, rm, rmdir, statfs } from "node:fs/promises";
-import { mountImage, RunError, run, unmount } from "@mags/kit";
+import { unmount } from "@mags/kit";
 import type { VersionContext } from "./context.ts";
 import { VersionError } from "./errors.ts";
-import { preen } from "./ext4.ts";
+import { preen, prove } from "./ext4.ts";
 import type { Manifest } from "./manifest.ts";
+import { mountVolume } from "./mountable.ts";
 import { restore } from "./restore.ts";
 import { type Verification, verify } from "./verify.ts";
 
@@ -50,10 +51,10 @@ export async function drill(manifest: Manifest, scratch: string, ctx: VersionCon
 async function checkFileSystem(image: string): Promise<{ clean: boolean; output: string }> {
   try {
     await preen(image);
-    return { clean: true, output: await run("e2fsck", ["-fn", image]) };
+    return { clean: true, output: await prove(image) };
   } catch (error) {
-    if (!(error instanceof RunError) || error.exitCode === undefined) throw error;
-    return { clean: false, output: error.stderr || error.message };
+    if (!(error instanceof VersionError)) throw error;
+    return { clean: false, output: error.message };
   }
 }
 
@@ -61,7 +62,7 @@ async function look(image: string): Promise<{ inodes: number; bytes: number } | 
   const target = `${image}.mnt`;
   await mkdir(target);
   try {
-    mountImage("ext4", image, target, { readOnly: true, fresh: true, flags: MS_RDONLY });
+    mountVolume(image, target, { readOnly: true, fresh: true, flags: MS_RDONLY });
     try {
       const { files, ffree, blocks, bfree, bsize } = await statfs(target);
       return { inodes: files - ffree, bytes: (blocks - bfree) * bsize };

@@ -2,7 +2,7 @@ import { rename, rm, stat, truncate } from "node:fs/promises";
 import { growLoop, RunError, run } from "@mags/kit";
 import type { ReflinkStore } from "../volumes/index.ts";
 import { VersionError } from "./errors.ts";
-import { fileSystemBytes, preen } from "./ext4.ts";
+import { fileSystemBytes, growFileSystem, preen } from "./ext4.ts";
 import { PARTIAL } from "./restore.ts";
 
 /**
@@ -62,7 +62,7 @@ async function growCopy(store: ReflinkStore, path: string, bytes: number): Promi
     store.clone(path, partial);
     await truncate(partial, bytes);
     await preen(partial);
-    await run("resize2fs", [partial]);
+    await growFileSystem(partial);
     await rename(partial, path);
   } finally {
     await rm(partial, { force: true });

@@ -1,6 +1,8 @@
 import { rm } from "node:fs/promises";
-import { blocking, mountImage, thaw, unmount } from "@mags/kit";
+import { blocking, thaw, unmount } from "@mags/kit";
 import type { ReflinkStore } from "../volumes/index.ts";
+import { trustLike } from "../volumes/trust.ts";
+import { mountVolume } from "./mountable.ts";
 import { changedRanges } from "./ranges.ts";
 
 /** The block of an ext4 image that freezing and thawing write by themselves, `bytes`. */
@@ -22,7 +24,9 @@ export async function snapshot(
     return { frozenMs: 0 };
   }
   try {
-    return { frozenMs: await blocking.cloneFrozen(live, mountedAt, to) };
+    const frozenMs = await blocking.cloneFrozen(live, mountedAt, to);
+    trustLike(live, to);
+    return { frozenMs };
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") await rm(to, { force: true });
     throw error;
@@ -39,7 +43,7 @@ export function thawLeftover(mountedAt: string): boolean {
  * its loop device. `scratch` is an empty directory.
  */
 export function thawLeftoverImage(image: string, scratch: string): boolean {
-  mountImage("ext4", image, scratch);
+  mountVolume(image, scratch);
   try {
     return thaw(scratch);
   } finally {

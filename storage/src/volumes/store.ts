@@ -2,6 +2,7 @@ import { closeSync, constants, openSync } from "node:fs";
 import { access, mkdir, mkdtemp, open, rename, rm, stat, statfs, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import { growLoop, type Logger, mountImage, reflink, run, unmount } from "@mags/kit";
+import { trustLike } from "./trust.ts";
 
 const MiB = 1024 ** 2;
 const GiB = 1024 ** 3;
@@ -93,6 +94,7 @@ export class ReflinkStore {
     } finally {
       closeSync(source);
     }
+    trustLike(from, to);
   }
 
   async space(): Promise<StoreSpace> {

@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { run } from "@mags/kit";
 import type { ReflinkStore } from "./store.ts";
+import { trust } from "./trust.ts";
 
 /** `journaled` for what outlives its machine; without a journal a copy is smaller and a write one write. */
 export type VolumeKind = "journaled" | "scratch";
@@ -48,6 +49,7 @@ export class Templates {
       const extended = ["-E", "assume_storage_prezeroed=1,nodiscard,root_owner=0:0"];
       const args = ["-q", "-F", "-m", "0", ...features, ...extended, "-d", join(skeleton, "root")];
       await run("mkfs.ext4", [...args, image, `${megabytes}m`]);
+      trust(image);
       await rename(image, join(dir, name));
     } finally {
       await rm(skeleton, { recursive: true, force: true });

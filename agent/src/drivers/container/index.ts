@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Cleanup, type Logger } from "@mags/kit";
 import type { Trace } from "@mags/protocol";
-import type { Templates } from "@mags/storage";
+import { makeMountable, type Templates } from "@mags/storage";
 import type { Network } from "../../network/index.ts";
 import { favourMoves, listCgroups, prepareParent, removeCgroup } from "../../sandbox/cgroups.ts";
 import type { Disk, Driver, DriverFacts, Image, Sandbox, SandboxSize } from "../../sandbox/driver.ts";
@@ -185,11 +185,13 @@ export class ContainerDriver implements Driver {
 
   /** Answers the volume file; one of the sandbox's own goes with it. */
   async #prepareDisk(id: string, size: SandboxSize, disk: Disk | undefined, cleanup: Cleanup): Promise<string> {
-    if (disk && "kept" in disk) return disk.kept;
-    const volume = join(this.#options.volumeDir, `${id}.ext4`);
-    cleanup.add("volume", () => rm(volume, { force: true }));
-    if (disk) await disk.make(volume);
-    else await this.#options.volumes.create(volume, size.diskGb, "scratch");
+    const kept = disk !== undefined && "kept" in disk;
+    const volume = kept ? disk.kept : join(this.#options.volumeDir, `${id}.ext4`);
+    if (!kept) cleanup.add("volume", () => rm(volume, { force: true }));
+    if (!disk) await this.#options.volumes.create(volume, size.diskGb, "scratch");
+    else if ("make" in disk) await disk.make(volume);
+    const repaired = await makeMountable(volume);
+    if (repaired !== undefined) disk?.log?.(`the disk's file system was damaged and has been repaired: ${repaired}`);
     return volume;
   }
 

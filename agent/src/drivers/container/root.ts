@@ -1,6 +1,7 @@
 import { mkdir, rmdir } from "node:fs/promises";
 import { join } from "node:path";
-import { bindIdmapped, type Cleanup, MS_NOATIME, mountAs, mountImage, unmount, unmountAside } from "@mags/kit";
+import { bindIdmapped, type Cleanup, MS_NOATIME, MS_NODEV, mountAs, unmount, unmountAside } from "@mags/kit";
+import { mountVolume } from "@mags/storage";
 import { userNamespace } from "./userns.ts";
 
 /** Where the file system of a sandbox's disk is mounted. */
@@ -22,12 +23,12 @@ export async function mountRoot(
   for (const name of ["lower", "raw", "disk", "rootfs"]) await mkdir(at(name), { recursive: true, mode: 0o711 });
   cleanup.add("root mounts", () => unmountRoot(dir));
   const userns = await userNamespace(base);
-  mountImage("ext4", volume.file, at("raw"), { flags: MS_NOATIME, fresh: !volume.kept });
+  mountVolume(volume.file, at("raw"), { flags: MS_NOATIME, fresh: !volume.kept });
   bindIdmapped(at("raw"), at("disk"), userns);
   unmount(at("raw"));
   bindIdmapped(imageRootfs, at("lower"), userns);
   const layers = `lowerdir=${at("lower")},upperdir=${at("disk")}/upper,workdir=${at("disk")}/work`;
-  mountAs(base, "overlay", "overlay", at("rootfs"), layers);
+  mountAs(base, "overlay", "overlay", at("rootfs"), layers, MS_NODEV);
   return at("rootfs");
 }
 
@@ -35,7 +36,7 @@ export async function mountRoot(
 export async function mountDiskAgain(dir: string, volume: string): Promise<void> {
   await mkdir(diskAt(dir), { recursive: true, mode: 0o711 });
   unmount(diskAt(dir));
-  mountImage("ext4", volume, diskAt(dir), { flags: MS_NOATIME });
+  mountVolume(volume, diskAt(dir), { flags: MS_NOATIME });
 }
 
 /** Takes the mounts of `mountRoot` away, as far as they are there. */

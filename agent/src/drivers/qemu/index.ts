@@ -2,7 +2,7 @@ import { chownSync } from "node:fs";
 import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { bind, Cleanup, type Logger, run, unmount } from "@mags/kit";
-import type { ReflinkStore, Templates } from "@mags/storage";
+import { distrust, type ReflinkStore, type Templates } from "@mags/storage";
 import type { Network } from "../../network/index.ts";
 import { listCgroups, prepareParent, removeCgroup } from "../../sandbox/cgroups.ts";
 import type { Disk, Driver, DriverFacts, Image, Ready, Sandbox, SandboxSize } from "../../sandbox/driver.ts";
@@ -185,6 +185,8 @@ export class QemuDriver implements Driver {
   /** Shows the volume to QEMU, which cannot enter the directories of volumes, and plugs it in. */
   async #plug({ dir, uid, qmp }: Blank, volume: string, kept: boolean): Promise<void> {
     const shown = join(dir, "disk");
+    // Its kernel may write any bytes.
+    distrust(volume);
     await writeFile(shown, "");
     bind(volume, shown);
     chownSync(shown, uid, uid);
