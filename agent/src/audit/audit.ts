@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { Logger } from "@mags/kit";
 import type { NodeAudit, Trace } from "@mags/protocol";
 import { type ReflinkStore, SCRATCH } from "@mags/storage";
+import { MAKING, SAVED_MACHINES } from "../drivers/qemu/saved.ts";
 import type { JobNode } from "../jobs/node.ts";
 import type { JobRecords } from "../jobs/record.ts";
 import type { Network } from "../network/index.ts";
@@ -85,9 +86,12 @@ export class Audit {
   async #scratch(): Promise<Trace[]> {
     const { path } = this.#options.store;
     const inDirectory = (await readdir(join(path, "scratch")).catch(() => [])).map((name) => join("scratch", name));
+    const halfSaved = (await readdir(join(path, SAVED_MACHINES)).catch(() => []))
+      .filter((name) => name.startsWith(MAKING))
+      .map((name) => join(SAVED_MACHINES, name));
     const beside = (await readdir(path)).filter((name) => name.startsWith(SCRATCH));
     return Promise.all(
-      [...inDirectory, ...beside].map(async (name): Promise<Trace> => {
+      [...inDirectory, ...halfSaved, ...beside].map(async (name): Promise<Trace> => {
         const { mtimeMs } = await stat(join(path, name)).catch(() => ({ mtimeMs: Date.now() }));
         return { kind: "scratch", name, held: Date.now() - mtimeMs < SCRATCH_MS };
       }),

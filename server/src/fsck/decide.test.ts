@@ -10,6 +10,7 @@ const nothing: LedgerFacts = {
   holdersGone: [],
   latestMissing: [],
   abandoned: [],
+  twice: [],
   overdueCrons: [],
   nodes: [{ name: "n1", silentSeconds: 0, jobs: 0, dirty: 0 }],
 };

@@ -14,6 +14,7 @@ export type Mend =
   | { do: "set_latest"; workspace: string; version: string }
   | { do: "sweep_abandoned"; org: string }
   | { do: "upload_again"; org: string; object: { hash: string; epoch: number } }
+  | { do: "delete_object"; key: string }
   | { do: "put_manifest"; org: string; name: string }
   | { do: "condemn"; org: string; objects: { hash: string; epoch: number }[] };
 
@@ -68,6 +69,13 @@ export function inLedger(ledger: LedgerFacts): Found[] {
       repair: "it is deleted",
       mend: { do: "sweep_abandoned", org } as const,
     })),
+    ...ledger.twice.map(({ org, name, job }) =>
+      ledgerFound(
+        "host_name_twice",
+        `URL alias ${name} of ${org}`,
+        `job ${job} has the same host name: visitors reach the job, and never what the alias follows`,
+      ),
+    ),
     ...ledger.overdueCrons.map(({ name, org, seconds: late }) =>
       ledgerFound(
         "schedule_overdue",

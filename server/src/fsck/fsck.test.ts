@@ -1,9 +1,9 @@
 /** The ledger against itself and the object store, with a real database and store. */
 import { randomUUID } from "node:crypto";
-import type { Assignment } from "@mags/protocol";
+import { type Assignment, filePartKey } from "@mags/protocol";
 import { chunkKey } from "@mags/storage";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { call, createJob, startWorld, TestNode, type World, workspaces } from "../testing.ts";
+import { ADMIN, call, createJob, startWorld, TestNode, type World, workspaces } from "../testing.ts";
 import { Writer } from "../workspaces/testing/writer.ts";
 
 let world: World;
@@ -90,4 +90,32 @@ it("tells of a node that is silent while by the ledger it has a job, and of that
   const report = await fsck();
   expect(report.differences).toMatchObject([{ kind: "node_silent", where: "n2", repair: null }]);
   expect(report.differences[0].said).toContain("1 job(s)");
+});
+
+it("tells a host name that an alias and a job both have", async () => {
+  await world.sql.query("UPDATE nodes SET seen_at = now() WHERE name = 'n2'");
+  const alias = { subdomain: "shop", workspace_id: "ws", access: "public" };
+  expect((await call(world, "POST", "/api/v1/mags-url-aliases", alias)).status).toBeLessThan(300);
+  expect(told(await fsck()).map(([kind]) => kind)).not.toContain("host_name_twice");
+  await world.sql.query("UPDATE jobs SET subdomain = 'shop' WHERE id = $1", [job.id]);
+  expect(told(await fsck(true))).toContainEqual(["host_name_twice", false]);
+  await world.sql.query("UPDATE jobs SET subdomain = NULL");
+});
+
+it("compares uploads with their objects, and deletes those of no upload", async () => {
+  const form = new FormData();
+  form.append("file", new Blob([Buffer.alloc(5 * 1024 * 1024)]), "big.bin");
+  const headers = { authorization: `Bearer ${ADMIN}` };
+  const answer = await fetch(`${world.server.url}/api/v1/mags-files`, { method: "POST", headers, body: form });
+  const { file_id: id } = (await answer.json()) as { file_id: string };
+  const kinds = async (repair: boolean) =>
+    told(await fsck(repair)).filter(([kind]) => String(kind).startsWith("object"));
+  await fsck(true);
+  expect(await kinds(false)).toEqual([]);
+  await world.objects.put(filePartKey("default", randomUUID(), 0), Buffer.from("stray"));
+  expect(await kinds(false)).toEqual([["object_unreferenced", null]]);
+  expect(await kinds(true)).toEqual([["object_unreferenced", true]]);
+  expect(await keys()).toContain(filePartKey("default", id, 1));
+  await world.objects.delete([filePartKey("default", id, 1)]);
+  expect(await kinds(true)).toEqual([["object_missing", false]]);
 });

@@ -6,6 +6,7 @@ import type { Database } from "../db/database.ts";
 import type { Nodes } from "../nodes/service.ts";
 import { type Collector, readManifest } from "../workspaces/service.ts";
 import { type Found, identity, inLedger, inStore, type Mend, mends, type NodeLook, onNodes } from "./decide.ts";
+import { inUploads, readFiles } from "./files.ts";
 import { knownJobs, type LedgerFacts, markLost, readLedger, readObjects, releaseHolder, setLatest } from "./store.ts";
 
 /** Longer than a sandbox takes to come or go, `ms`: what both looks see is no passing state. */
@@ -97,18 +98,28 @@ export class Fsck {
     let count = 0;
     for (const { id: org } of rows) {
       const cutoff = new Date(Date.now() - graceMs);
-      const listed = new Map<string, Date>();
-      for (const kind of ["chunks", "manifests"])
-        for await (const { key, modified } of objects.list(`orgs/${org}/${kind}/`)) {
-          signal.throwIfAborted();
-          listed.set(key, modified);
-        }
-      count += listed.size;
+      const listed = await this.#list([`orgs/${org}/chunks/`, `orgs/${org}/manifests/`], signal);
+      const uploaded = await this.#list([`orgs/${org}/files/`], signal);
+      count += listed.size + uploaded.size;
+      const disagree = [
+        ...inStore(org, await readObjects(db, org), listed, cutoff).slice(0, MOST),
+        ...inUploads(org, await readFiles(db, org), uploaded, cutoff).slice(0, MOST),
+      ];
       // What was stored after the listing is there all the same.
-      for (const each of inStore(org, await readObjects(db, org), listed, cutoff).slice(0, MOST))
+      for (const each of disagree)
         if (each.kind !== "object_missing" || !(await objects.has(each.what))) found.push(each);
     }
     return { found, objects: count };
+  }
+
+  async #list(prefixes: string[], signal: AbortSignal): Promise<Map<string, Date>> {
+    const listed = new Map<string, Date>();
+    for (const prefix of prefixes)
+      for await (const { key, modified } of this.#needs.objects.list(prefix)) {
+        signal.throwIfAborted();
+        listed.set(key, modified);
+      }
+    return listed;
   }
 
   async #mend(found: Found[], signal: AbortSignal): Promise<void> {
@@ -133,6 +144,8 @@ export class Fsck {
         return void (await collector.collect(mend.org, signal));
       case "upload_again":
         return markLost(db, mend.org, mend.object);
+      case "delete_object":
+        return void (await objects.delete([mend.key]));
       case "put_manifest": {
         const file = await readManifest(db, mend.org, mend.name);
         if (file) await objects.put(manifestKey(mend.org, mend.name), file);

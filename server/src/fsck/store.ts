@@ -17,6 +17,8 @@ export interface LedgerFacts {
   holdersGone: { id: string; org: string; name: string; holder: string }[];
   latestMissing: { id: string; org: string; name: string; newest: string | null }[];
   abandoned: { id: string; org: string }[];
+  /** host names that belong to an alias and to a job */
+  twice: { org: string; name: string; job: string }[];
   overdueCrons: { id: string; org: string; name: string; seconds: number }[];
   nodes: { name: string; silentSeconds: number; jobs: number; dirty: number }[];
 }
@@ -43,6 +45,9 @@ export async function readLedger(q: Queryable): Promise<LedgerFacts> {
     abandoned: await rows(
       `SELECT w.id, w.org FROM workspaces w WHERE w.anonymous AND w.created_at < now() - interval '1 day'
          AND NOT EXISTS (SELECT FROM jobs j WHERE j.workspace = w.id AND j.${LIVE})`,
+    ),
+    twice: await rows(
+      "SELECT a.org, a.subdomain AS name, j.id AS job FROM url_aliases a JOIN jobs j ON j.subdomain = a.subdomain",
     ),
     overdueCrons: await rows(
       `SELECT id, org, name, ${ago("next_at")} AS seconds FROM crons WHERE enabled AND next_at < now() - interval '5 minutes'`,

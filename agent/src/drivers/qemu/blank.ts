@@ -36,6 +36,8 @@ export interface BlankContext {
   rootDisk(image: Image): Promise<string>;
   dirOf(id: string): string;
   cgroupOf(id: string): string;
+  /** what bears this name on the host belongs to a machine that lives, until the cleanup has run */
+  lives(id: string, cleanup: Cleanup): void;
   /** a file in the store of volumes, of which the next agent process knows whose it was */
   memoryOf(id: string): string;
 }
@@ -176,6 +178,7 @@ const bootToSave =
 async function makePlace(context: BlankContext, cleanup: Cleanup): Promise<Place> {
   const id = `m${randomBytes(6).toString("hex")}`;
   const dir = context.dirOf(id);
+  context.lives(id, cleanup);
   cleanup.add("directory", () => rm(dir, { recursive: true, force: true }));
   await mkdir(dir, { mode: 0o711 });
   for (const name of ["vm", "ssh"]) await mkdir(join(dir, name), { mode: 0o700 });

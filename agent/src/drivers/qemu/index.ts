@@ -2,6 +2,7 @@ import { chownSync } from "node:fs";
 import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { bind, Cleanup, type Logger, run, unmount } from "@mags/kit";
+import type { Trace } from "@mags/protocol";
 import { distrust, type ReflinkStore, type Templates } from "@mags/storage";
 import type { Network } from "../../network/index.ts";
 import { listCgroups, prepareParent, removeCgroup } from "../../sandbox/cgroups.ts";
@@ -70,6 +71,7 @@ export class QemuDriver implements Driver {
       rootDisk: async (image) => this.#shown.show(image.digest.replace(":", "-"), await diskOf(image)),
       dirOf: (id) => this.#dirOf(id),
       cgroupOf: (id) => `/${this.#cgroupParent}/${id}`,
+      lives: (id, cleanup) => this.#lives(id, cleanup),
     };
   }
 
@@ -119,6 +121,7 @@ export class QemuDriver implements Driver {
     if (!record || !isAlive(record)) return undefined;
     const cleanup = new Cleanup();
     const dir = this.#dirOf(id);
+    this.#lives(id, cleanup);
     cleanup.add("directory", () => rm(dir, { recursive: true, force: true }));
     const network = this.#options.network.adopt(record.networkId);
     cleanup.add("network", () => network.release());
@@ -142,15 +145,22 @@ export class QemuDriver implements Driver {
         if (record) networks.add(record.networkId);
         continue;
       }
-      this.#options.logger.info({ sandbox: id }, "removing a leftover machine");
-      await removeCgroup(`/${this.#cgroupParent}/${id}`);
-      unmount(join(this.#dirOf(id), "disk"));
-      await rm(this.#dirOf(id), { recursive: true, force: true });
-      await rm(this.#volumeOf(id), { force: true });
-      await rm(this.#context.memoryOf(id), { force: true });
+      await this.#removeLeftover(id);
       count++;
     }
     return count + (await this.#options.network.reclaim(networks));
+  }
+
+  /** Networks are told by the driver of containers, for all. */
+  async traces(): Promise<Trace[]> {
+    const [directories, disks, cgroups] = await this.#places();
+    const named = (kind: Trace["kind"], ids: string[]) =>
+      [...new Set(ids)].map((name): Trace => ({ kind, name, held: this.#live.has(name) }));
+    return [...named("directory", directories), ...named("disk", disks), ...named("cgroup", cgroups)];
+  }
+
+  async removeTrace({ name }: Pick<Trace, "kind" | "name">): Promise<void> {
+    if (ID.test(name) && !this.#live.has(name) && (await this.#known()).has(name)) await this.#removeLeftover(name);
   }
 
   /** Removes what is shared by all machines, where none is left. */
@@ -200,8 +210,6 @@ export class QemuDriver implements Driver {
   }
 
   #forget(id: string, volume: string | undefined, cleanup: Cleanup): void {
-    this.#live.add(id);
-    cleanup.add("register", () => this.#live.delete(id));
     cleanup.add("volume", async () => {
       unmount(join(this.#dirOf(id), "disk"));
       if (volume !== undefined) await rm(volume, { force: true });
@@ -222,12 +230,30 @@ export class QemuDriver implements Driver {
 
   /** Everything on the host that bears the name of a machine of ours, from any of the places where one leaves traces. */
   async #known(): Promise<Set<string>> {
+    return new Set((await this.#places()).flat());
+  }
+
+  /** Names in the places: directories, disks (and copies of memory), control groups. */
+  async #places(): Promise<[string[], string[], string[]]> {
     const files = await readdir(this.#options.volumeDir);
-    const volumes = files
-      .filter((name) => name.endsWith(VOLUME) || name.endsWith(MEMORY))
-      .map((name) => name.split(".")[0] ?? "");
-    const dirs = await readdir(join(this.#options.runDir, "sandboxes"));
-    return new Set([...dirs, ...volumes, ...(await listCgroups(this.#cgroupParent))].filter((id) => ID.test(id)));
+    const disks = files.filter((name) => name.endsWith(VOLUME) || name.endsWith(MEMORY));
+    const ids = (names: string[]) => names.map((name) => name.split(".")[0] ?? "").filter((id) => ID.test(id));
+    const directories = await readdir(join(this.#options.runDir, "sandboxes"));
+    return [ids(directories), ids(disks), ids([...(await listCgroups(this.#cgroupParent))])];
+  }
+
+  #lives(id: string, cleanup: Cleanup): void {
+    this.#live.add(id);
+    cleanup.add("name", () => this.#live.delete(id));
+  }
+
+  async #removeLeftover(id: string): Promise<void> {
+    this.#options.logger.info({ sandbox: id }, "removing a leftover machine");
+    await removeCgroup(`/${this.#cgroupParent}/${id}`);
+    for (const shown of ["disk", "memory"]) unmount(join(this.#dirOf(id), shown));
+    await rm(this.#dirOf(id), { recursive: true, force: true });
+    await rm(this.#volumeOf(id), { force: true });
+    await rm(this.#context.memoryOf(id), { force: true });
   }
 }
 

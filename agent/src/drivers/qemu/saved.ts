@@ -10,6 +10,10 @@ import { memoryBytes } from "./machine.ts";
 /** Saved machines that are kept; one is mostly holes, with some 100 MB in it. */
 const MOST = 8;
 
+/** Their directory in the store of volumes, and what the name of one that is not whole begins with. */
+export const SAVED_MACHINES = "saved-machines";
+export const MAKING = "making-";
+
 const SavedFile = z.object({ privateKey: z.string(), publicKey: z.string() });
 
 /** A machine that was saved right after it had booted, before it was anybody's. */
@@ -37,7 +41,7 @@ export class SavedMachines {
 
   constructor(store: ReflinkStore, logger: Logger) {
     this.#store = store;
-    this.#dir = join(store.path, "saved-machines");
+    this.#dir = join(store.path, SAVED_MACHINES);
     this.#logger = logger;
   }
 
@@ -66,7 +70,7 @@ export class SavedMachines {
     const known = await readSaved(dir);
     if (known) return known;
     await this.#makeRoom();
-    const draft = join(this.#dir, `making-${name}`);
+    const draft = join(this.#dir, `${MAKING}${name}`);
     await rm(draft, { recursive: true, force: true });
     await mkdir(draft, { recursive: true, mode: 0o700 });
     try {
