@@ -138,10 +138,12 @@ export async function releaseJobs(
   jobs: { id: string; attempt: number }[],
 ): Promise<void> {
   await q.query(
-    `WITH back AS (
+    `WITH locked AS (
+       SELECT id FROM jobs WHERE id = ANY($2::uuid[]) ORDER BY id FOR NO KEY UPDATE
+     ), back AS (
        UPDATE jobs SET status = 'accepted', node = NULL, host_job = NULL, lease_until = NULL, attempt = jobs.attempt + 1
-       FROM unnest($2::uuid[], $3::int[]) AS given (id, attempt)
-       WHERE jobs.id = given.id AND jobs.attempt = given.attempt AND jobs.status = 'starting' AND (jobs.started_at IS NULL OR jobs.wakes > 0)
+       FROM locked JOIN unnest($2::uuid[], $3::int[]) AS given (id, attempt) USING (id)
+       WHERE jobs.id = locked.id AND jobs.attempt = given.attempt AND jobs.status = 'starting' AND (jobs.started_at IS NULL OR jobs.wakes > 0)
        RETURNING jobs.id, jobs.workspace, jobs.wakes
      ), free AS (
        UPDATE workspaces w SET holder_job = NULL FROM back
@@ -159,10 +161,12 @@ export async function heldJobs(
   leaseSeconds: number,
 ): Promise<Assignment[]> {
   const { rows } = await tx.query<Assignment>(
-    `WITH j AS (
+    `WITH mine AS (
+       SELECT id FROM jobs WHERE node = $1 AND status IN ('starting', 'running') ORDER BY id FOR NO KEY UPDATE
+     ), j AS (
        UPDATE jobs SET attempt = attempt + $2, lease_until = now() + $3::double precision * interval '1 second'
-       WHERE node = $1 AND status IN ('starting', 'running')
-       RETURNING id, org, attempt, name, spec, workspace, base_version, host_job, wakes, activity_because, request_id, status)
+       FROM mine WHERE jobs.id = mine.id AND node = $1 AND status IN ('starting', 'running')
+       RETURNING jobs.id, org, attempt, name, spec, workspace, base_version, host_job, wakes, activity_because, request_id, status)
      SELECT j.id, j.org, j.attempt, j.name, j.spec, j.host_job, j.request_id, ${WAKE}, j.status = 'running' AS running, NULL AS waited_ms, ${volume("w.fence", "w.dirty")}
      FROM j
      LEFT JOIN workspaces w ON w.id = j.workspace AND w.holder_job = j.id

@@ -10,8 +10,10 @@ export async function databaseClock(q: Queryable): Promise<number> {
 /** After the clock was set back: no lease ends later than one that is renewed now, and no node was seen in the future. */
 export async function endInTime(q: Queryable, leaseSeconds: number): Promise<void> {
   await q.query(
-    `UPDATE jobs SET lease_until = now() + $1::double precision * interval '1 second'
-     WHERE status IN ('starting', 'running') AND lease_until > now() + $1::double precision * interval '1 second'`,
+    `WITH late AS (
+       SELECT id FROM jobs WHERE status IN ('starting', 'running') AND lease_until > now() + $1::double precision * interval '1 second'
+       ORDER BY id FOR NO KEY UPDATE)
+     UPDATE jobs SET lease_until = now() + $1::double precision * interval '1 second' FROM late WHERE jobs.id = late.id`,
     [leaseSeconds],
   );
   await q.query("UPDATE nodes SET seen_at = now() WHERE seen_at > now()");

@@ -228,6 +228,21 @@ describe("a node that is away", () => {
     expect((await fresh.finished(held[0])).status).toBe(200);
   });
 
+  it("has its leases renewed by many calls at once, in whatever order each names them: none waits for another for ever", async () => {
+    const node = await registered("a");
+    for (let i = 0; i < 30; i++) await createJob(world, { vcpus: 0.1, memory_mb: 32 });
+    const jobs = await node.claim({ max: 30 });
+    expect(jobs).toHaveLength(30);
+    // A deadlock is found soon, and fails one of those who wait.
+    await world.sql.query("ALTER SYSTEM SET deadlock_timeout = '20ms'");
+    await world.sql.query("SELECT pg_reload_conf()");
+    for (let round = 0; round < 20; round++) {
+      const orders = Array.from({ length: 8 }, (_, i) => (i % 2 ? jobs : jobs.toReversed()));
+      const answers = await Promise.all(orders.map((order) => node.renew(order)));
+      expect(answers.map(({ status: code, body }) => [code, body.lost])).toEqual(orders.map(() => [200, []]));
+    }
+  });
+
   it("loses its jobs when the lease runs out, but not before a restarted server has given it time", async () => {
     const node = await registered("a");
     const job = await running(node);
