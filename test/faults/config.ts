@@ -4,7 +4,7 @@ export const faults = Number(process.env.MAGS_FAULTS || 10);
 export const seed = Number(process.env.MAGS_FAULTS_SEED || Math.floor(Math.random() * 2 ** 31));
 /** only kinds whose name has this in it */
 export const only = process.env.MAGS_FAULTS_ONLY || "";
-/** no fault is begun later than this, so that a long form can be ended by the clock, `ms` */
+/** no round is begun later than this, so that a long form can be ended by the clock, `ms` */
 export const mostMs = Number(process.env.MAGS_FAULTS_MINUTES || 24 * 60) * 60_000;
 /** how long PostgreSQL is stopped, `ms` */
 export const databaseStopMs = faults > 10 ? 30_000 : 4000;

@@ -6,6 +6,8 @@ import type { World } from "./world.ts";
 const SETTLE_MS = 150_000;
 const POLL_MS = 50;
 const FINAL = ["completed", "error", "stopped"];
+/** Exit code of a script that did not find its file. */
+const NO_FILE = 96;
 
 interface Accepted {
   token: string;
@@ -22,6 +24,9 @@ export class Load {
   readonly #accepted: Accepted[] = [];
   /** lines of workspaces that were said to be durable */
   readonly #acknowledged = new Map<string, string[]>();
+  /** how many jobs had been looked at by the last look, and which workspaces were written to since */
+  #seen = 0;
+  readonly #touched = new Set<string>();
   #count = 0;
 
   constructor(world: World, random: Random) {
@@ -37,12 +42,16 @@ export class Load {
     return [...this.#acknowledged.values()].flat().length;
   }
 
-  /** A round of work: short scripts, writers of a workspace, a machine that is synced on request. Resolves when all were accepted. */
-  async begin(): Promise<Promise<void>> {
-    const short = Array.from({ length: 4 }, () => this.#script());
-    const written = this.#write("ledger");
-    const [machine] = await Promise.all([this.#machine("live"), written, ...short]);
-    return this.#use(machine);
+  /**
+   * Some work: short scripts, one with an uploaded file, a writer of a workspace, a machine that is synced on request; with `vm`
+   * a writer in a virtual machine. Resolves when all were accepted and the machine was used.
+   */
+  async begin(vm: boolean): Promise<void> {
+    const short = Array.from({ length: 3 }, () => this.#script());
+    const writers = [this.#write(`ledger-${this.#random.pick([1, 2, 3])}`, "container")];
+    if (vm) writers.push(this.#write("vm-ledger", "qemu"));
+    const machine = this.#machine("live").then((accepted) => this.#use(accepted));
+    await Promise.all([...short, ...writers, this.#readFile(), machine]);
   }
 
   /** Waits for the end of every job. Throws when one does not come to it. */
@@ -52,13 +61,9 @@ export class Load {
       for (;;) {
         const { body } = await this.#world.ask("GET", `/api/v1/mags-jobs/${job.id}/status`);
         if (FINAL.includes(body.status)) {
-          job.final = {
-            status: body.status,
-            exit_code: body.exit_code,
-            completed_at: body.completed_at,
-            reason: body.reason,
-          };
-          const durable = body.status === "completed" && body.exit_code === 0 && body.error === null;
+          const { status, exit_code, completed_at, reason } = body;
+          job.final = { status, exit_code, completed_at, reason };
+          const durable = status === "completed" && exit_code === 0 && body.error === null;
           if (durable && job.workspace) this.#acknowledge(job.workspace, job.token);
           break;
         }
@@ -68,36 +73,50 @@ export class Load {
     }
   }
 
-  /** What is not as it was promised; empty when all is. */
-  async violations(last = this.#accepted.slice(-40)): Promise<string[]> {
+  /** What is not as it was promised of all that was done since the last look; empty when all is. */
+  async violations(): Promise<string[]> {
+    const jobs = this.#accepted.slice(this.#seen);
+    const workspaces = [...this.#touched];
+    this.#seen = this.#accepted.length;
+    this.#touched.clear();
+    return this.#look(jobs, workspaces);
+  }
+
+  /** The same over every job of the run. */
+  async everything(): Promise<string[]> {
+    await this.settle();
+    return this.#look(this.#accepted, [...this.#acknowledged.keys()]);
+  }
+
+  async #look(jobs: Accepted[], workspaces: string[]): Promise<string[]> {
     const found: string[] = [];
-    for (const { token, id, final } of last) {
-      const { body } = await this.#world.ask("GET", `/api/v1/mags-jobs/${id}/status`);
-      const { status, exit_code, completed_at, reason } = body;
-      const now = JSON.stringify({ status, exit_code, completed_at, reason });
-      if (now !== JSON.stringify(final))
-        found.push(`job ${token} ended as ${JSON.stringify(final)}, and then as ${now}`);
-      // There is one node, and where it is away so is the server: nobody can say that it is lost.
-      if (reason === "node_lost") found.push(`job ${token} was given up, though its node was not lost`);
-      const times = this.#world.marks.get(token) ?? 0;
-      if (times > 1) found.push(`the script of job ${token} ran ${times} times`);
-      if (status === "completed" && exit_code === 0 && times !== 1)
-        found.push(`job ${token} is completed, and its script ran ${times} times`);
-    }
-    for (const [workspace, lines] of this.#acknowledged) {
-      const kept = await this.#lines(workspace);
-      const missing = lines.filter((line) => !kept.includes(line));
+    for (const job of jobs) found.push(...(await this.#brokenBy(job)));
+    const kept = await Promise.all(workspaces.map((workspace) => this.#lines(workspace)));
+    for (const [index, workspace] of workspaces.entries()) {
+      const lines = kept[index] ?? [];
+      const missing = (this.#acknowledged.get(workspace) ?? []).filter((line) => !lines.includes(line));
       if (missing.length > 0)
         found.push(`workspace ${workspace} has lost ${missing.join(", ")}, which was acknowledged`);
-      const doubled = kept.filter((line, index) => kept.indexOf(line) !== index);
+      const doubled = lines.filter((line, at) => lines.indexOf(line) !== at);
       if (doubled.length > 0) found.push(`workspace ${workspace} has ${doubled.join(", ")} twice`);
     }
     return found;
   }
 
-  /** The same over every job of the run. */
-  everything(): Promise<string[]> {
-    return this.violations(this.#accepted);
+  async #brokenBy({ token, id, final }: Accepted): Promise<string[]> {
+    const found: string[] = [];
+    const { body } = await this.#world.ask("GET", `/api/v1/mags-jobs/${id}/status`);
+    const { status, exit_code, completed_at, reason } = body;
+    const now = JSON.stringify({ status, exit_code, completed_at, reason });
+    if (now !== JSON.stringify(final)) found.push(`job ${token} ended as ${JSON.stringify(final)}, and then as ${now}`);
+    // There is one node, and where it is away so is the server: nobody can say that it is lost.
+    if (reason === "node_lost") found.push(`job ${token} was given up, though its node was not lost`);
+    const times = this.#world.marks.get(token) ?? 0;
+    if (times > 1) found.push(`the script of job ${token} ran ${times} times`);
+    if (status === "completed" && exit_code === 0 && times !== 1)
+      found.push(`job ${token} is completed, and its script ran ${times} times`);
+    if (exit_code === NO_FILE) found.push(`job ${token} had not got its file, whose upload was acknowledged`);
+    return found;
   }
 
   #token(): string {
@@ -111,19 +130,23 @@ export class Load {
     await this.#submit(token, undefined, { script: `${this.#world.leaveMark(token)}\nsleep ${seconds}` });
   }
 
-  async #write(workspace: string): Promise<void> {
+  async #readFile(): Promise<void> {
+    const token = this.#token();
+    const id = await this.#world.upload(`${token}.txt`, token);
+    const script = `grep -qx ${token} /root/${token}.txt || exit ${NO_FILE}\n${this.#world.leaveMark(token)}`;
+    await this.#submit(token, undefined, { script, file_ids: [id] });
+  }
+
+  async #write(workspace: string, runtime: string): Promise<void> {
     const token = this.#token();
     const script = `${this.#world.leaveMark(token)}\necho ${token} >>/root/lines\nsleep ${this.#random.between(0, 1).toFixed(2)}`;
-    await this.#submit(token, workspace, { script, workspace_id: workspace });
+    await this.#submit(token, workspace, { script, workspace_id: workspace, runtime });
   }
 
   async #machine(workspace: string): Promise<Accepted> {
     const token = this.#token();
-    return this.#submit(token, undefined, {
-      script: this.#world.leaveMark(token),
-      persistent: true,
-      workspace_id: workspace,
-    });
+    const job = { script: this.#world.leaveMark(token), persistent: true, workspace_id: workspace };
+    return this.#submit(token, undefined, job);
   }
 
   /** Writes into the machine, syncs it, stops it; each as far as it goes, since the machine may be lost meanwhile. */
@@ -142,7 +165,8 @@ export class Load {
   }
 
   async #submit(token: string, workspace: string | undefined, job: object): Promise<Accepted> {
-    const { status, body } = await this.#world.ask("POST", "/api/v1/mags-jobs", { name: token, ...job }, token);
+    const wanted = { name: token, runtime: "container", ...job };
+    const { status, body } = await this.#world.ask("POST", "/api/v1/mags-jobs", wanted, token);
     if (status !== 202) throw new Error(`job ${token} was refused with ${status}: ${JSON.stringify(body)}`);
     const accepted: Accepted = { token, id: body.request_id, workspace };
     this.#accepted.push(accepted);
@@ -150,12 +174,13 @@ export class Load {
   }
 
   #acknowledge(workspace: string, line: string): void {
+    this.#touched.add(workspace);
     this.#acknowledged.set(workspace, [...(this.#acknowledged.get(workspace) ?? []), line]);
   }
 
   /** What the newest version of a workspace holds. */
   async #lines(workspace: string): Promise<string[]> {
-    const job = { script: "cat /root/lines", base_workspace_id: workspace };
+    const job = { script: "cat /root/lines", base_workspace_id: workspace, runtime: "container" };
     const { body } = await this.#world.ask("POST", "/api/v1/mags-jobs", job);
     for (const deadline = Date.now() + SETTLE_MS; Date.now() < deadline; await delay(POLL_MS)) {
       const { body: now } = await this.#world.ask("GET", `/api/v1/mags-jobs/${body.request_id}/status`);

@@ -3,14 +3,14 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { Cleanup, mount, run, unmount } from "@mags/kit";
+import { Cleanup, mount, mountImage, run, unmount } from "@mags/kit";
 import { type Radosgw, startRadosgw } from "../../storage/src/objects/testing/radosgw.ts";
 import { Daemon } from "../harness/daemon.ts";
 
-/** TEST-NET-3: nobody's address. Sandboxes reach this test by it. */
-const ADDRESS = "203.0.113.77";
+/** In TEST-NET-3: nobody's address. Sandboxes reach this test by it, and another at the same time has another. */
+const ADDRESS = `203.0.113.${1 + (process.pid % 250)}`;
 /** All of a machine's disk: volumes, logs and PostgreSQL share it. */
-const DISK = "size=3g";
+const DISK = "3G";
 /** A server that is away is asked again this long, `ms`. */
 const PATIENCE_MS = 120_000;
 const RETRY_MS = 200;
@@ -21,6 +21,8 @@ const CLOCK = "clock";
 export class World {
   readonly dir: string;
   readonly disk: string;
+  /** number of the block device that the disk is on, and nothing else */
+  readonly device: string;
   readonly s3: Radosgw;
   readonly daemon: Daemon;
   /** how often each script has begun, by its token */
@@ -28,9 +30,10 @@ export class World {
   readonly #marker: Server;
   readonly #cleanup: Cleanup;
 
-  private constructor(dir: string, s3: Radosgw, daemon: Daemon, marker: Server, cleanup: Cleanup) {
+  private constructor(dir: string, device: string, s3: Radosgw, daemon: Daemon, marker: Server, cleanup: Cleanup) {
     this.dir = dir;
     this.disk = join(dir, "disk");
+    this.device = device;
     this.s3 = s3;
     this.daemon = daemon;
     this.#marker = marker;
@@ -42,9 +45,7 @@ export class World {
     const dir = await mkdtemp("/tmp/mags-faults-");
     cleanup.add("directory", () => rm(dir, { recursive: true, force: true }));
     const disk = join(dir, "disk");
-    await mkdir(disk);
-    mount("tmpfs", "test", disk, DISK);
-    cleanup.add("disk", () => unmount(disk));
+    const device = await makeDisk(dir, disk, cleanup);
     const s3 = await startRadosgw();
     cleanup.add("S3", () => s3.stop());
     await s3.bucket("mags");
@@ -63,12 +64,14 @@ export class World {
         MAGS_POOL_MIN: "0",
         MAGS_POOL_MAX: "0",
         MAGS_RATE_LIMIT: "0",
+        // Jobs say what they run in: most in containers.
+        MAGS_RUNTIME: "qemu",
         ...(await fakeClock(dir)),
       },
       disk,
     );
     cleanup.add("daemon", () => daemon.remove());
-    const world = new World(dir, s3, daemon, marker, cleanup);
+    const world = new World(dir, device, s3, daemon, marker, cleanup);
     marker.on("request", (request, response) => {
       const token = request.url?.slice(1) ?? "";
       world.marks.set(token, (world.marks.get(token) ?? 0) + 1);
@@ -86,6 +89,21 @@ export class World {
   leaveMark(token: string): string {
     const { port } = this.#marker.address() as AddressInfo;
     return `curl -fsS -m 10 http://${ADDRESS}:${port}/${token} || exit 97`;
+  }
+
+  /** Uploads a file, again until the server says that it has it; answers its id. */
+  async upload(name: string, content: string): Promise<string> {
+    const headers = { authorization: `Bearer ${await this.daemon.token()}` };
+    for (const deadline = Date.now() + PATIENCE_MS; ; await delay(RETRY_MS)) {
+      const body = new FormData();
+      body.append("file", new Blob([content]), name);
+      const answer = await fetch(`${this.daemon.url}/api/v1/mags-files`, { method: "POST", headers, body }).catch(
+        () => null,
+      );
+      if (answer?.ok) return ((await answer.json()) as { file_id: string }).file_id;
+      if (answer && answer.status < 500) throw new Error(`an upload is refused: ${await answer.text()}`);
+      if (Date.now() > deadline) throw new Error("an upload did not work in time");
+    }
   }
 
   /** One call of the API, repeated while the server is away or says that it cannot now; with a key it is done once all the same. */
@@ -120,6 +138,21 @@ export class World {
   async remove(): Promise<void> {
     await this.#cleanup.run();
   }
+}
+
+/** A file system with reflinks, whose own device is over memory; answers its number. */
+async function makeDisk(dir: string, disk: string, cleanup: Cleanup): Promise<string> {
+  const memory = join(dir, "memory");
+  await mkdir(memory);
+  mount("tmpfs", "test", memory, "size=4g");
+  cleanup.add("memory", () => unmount(memory));
+  const image = join(memory, "disk.xfs");
+  await run("truncate", ["-s", DISK, image]);
+  await run("mkfs.xfs", ["-q", "-m", "reflink=1", image]);
+  await mkdir(disk);
+  mountImage("xfs", image, disk, { data: "discard", fresh: true });
+  cleanup.add("disk", () => unmount(disk));
+  return run("findmnt", ["--noheadings", "--output", "MAJ:MIN", "--mountpoint", disk]);
 }
 
 /** Variables with which libfaketime moves the wall clock of a process and of those that it starts, and leaves the steady one. */

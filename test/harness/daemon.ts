@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { access, mkdir, mkdtemp, readdir, readFile, readlink, rm } from "node:fs/promises";
 import { type AddressInfo, connect, createServer } from "node:net";
 import { join } from "node:path";
@@ -35,6 +36,11 @@ export class Daemon {
 
   get pid(): number | undefined {
     return this.#process?.pid;
+  }
+
+  /** Names what is this daemon's on the machine: control groups, interfaces, directories in `/run/mags`. */
+  get instance(): string {
+    return createHash("sha256").update(this.dataDir).digest("hex").slice(0, 8);
   }
 
   get url(): string {
@@ -112,7 +118,7 @@ export class Daemon {
 
   /** Ids of the sandboxes that are there. */
   async sandboxes(): Promise<string[]> {
-    return readdir(join("/run/mags", await this.#instance(), "sandboxes")).catch(() => []);
+    return readdir(join("/run/mags", this.instance, "sandboxes")).catch(() => []);
   }
 
   /** The machine burns: nothing of the data directory is left, nor of what ran. The directory is there again, empty. */
@@ -125,7 +131,7 @@ export class Daemon {
 
   /** kill -9 of the first process of a sandbox, with which all of it ends. */
   async killSandbox(id: string): Promise<void> {
-    const pid = await readFile(join("/run/mags", await this.#instance(), "sandboxes", id, "pid"), "utf8");
+    const pid = await readFile(join("/run/mags", this.instance, "sandboxes", id, "pid"), "utf8");
     process.kill(Number(pid), "SIGKILL");
   }
 
@@ -155,7 +161,7 @@ export class Daemon {
 
   /** What is left on the machine of this daemon's sandboxes; empty when all is gone. */
   async leftovers(): Promise<string[]> {
-    const instance = await this.#instance();
+    const instance = this.instance;
     const found: string[] = [];
     for (const tree of await readdir("/sys/fs/cgroup")) {
       for (const parent of [`mags-${instance}`, `mags-${instance}-vm`]) {
@@ -206,11 +212,6 @@ export class Daemon {
       for (const job of (await mags.list({ status, pageSize: 200 })).jobs)
         await mags.stop(job.request_id).catch(() => undefined);
     await untilEmpty(async () => ((await mags.poolStatus()).busy_vms === 0 ? [] : ["busy sandboxes"]), 60_000);
-  }
-
-  async #instance(): Promise<string> {
-    const { createHash } = await import("node:crypto");
-    return createHash("sha256").update(this.dataDir).digest("hex").slice(0, 8);
   }
 
   async #ready(): Promise<void> {
