@@ -2,7 +2,7 @@ import { timingSafeEqual } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { TLSSocket } from "node:tls";
 import type { Credentials, Logger } from "@mags/kit";
-import { type Activity, ApiError, type NodeStatus } from "@mags/protocol";
+import { type Activity, ApiError, type NodeRuntimes, type NodeStatus } from "@mags/protocol";
 import fastify, { type FastifyInstance } from "fastify";
 import type { z } from "zod";
 import { acceptVisitors, type Visited } from "./access/index.ts";
@@ -18,6 +18,7 @@ import { type Workspaces, workspaceRoutes } from "./workspaces/index.ts";
 export interface AgentApi {
   node: () => JobNode | undefined;
   pool: () => Pool | undefined;
+  runtimes: NodeRuntimes;
   metrics: Metrics;
   workspaces: Workspaces;
   audit: () => Audit | undefined;
@@ -92,7 +93,8 @@ export async function startApi(options: AgentApi): Promise<{
     const pool = options.pool();
     if (!pool) throw new ApiError("unavailable", "the pool is not there yet");
     const { total, free } = await options.space();
-    return { pool: pool.status(), disk: { total_bytes: total, free_bytes: free } } satisfies NodeStatus;
+    const disk = { total_bytes: total, free_bytes: free };
+    return { pool: pool.status(), disk, runtimes: options.runtimes } satisfies NodeStatus;
   });
   app.get<{ Params: { id: string } }>("/agent/v1/jobs/:id/activity", async (request) => {
     const { sandbox, activity } = visited(options, request.params.id);

@@ -52,6 +52,8 @@ export interface AgentOptions {
 }
 
 export interface Agent {
+  /** what sandboxes are here, and why */
+  readonly sandboxes: string;
   /** jobs on this node now */
   running(): number;
   /** Lets running jobs be: the next agent process on this data directory takes them up. */
@@ -96,7 +98,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     logger,
   });
   cleanup.add("drivers", () => drivers.close());
-  logger.info({ because: drivers.because }, "what sandboxes are here");
+  logger.info(drivers.runtimes, "what sandboxes are here");
   let node: JobNode | undefined;
   let pool: Pool | undefined;
   let audit: Audit | undefined;
@@ -107,6 +109,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     space: () => store.space(),
     node: () => node,
     pool: () => pool,
+    runtimes: drivers.runtimes,
     audit: () => audit,
     metrics,
     workspaces,
@@ -143,7 +146,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const audited = audit;
   cleanup.add("looking for leftovers", () => audited.close());
   audit.start();
-  return { running: () => started.running, close: () => cleanup.run() };
+  return { sandboxes: drivers.because, running: () => started.running, close: () => cleanup.run() };
 }
 
 /** True when the machine has booted since the last call with this directory. */

@@ -9,6 +9,8 @@ const { env } = process;
 export const configPath = join(homedir(), ".mags", "config.json");
 /** The data directory of a server on this machine. */
 export const dataDir = env.MAGS_DATA_DIR || "/var/lib/mags";
+/** What a server on this machine makes its sandboxes by. */
+export const wantedRuntime = env.MAGS_RUNTIME || "auto";
 export const imageDir = env.MAGS_IMAGE_DIR || join(dataDir, "images");
 /** What a daemon on this machine is called among the nodes. */
 export const nodeName = env.MAGS_NODE_NAME || hostname();

@@ -122,6 +122,7 @@ async function start(config: Config, cleanup: Cleanup): Promise<Agent | undefine
       logger,
     });
     cleanup.add("agent", () => agent.close());
+    process.stdout.write(`Sandboxes here are ${agent.sandboxes}.\n`);
     return agent;
   };
   // Both to their end, whatever becomes of the other, so that what was started is undone.

@@ -1,5 +1,5 @@
 import type { Logger } from "@mags/kit";
-import type { CreateJob } from "@mags/protocol";
+import type { CreateJob, NodeRuntimes } from "@mags/protocol";
 import type { ReflinkStore, Templates } from "@mags/storage";
 import type { Network } from "../network/index.ts";
 import type { Driver, Drivers, Sandbox } from "../sandbox/driver.ts";
@@ -57,6 +57,15 @@ export class NodeDrivers implements Drivers {
     if (runtime !== "qemu" && isolation !== "vm") return this.default;
     if (!this.#qemu) throw new Error(`this node has no virtual machines: ${this.because}`);
     return this.#qemu;
+  }
+
+  get runtimes(): NodeRuntimes {
+    const machines = this.#qemu !== undefined;
+    return {
+      offered: machines ? ["qemu", "container"] : ["container"],
+      default: machines ? "qemu" : "container",
+      because: this.because,
+    };
   }
 
   get all(): Driver[] {

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import pc from "picocolors";
-import { type Check, runChecks } from "../doctor/checks.ts";
+import type { Check } from "../doctor/check.ts";
+import { runChecks } from "../doctor/checks.ts";
 
 const marks = { ok: pc.green("ok     "), warn: pc.yellow("warn   "), missing: pc.red("missing") };
 

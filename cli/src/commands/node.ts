@@ -56,13 +56,17 @@ async function list({ json }: { json?: boolean }): Promise<void> {
     `${node.used_memory_mb} of ${node.memory_mb}`,
     node.disk ? `${gib(node.disk.free_bytes)} of ${gib(node.disk.total_bytes)}` : "",
     node.pool ? String(node.pool.idle_vms) : "",
+    node.runtimes?.offered.join(",") ?? "",
     moment(node.seen_at),
     Object.entries(node.labels)
       .map((label) => label.join("="))
       .join(","),
   ]);
   process.stdout.write(
-    table(["NODE", "STATE", "JOBS", "CPUS", "MEMORY MIB", "DISK GIB FREE", "READY", "SEEN", "LABELS"], rows),
+    table(
+      ["NODE", "STATE", "JOBS", "CPUS", "MEMORY MIB", "DISK GIB FREE", "READY", "RUNTIMES", "SEEN", "LABELS"],
+      rows,
+    ),
   );
 }
 

@@ -3,19 +3,10 @@ import { connect } from "node:net";
 import { dirname, join } from "node:path";
 import { run } from "@mags/kit";
 import { apiUrl, dataDir, imageDir, listen } from "../config.ts";
+import { type Check, missing, ok, warn } from "./check.ts";
 import { probeKvm } from "./kvm.ts";
+import { runtime } from "./runtime.ts";
 
-export interface Check {
-  name: string;
-  state: "ok" | "warn" | "missing";
-  found: string;
-  /** what to do where the state is not ok */
-  remedy?: string;
-}
-
-const ok = (name: string, found: string): Check => ({ name, state: "ok", found });
-const warn = (name: string, found: string, remedy: string): Check => ({ name, state: "warn", found, remedy });
-const missing = (name: string, found: string, remedy: string): Check => ({ name, state: "missing", found, remedy });
 const firstLine = (text: string) => text.split("\n")[0] ?? "";
 
 /** Looks at everything that Mags needs of a host; tries things rather than reading about them. */
@@ -31,6 +22,7 @@ export async function runChecks(): Promise<Check[]> {
     userNamespaces(),
     container(),
     kvm(),
+    runtime(),
     cgroups(),
     reflink(),
     image(),

@@ -1,4 +1,4 @@
-import { access, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { spawn } from "@mags/kit";
@@ -14,16 +14,16 @@ const EXIT_CODE = 33;
  * writes 0x10 to QEMU's exit device.
  */
 export async function probeKvm(): Promise<Probe> {
-  const there = await access("/dev/kvm").then(
-    () => true,
-    () => false,
-  );
-  if (!there)
+  const device = await stat("/dev/kvm").catch(() => undefined);
+  if (!device)
     return {
       works: false,
       reason: "no /dev/kvm",
       remedy: "enable virtualisation in the firmware or the cloud's settings",
     };
+  // Virtual machines run as users of their own.
+  if ((device.mode & 0o066) === 0)
+    return { works: false, reason: "/dev/kvm is root's alone", remedy: "chmod 660 /dev/kvm" };
   const dir = await mkdtemp(join(tmpdir(), "mags-kvm-"));
   try {
     const sector = Buffer.alloc(512);

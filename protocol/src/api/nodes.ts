@@ -1,11 +1,20 @@
 import { z } from "zod";
 import { machineRoles, NodeName } from "../cluster.ts";
-import { PoolStatus } from "./jobs.ts";
+import { PoolStatus, Runtime } from "./jobs.ts";
+
+/** What a node's sandboxes may be. */
+export const NodeRuntimes = z.object({
+  offered: z.array(Runtime),
+  default: Runtime.describe("What a job gets that asks for none"),
+  because: z.string().describe("What that is and why, in words"),
+});
+export type NodeRuntimes = z.infer<typeof NodeRuntimes>;
 
 /** What a node says of itself, `GET /agent/v1/status`. */
 export const NodeStatus = z.object({
   pool: PoolStatus,
   disk: z.object({ total_bytes: z.number(), free_bytes: z.number() }),
+  runtimes: NodeRuntimes.nullable().default(null),
 });
 export type NodeStatus = z.infer<typeof NodeStatus>;
 
@@ -22,6 +31,7 @@ export const Node = z.object({
   jobs: z.number().int().describe("Jobs that it has now"),
   dirty_workspaces: z.number().int().describe("Workspaces with changes that are on this node only"),
   isolation: z.array(z.string()),
+  runtimes: NodeRuntimes.nullable().describe("What its sandboxes may be; null where it does not answer"),
   rootfs_types: z.array(z.string()),
   seen_at: z.string(),
   draining_since: z.string().nullable(),

@@ -569,6 +569,14 @@ export interface PoolStatus {
   max_pool_size: number;
 }
 
+export interface NodeRuntimes {
+  offered: ("qemu" | "container")[];
+  /** What a job gets that asks for none */
+  default: "qemu" | "container";
+  /** What that is and why, in words */
+  because: string;
+}
+
 export interface NodeDisk {
   total_bytes: number;
   free_bytes: number;
@@ -588,6 +596,8 @@ export interface Node {
   /** Workspaces with changes that are on this node only */
   dirty_workspaces: number;
   isolation: string[];
+  /** What its sandboxes may be; null where it does not answer */
+  runtimes: NodeRuntimes | null;
   rootfs_types: string[];
   seen_at: string;
   draining_since: string | null;

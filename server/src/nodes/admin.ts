@@ -1,10 +1,11 @@
-import { ApiError, type Node } from "@mags/protocol";
+import { ApiError, type Node, type NodeStatus } from "@mags/protocol";
 import type { Cluster } from "../cluster/service.ts";
 import type { Database } from "../db/database.ts";
 import type { Nodes } from "./service.ts";
 import { deleteNode, listWithLoad, type NodeLoad, setDraining } from "./store.ts";
 
 const STATUS_DEADLINE_MS = 2000;
+const NO_ANSWER = { pool: null, disk: null, runtimes: null };
 
 /** The nodes as who runs the installation sees them, and taking one out of service in order. */
 export class NodeAdmin {
@@ -67,15 +68,15 @@ export class NodeAdmin {
       draining_since: row.draining_since?.toISOString() ?? null,
       joined: row.joined,
       labels: row.labels,
-      ...(row.away ? { pool: null, disk: null } : await this.#status(name)),
+      ...(row.away ? NO_ANSWER : await this.#status(name)),
     };
   }
 
-  async #status(name: string): Promise<Pick<Node, "pool" | "disk">> {
+  async #status(name: string): Promise<NodeStatus | typeof NO_ANSWER> {
     try {
       return await this.#nodes.status(name, STATUS_DEADLINE_MS);
     } catch {
-      return { pool: null, disk: null };
+      return NO_ANSWER;
     }
   }
 }

@@ -586,6 +586,14 @@ class PoolStatus(TypedDict):
     max_pool_size: int
 
 
+class NodeRuntimes(TypedDict):
+    offered: List[Literal["qemu", "container"]]
+    #: What a job gets that asks for none
+    default: Literal["qemu", "container"]
+    #: What that is and why, in words
+    because: str
+
+
 class NodeDisk(TypedDict):
     total_bytes: float
     free_bytes: float
@@ -605,6 +613,8 @@ class Node(TypedDict):
     #: Workspaces with changes that are on this node only
     dirty_workspaces: int
     isolation: List[str]
+    #: What its sandboxes may be; null where it does not answer
+    runtimes: Optional[NodeRuntimes]
     rootfs_types: List[str]
     seen_at: str
     draining_since: Optional[str]
