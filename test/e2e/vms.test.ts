@@ -1,21 +1,35 @@
+import { chmod, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { release } from "node:os";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { Daemon } from "../harness/daemon.ts";
+import { join } from "node:path";
+import { spawn } from "@mags/kit";
+import type { Mags } from "@mags/sdk";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Daemon, untilEmpty } from "../harness/daemon.ts";
 
 /** Whole jobs in virtual machines, under software emulation where the host has no KVM. */
 let daemon: Daemon;
+let mags: Mags;
+let dir: string;
 beforeAll(async () => {
+  dir = await mkdtemp("/tmp/mags-vms-");
   daemon = await Daemon.start({ MAGS_RUNTIME: "qemu" });
+  mags = await daemon.client();
 });
 afterAll(async () => {
   await daemon.stop();
   const left = await daemon.leftovers();
   await daemon.remove();
+  await rm(dir, { recursive: true, force: true });
   expect(left).toEqual([]);
 });
 
+const stdoutOf = async (id: string): Promise<string[]> =>
+  (await mags.logs(id)).filter((entry) => entry.source === "stdout").map((entry) => entry.message);
+
+const eventually = (what: string, check: () => Promise<boolean>, ms?: number) =>
+  untilEmpty(async () => ((await check()) ? [] : [what]), ms);
+
 test("a job runs in a machine with a kernel of its own", async () => {
-  const mags = await daemon.client();
   const result = await mags.runAndWait("uname -r; id -u; hostname; echo err >&2; exit 7");
   expect(result).toMatchObject({ status: "completed", exitCode: 7, stderr: "err\n" });
   const [kernel, id, name] = result.stdout.split("\n");
@@ -26,7 +40,111 @@ test("a job runs in a machine with a kernel of its own", async () => {
 });
 
 test("a job may ask for a container on a node that has both", async () => {
-  const mags = await daemon.client();
   const result = await mags.runAndWait("uname -r", { runtime: "container" });
   expect(result.stdout.trim()).toBe(release());
 });
+
+test("the node and the doctor say what sandboxes are, and why", async () => {
+  const { nodes } = (await daemon.http("GET", "/api/v1/nodes")).body;
+  const because = expect.stringMatching(/^virtual machines (with KVM|under software emulation, because .+)$/);
+  expect(nodes[0].runtimes).toEqual({ offered: ["qemu", "container"], default: "qemu", because });
+  const checks = JSON.parse((await daemon.cli(["doctor", "--json"])).stdout as string);
+  expect(checks).toContainEqual({ name: "sandboxes", state: "ok", found: nodes[0].runtimes.because });
+});
+
+test("after kill -9 of the daemon a machine's script, log, URL, commands and SSH go on", async () => {
+  const script = `mkdir /www; echo page >/www/index.html; python3 -m http.server 8000 -d /www >/dev/null 2>&1 &
+for i in $(seq 60); do echo line $i; sleep 0.5; done; exit 6`;
+  const { requestId: id } = await mags.run(script, { persistent: true });
+  const ssh = await sshInto(id);
+  const { url } = await mags.url(id, 8000);
+  const page = async () => (await spawn("curl", ["-s", "-m", "20", url], { reject: false })).stdout === "page";
+  await eventually("the page", page);
+  expect((await ssh("echo $$ >/root/pid; hostname")).stdout).toBe((await mags.status(id)).vm_id);
+  await daemon.kill();
+  await daemon.start();
+  expect(await mags.status(id)).toMatchObject({ status: "running", exit_code: null });
+  expect((await mags.exec(id, "test -s /root/pid; hostname")).stdout.trim()).toBe((await mags.status(id)).vm_id);
+  expect((await ssh("test -s /root/pid && echo the same machine")).stdout).toBe("the same machine");
+  await eventually("the page again", page);
+  await eventually("the end of the script", async () => (await mags.status(id)).exit_code === 6);
+  expect(await stdoutOf(id)).toEqual(Array.from({ length: 60 }, (_, number) => `line ${number + 1}`));
+  await mags.stop(id);
+  await mags.wait(id);
+});
+
+describe.concurrent("a job is an error with the reason, and the next one runs,", () => {
+  /** A job that runs, in a machine of which nothing is left afterwards. */
+  async function victim() {
+    const { requestId } = await mags.run("echo up; sleep 1000", { timeout: 600 });
+    await eventually("the script", async () => (await stdoutOf(requestId)).length > 0);
+    return { requestId, machine: (await mags.status(requestId)).vm_id as string };
+  }
+
+  test("where its QEMU was killed", async () => {
+    const { requestId, machine } = await victim();
+    await daemon.killSandbox(machine);
+    const job = await mags.wait(requestId);
+    expect(job).toMatchObject({ status: "error", reason: "machine_ended" });
+    expect(job.error).toContain("QEMU ended with exit code 137");
+    expect((await mags.runAndWait("echo next")).stdout).toBe("next\n");
+    await eventually("the machine gone", async () => !(await daemon.sandboxes()).includes(machine));
+  });
+
+  test("where its QEMU says nothing any more", async () => {
+    const { requestId, machine } = await victim();
+    await daemon.killSandbox(machine, "SIGSTOP");
+    const job = await mags.wait(requestId);
+    expect(job).toMatchObject({ status: "error", reason: "machine_ended" });
+    expect(job.error).toContain("not answered for 30 s");
+    await eventually("the machine gone", async () => !(await daemon.sandboxes()).includes(machine));
+  });
+
+  test("where its kernel panicked", async () => {
+    const panic = "echo up; mount -o remount,rw /sys; mount -t proc proc /mnt; echo c >/mnt/sysrq-trigger; sleep 1000";
+    const { requestId } = await mags.run(panic, { timeout: 600 });
+    const job = await mags.wait(requestId);
+    expect(job).toMatchObject({ status: "error", reason: "machine_ended" });
+    expect(job.error).toContain("its kernel panicked");
+  });
+});
+
+test("machines of the pool that were killed are replaced", async () => {
+  const waiting = async () => (await mags.poolStatus()).idle_vms > 0;
+  await eventually("a machine that waits", waiting);
+  const before = await daemon.sandboxes();
+  for (const machine of before) await daemon.killSandbox(machine);
+  expect((await mags.runAndWait("echo next")).stdout).toBe("next\n");
+  await eventually("the dead machines gone", async () => {
+    const now = await daemon.sandboxes();
+    return !before.some((machine) => now.includes(machine));
+  });
+  await eventually("another machine that waits", waiting);
+});
+
+test("where QEMU is missing, a start that wants machines says so", async () => {
+  const without = join(dir, "bin");
+  await mkdir(without);
+  for (const place of ["/usr/sbin", "/usr/bin", "/sbin", "/bin"])
+    for (const name of await readdir(place))
+      if (!name.startsWith("qemu-system")) await symlink(join(place, name), join(without, name)).catch(() => undefined);
+  const result = await spawn(process.execPath, ["magsd/src/main.ts"], {
+    cwd: join(import.meta.dirname, "../.."),
+    env: { ...daemon.env, MAGS_DATA_DIR: join(dir, "data"), MAGS_LISTEN: "127.0.0.1:0", PATH: without },
+    reject: false,
+    timeout: 60_000,
+  });
+  expect(result.exitCode).toBe(1);
+  expect(result.stderr).toContain("QEMU does not run here (apt-get install qemu-system-x86)");
+});
+
+/** OpenSSH to a job through the gateway, by a key of its own. */
+async function sshInto(id: string) {
+  const { body } = await daemon.http("POST", `/api/v1/mags-jobs/${id}/access`, { port: 22 });
+  const key = join(dir, "key");
+  await writeFile(key, body.ssh_private_key);
+  await chmod(key, 0o600);
+  const trust = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"];
+  const to = ["-F", "none", "-i", key, ...trust, "-p", String(daemon.sshPort), "root@127.0.0.1"];
+  return (command: string) => spawn("ssh", [...to, command], { reject: false, timeout: 60_000 });
+}

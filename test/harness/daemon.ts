@@ -118,7 +118,8 @@ export class Daemon {
 
   /** Ids of the sandboxes that are there. */
   async sandboxes(): Promise<string[]> {
-    return readdir(join("/run/mags", this.instance, "sandboxes")).catch(() => []);
+    const of = (dir: string) => readdir(join("/run/mags", dir, "sandboxes")).catch(() => []);
+    return [...(await of(this.instance)), ...(await of(`${this.instance}-vm`))];
   }
 
   /** The machine burns: nothing of the data directory is left, nor of what ran. The directory is there again, empty. */
@@ -129,10 +130,12 @@ export class Daemon {
     await mkdir(this.dataDir);
   }
 
-  /** kill -9 of the first process of a sandbox, with which all of it ends. */
-  async killSandbox(id: string): Promise<void> {
-    const pid = await readFile(join("/run/mags", this.instance, "sandboxes", id, "pid"), "utf8");
-    process.kill(Number(pid), "SIGKILL");
+  /** kill -9 of the first process of a sandbox, with which all of it ends: a container's init, or QEMU. */
+  async killSandbox(id: string, signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
+    const pid = await readFile(join("/run/mags", this.instance, "sandboxes", id, "pid"), "utf8").catch(() =>
+      qemuOf(id),
+    );
+    process.kill(Number(pid), signal);
   }
 
   /** Stops and removes everything, jobs that a failed test left running too. */
@@ -238,6 +241,15 @@ export async function untilEmpty(check: () => Promise<string[]>, ms = 60_000): P
     await delay(100);
     left = await check();
   }
+}
+
+/** The process of a virtual machine's QEMU. */
+async function qemuOf(id: string): Promise<number> {
+  for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
+    const read = (file: string) => readFile(`/proc/${pid}/${file}`, "utf8").catch(() => "");
+    if ((await read("comm")).startsWith("qemu") && (await read("cgroup")).includes(id)) return Number(pid);
+  }
+  throw new Error(`sandbox ${id} has no process`);
 }
 
 function takesConnections(port: number): Promise<boolean> {

@@ -53,8 +53,9 @@ export class Shown {
     return shown;
   }
 
-  close(): void {
-    for (const name of this.#names.keys()) unmount(join(this.#dir, name));
+  /** Also what an earlier driver of this agent has shown. */
+  async close(): Promise<void> {
+    for (const name of await readdir(this.#dir).catch(() => [])) unmount(join(this.#dir, name));
   }
 
   async #mount(path: string, source: string): Promise<string> {

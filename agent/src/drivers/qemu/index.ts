@@ -15,6 +15,7 @@ import { PIDS_LIMIT, qmpPath } from "./machine.ts";
 import { Qmp } from "./qmp.ts";
 import { connectAgain, type MachineRecord, netnsOf, QemuSandbox } from "./sandbox.ts";
 import { SavedMachines } from "./saved.ts";
+import { hangUpSessions } from "./session.ts";
 import { removeUplink } from "./tap.ts";
 
 export interface QemuDriverOptions {
@@ -131,6 +132,7 @@ export class QemuDriver implements Driver {
     const qmp = new Qmp(qmpPath(dir));
     const guest = await connectAgain(record);
     await guest.run("box thaw").catch(() => undefined);
+    await hangUpSessions(guest);
     const switchOff = () => switchMachineOff(record);
     return new QemuSandbox({ record, dir, qmp, guest, network, cleanup, switchOff });
   }
@@ -165,7 +167,7 @@ export class QemuDriver implements Driver {
 
   /** Removes what is shared by all machines, where none is left. */
   async close(): Promise<void> {
-    this.#shown.close();
+    await this.#shown.close();
     if (this.#live.size > 0) return;
     await removeCgroup(this.#cgroupParent);
     await rm(this.#options.runDir, { recursive: true, force: true });
