@@ -97,7 +97,7 @@ export async function startApi(options: AgentApi): Promise<{
     return { pool: pool.status(), disk, runtimes: options.runtimes } satisfies NodeStatus;
   });
   app.get<{ Params: { id: string } }>("/agent/v1/jobs/:id/activity", async (request) => {
-    const { sandbox, activity } = visited(options, request.params.id);
+    const { sandbox, activity } = await visited(options, request.params.id);
     const known = { open_connections: activity.open, last_used_at: new Date(activity.lastUsed).toISOString() };
     return { ...known, ...(await sandbox.stats()) } satisfies z.infer<typeof Activity>;
   });
@@ -128,7 +128,9 @@ export async function startApi(options: AgentApi): Promise<{
 }
 
 /** Throws ApiError not_found, or unavailable while the job has no machine. */
-function visited({ node }: AgentApi, id: string): Visited {
+async function visited({ node }: AgentApi, id: string): Promise<Visited> {
+  // What an earlier agent process had is unknown only until this one has taken it up.
+  await node()?.takenUp;
   const job = node()?.job(id);
   if (!job) throw new ApiError("not_found", `job ${id} is not on this node`);
   const { sandbox, environment, activity } = job;

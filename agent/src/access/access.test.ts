@@ -34,7 +34,7 @@ beforeAll(async () => {
   server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   closeVisits = acceptVisitors(server, {
-    find: (id) => {
+    find: async (id) => {
       if (id === ASLEEP) throw new ApiError("unavailable", "no machine");
       if (id !== JOB) throw new ApiError("not_found", "not here");
       return { sandbox, environment: { PATH: "/usr/bin:/bin", OF: "job" }, activity };

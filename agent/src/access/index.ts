@@ -21,7 +21,7 @@ export interface Visited {
 
 export interface AccessOptions {
   /** throws ApiError when the job is not here or has no machine */
-  find(jobId: string): Visited;
+  find(jobId: string): Promise<Visited>;
   /** throws ApiError when the request may not come in */
   authorize(request: IncomingMessage): void;
   /** callers in this process know it, and are given connections themselves */
@@ -70,7 +70,7 @@ async function visit(
   const kind = port === undefined ? "session" : "tcp";
   if (!jobId || !what || request.headers.upgrade?.toLowerCase() !== kind || request.method !== "POST")
     throw new ApiError("not_found", `the agent has no ${request.method} ${request.url} with this Upgrade`);
-  const { sandbox, environment, activity } = options.find(jobId);
+  const { sandbox, environment, activity } = await options.find(jobId);
   const end = activity.begin();
   try {
     if (kind === "session") {

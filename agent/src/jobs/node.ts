@@ -41,11 +41,17 @@ export class JobNode {
   readonly #closing = new AbortController();
   readonly #running = new Set<Promise<void>>();
   #context: JobContext | undefined;
+  readonly #takenUp = Promise.withResolvers<void>();
   #loops: Promise<unknown> = Promise.resolve();
   #wake: () => void = () => undefined;
 
   constructor(options: NodeOptions) {
     this.#options = options;
+  }
+
+  /** resolves when the jobs of an earlier agent process are known */
+  get takenUp(): Promise<void> {
+    return this.#takenUp.promise;
   }
 
   job(id: string): Job | undefined {
@@ -130,6 +136,7 @@ export class JobNode {
     adopted.sort((a, b) => Number(a.sandbox === undefined) - Number(b.sandbox === undefined));
     for (const { job, sandbox } of adopted) this.#track(job, () => job.adopt(sandbox));
     for (const assignment of fresh) this.#begin(new Job(context, unstarted(assignment)));
+    this.#takenUp.resolve();
     context.pool.start();
     context.workspaces.start();
   }

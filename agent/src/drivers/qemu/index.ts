@@ -13,9 +13,8 @@ import { type Blank, type BlankContext, makeBlank } from "./blank.ts";
 import { type BootFiles, diskOf, readBootFiles, Shown } from "./files.ts";
 import { PIDS_LIMIT, qmpPath } from "./machine.ts";
 import { Qmp } from "./qmp.ts";
-import { connectAgain, type MachineRecord, netnsOf, QemuSandbox } from "./sandbox.ts";
+import { type MachineRecord, netnsOf, QemuSandbox } from "./sandbox.ts";
 import { SavedMachines } from "./saved.ts";
-import { hangUpSessions } from "./session.ts";
 import { removeUplink } from "./tap.ts";
 
 export interface QemuDriverOptions {
@@ -130,11 +129,13 @@ export class QemuDriver implements Driver {
     cleanup.add("machine", () => removeCgroup(record.cgroupsPath));
     if (record.policy) await network.restrict(record.policy);
     const qmp = new Qmp(qmpPath(dir));
-    const guest = await connectAgain(record);
-    await guest.run("box thaw").catch(() => undefined);
-    await hangUpSessions(guest);
     const switchOff = () => switchMachineOff(record);
-    return new QemuSandbox({ record, dir, qmp, guest, network, cleanup, switchOff });
+    const sandbox = new QemuSandbox({ record, dir, qmp, guest: undefined, network, cleanup, switchOff });
+    // One that does not answer keeps no other from being taken up.
+    sandbox
+      .takeOver()
+      .catch((error) => this.#options.logger.warn({ err: error, sandbox: id }, "a machine is not reached"));
+    return sandbox;
   }
 
   async reclaim(keep: ReadonlySet<string>): Promise<number> {

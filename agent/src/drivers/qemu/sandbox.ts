@@ -22,7 +22,7 @@ import { enterCommand, scriptText, whyNot } from "./enter.ts";
 import { Guest } from "./guest.ts";
 import { lastWords } from "./machine.ts";
 import type { Qmp } from "./qmp.ts";
-import { openSession } from "./session.ts";
+import { hangUpSessions, openSession } from "./session.ts";
 import { clientArgv, type Master } from "./ssh.ts";
 
 /** What is written down of a machine; `pid` is its supervisor's. */
@@ -32,17 +32,19 @@ export interface MachineRecord extends SandboxRecord {
   privateKey: string;
 }
 
-/** How long the end of the box may take before the machine is switched off all the same, `ms`. */
-const DOWN_MS = 10_000;
+/** How long the end of the box may take, what it has not written yet included, before the machine is switched off all the same, `ms`. */
+const DOWN_MS = 60_000;
 /** How often it is looked whether a machine lives, and how long QEMU may say nothing, `ms`. */
 const WATCH_MS = 1000;
 const SILENT_MS = 30_000;
+const RECONNECT_MS = 10_000;
 
 export interface Parts {
   record: MachineRecord;
   dir: string;
   qmp: Qmp;
-  guest: Guest;
+  /** the connection there is; a machine of an earlier agent process has none yet */
+  guest: Guest | undefined;
   network: NetworkSlot;
   cleanup: Cleanup;
   /** switches the machine off, and everything that lives for it */
@@ -55,10 +57,12 @@ export class QemuSandbox implements Sandbox {
   readonly ended: Promise<string>;
   #record: MachineRecord;
   readonly #parts: Parts;
-  #guest: Guest;
+  #guest: Guest | undefined;
+  #connecting: Promise<Guest> | undefined;
   /** to be placed with the next command */
   readonly #files = new Map<string, string>();
   #killing: Promise<void> | undefined;
+  #silent = false;
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -82,6 +86,11 @@ export class QemuSandbox implements Sandbox {
   }
   get image() {
     return this.#record.image;
+  }
+
+  /** For a machine of an earlier agent process: connects, which may fail later as well as now. */
+  async takeOver(): Promise<void> {
+    await this.#reach();
   }
 
   async place(name: string, content: string): Promise<void> {
@@ -179,9 +188,11 @@ export class QemuSandbox implements Sandbox {
 
   /** A disk that stays is left whole, if the machine still does what it is told. */
   async #kill(): Promise<void> {
-    if (this.#record.kept && isAlive(this.#record))
-      await this.#guest.run("box down", "", DOWN_MS).catch(() => undefined);
-    this.#guest.close();
+    if (this.#record.kept && isAlive(this.#record) && !this.#silent)
+      await this.#connect()
+        .then((guest) => guest.run("box down", "", DOWN_MS))
+        .catch(() => undefined);
+    this.#guest?.close();
     await this.#parts.switchOff();
   }
 
@@ -191,7 +202,15 @@ export class QemuSandbox implements Sandbox {
 
   async #reach(): Promise<Guest> {
     if (!this.isRunning()) throw new Error(`sandbox ${this.id} is gone`);
-    if (this.#guest.closed) this.#guest = await connectAgain(this.#record);
+    return this.#connect();
+  }
+
+  async #connect(): Promise<Guest> {
+    if (this.#guest && !this.#guest.closed) return this.#guest;
+    this.#connecting ??= connectAgain(this.#record).finally(() => {
+      this.#connecting = undefined;
+    });
+    this.#guest = await this.#connecting;
     return this.#guest;
   }
 
@@ -234,7 +253,9 @@ export class QemuSandbox implements Sandbox {
         () => true,
         () => false,
       );
-      if (!answers && !this.#killing && isAlive(this.#record)) return `QEMU has not answered for ${SILENT_MS / 1000} s`;
+      if (answers || this.#killing || !isAlive(this.#record)) continue;
+      this.#silent = true;
+      return `QEMU has not answered for ${SILENT_MS / 1000} s`;
     }
     return new Promise(() => undefined);
   }
@@ -247,10 +268,14 @@ interface BlockStats {
 
 export const netnsOf = (record: Pick<MachineRecord, "pid">): string => `/proc/${record.pid}/ns/net`;
 
-export function connectAgain(record: MachineRecord): Promise<Guest> {
+/** What was done over the connection before is over: the disk is held no longer, and its sessions are hung up. */
+async function connectAgain(record: MachineRecord): Promise<Guest> {
   const { address, privateKey, hostKey } = record;
   const at = { netns: netnsOf(record), address, privateKey, hostKey };
-  return Guest.connect(at, () => isAlive(record), performance.now() + 5000);
+  const guest = await Guest.connect(at, () => isAlive(record), performance.now() + RECONNECT_MS);
+  await guest.run("box thaw").catch(() => undefined);
+  await hangUpSessions(guest);
+  return guest;
 }
 
 const idPath = (directory: string) => join(directory, "guest-id");
