@@ -3,6 +3,7 @@ import { CommanderError } from "commander";
 import { NoToken } from "./config.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { err } from "./render/colours.ts";
+import { harmlessLines } from "./render/table.ts";
 
 /** The one place where an error becomes a message, a hint and an exit code. */
 export function fail(error: unknown): void {
@@ -16,8 +17,10 @@ export function fail(error: unknown): void {
     process.exitCode = exitCodes.stopped;
     return;
   }
-  process.stderr.write(`${err.red("error")}: ${error instanceof Error ? error.message : String(error)}\n`);
-  for (const [label, text] of remarks(error)) process.stderr.write(`${err.dim(`${label}: ${text}`)}\n`);
+  process.stderr.write(
+    `${err.red("error")}: ${harmlessLines(error instanceof Error ? error.message : String(error))}\n`,
+  );
+  for (const [label, text] of remarks(error)) process.stderr.write(`${err.dim(`${label}: ${harmlessLines(text)}`)}\n`);
   process.exitCode = error instanceof NoToken ? exitCodes.usage : exitCodes.failed;
 }
 

@@ -8,10 +8,14 @@ import { Lan, type Machine } from "../harness/machines.ts";
 /** Addresses that a host or its network may have, and that no sandbox may reach. */
 export const METADATA = ["169.254.169.254", "168.63.129.16", "100.100.100.200"];
 export const PRIVATE = ["10.1.2.3", "10.213.255.254", "172.16.5.5", "192.168.7.7"];
+/** TEST-NET-3, so that it may run beside other tests of whole machines */
+const NETWORK = "203.0.113";
 /** nobody's: what is sent there can be seen to leave, and arrives nowhere */
-export const OUTSIDE = "203.0.113.9";
+export const OUTSIDE = "198.51.100.9";
 /** API, gateway, SSH and cluster; what others listen on */
 const PORTS = [22, 80, 443, 2375, 5432, 6443, 7070, 7071, 7072, 7073, 8000, 9000];
+
+const MEMORY_MB = 256;
 
 const NEIGHBOUR = `
 cat >/root/server.py <<'END'
@@ -66,7 +70,7 @@ export class World {
   }
 
   static async create(env: Record<string, string>): Promise<World> {
-    const lan = await Lan.create();
+    const lan = await Lan.create(NETWORK);
     const dir = await mkdtemp(join(tmpdir(), "mags-escape-"));
     const world = new World(lan, await lan.machine("host", { MAGS_POOL_MAX: "3", ...env }), dir);
     try {
@@ -87,7 +91,7 @@ export class World {
   /** A sandbox that stays. */
   async sandbox(runtime: "container" | "qemu", script = "true"): Promise<Inside> {
     const before = new Set(await this.host.sandboxes());
-    const { requestId } = await this.mags.run(script, { persistent: true, runtime, memoryMb: 256, diskGb: 0.5 });
+    const { requestId } = await this.mags.run(script, { persistent: true, runtime, memoryMb: MEMORY_MB, diskGb: 0.5 });
     const job = await this.mags.wait(requestId);
     if (job.exit_code !== 0) throw new Error(`the sandbox is ${job.status}: ${job.error}`);
     const { stdout } = await this.mags.exec(requestId, ["python3", "-c", ADDRESSES]);
@@ -115,15 +119,16 @@ export class World {
       own: attacker.address,
       outside: OUTSIDE,
       own_kernel: ownKernel,
+      memory: MEMORY_MB << 20,
     };
   }
 
   /** Sends the neighbour and the outside what sniffers must see, so that their silence means something. */
-  async sendHonest(from: Inside): Promise<void> {
+  async sendHonest(): Promise<void> {
     const send = `import socket, sys
 socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"HON" + b"EST-", (sys.argv[1], 8000))`;
     await this.host.run("python3", "-c", send, this.neighbour.address);
-    await this.mags.exec(from.id, ["python3", "-c", send, OUTSIDE]);
+    await this.mags.exec(this.neighbour.id, ["python3", "-c", send, OUTSIDE]);
   }
 
   async remove(): Promise<void> {
@@ -139,9 +144,9 @@ socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"HON" + b"EST-", (sys.a
   async #furnish(): Promise<void> {
     for (const address of [...METADATA, ...PRIVATE])
       await this.host.run("ip", "address", "add", `${address}/32`, "dev", "lo");
-    const gate = "198.51.100.99";
+    const gate = `${NETWORK}.99`;
     await this.host.run("ip", "neighbour", "add", gate, "lladdr", "02:00:00:00:00:99", "dev", "lan0");
-    await this.host.run("ip", "route", "add", "203.0.113.0/24", "via", gate, "dev", "lan0");
+    await this.host.run("ip", "route", "add", "198.51.100.0/24", "via", gate, "dev", "lan0");
     const free = PORTS.filter((port) => ![7070, 7071, 7072, 7073].includes(port)).map(String);
     await this.#until("ready", "listening", this.host.run("python3", join(import.meta.dirname, "listen.py"), ...free));
     const sniffer = join(import.meta.dirname, "sniff.py");

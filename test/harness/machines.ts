@@ -12,13 +12,19 @@ export const NETWORK = "198.51.100";
 export class Lan {
   readonly #bridge = `mgt${process.pid}`;
   readonly #machines: Machine[] = [];
+  readonly #network: string;
 
-  static async create(): Promise<Lan> {
-    const lan = new Lan();
-    const route = await run("ip", ["route", "show", "match", `${NETWORK}.1`]);
-    if (/^(?!default)/m.test(route) && route !== "") throw new Error(`${NETWORK}.0/24 is in use here: ${route}`);
+  private constructor(network: string) {
+    this.#network = network;
+  }
+
+  /** `network` is the first three numbers of its addresses; two at a time must have different ones. */
+  static async create(network = NETWORK): Promise<Lan> {
+    const lan = new Lan(network);
+    const route = await run("ip", ["route", "show", "match", `${network}.1`]);
+    if (/^(?!default)/m.test(route) && route !== "") throw new Error(`${network}.0/24 is in use here: ${route}`);
     await run("ip", ["link", "add", lan.#bridge, "type", "bridge"]);
-    await run("ip", ["address", "add", `${NETWORK}.1/24`, "dev", lan.#bridge]);
+    await run("ip", ["address", "add", `${network}.1/24`, "dev", lan.#bridge]);
     await run("ip", ["link", "set", lan.#bridge, "up"]);
     return lan;
   }
@@ -33,7 +39,7 @@ export class Lan {
       name,
       netns,
       cable,
-      address: `${NETWORK}.${number}`,
+      address: `${this.#network}.${number}`,
       env,
     });
     this.#machines.push(machine);

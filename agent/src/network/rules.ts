@@ -20,6 +20,9 @@ const CLOSED = [
   "224.0.0.0/3",
 ];
 
+/** Connections of one sandbox at a time: the kernel's table of them is one for the whole machine, 262,144 by default. */
+const MAX_FLOWS = 8192;
+
 export interface RuleOptions {
   table: string;
   /** start of the host-side interfaces' names */
@@ -74,10 +77,16 @@ table inet ${table} {
     ${to} ct state established,related accept
     ${to} drop
   }
+  set flows {
+    type ipv4_addr
+    size 65535
+    flags dynamic
+  }
   chain egress {
     ip saddr != ${range} drop
     ${to} drop
     ct state established,related accept
+    ct state new add @flows { ip saddr ct count over ${MAX_FLOWS} } drop
     tcp flags syn tcp option maxseg size set rt mtu
     ${open.join("\n    ")}
     ip daddr { ${CLOSED.join(", ")} } drop

@@ -6,6 +6,7 @@ import { exitCodes } from "../exit-codes.ts";
 import { count, keyValue, list, positive } from "../flags/values.ts";
 import { err } from "../render/colours.ts";
 import { beforeLeaving, printJson, writeEntry } from "../render/output.ts";
+import { harmlessLines } from "../render/table.ts";
 import { isScriptFile, type Script, scriptOf } from "../script.ts";
 
 interface Flags extends FollowFlags {
@@ -112,7 +113,8 @@ export async function startAndFollow(
   await (flags.persistent ? streamUntilScriptEnds : stream)(mags, requestId, flags);
   const final = await mags.wait(requestId);
   if (flags.json) printJson(final);
-  if (final.status === "error" && final.error) process.stderr.write(`${err.red("error")}: ${final.error}\n`);
+  if (final.status === "error" && final.error)
+    process.stderr.write(`${err.red("error")}: ${harmlessLines(final.error)}\n`);
   process.exitCode = exitCodeOf(final);
 }
 
@@ -154,7 +156,9 @@ function stopOnInterrupt(mags: Mags): (id: string) => void {
   const report = (error: unknown) => {
     // It ended by itself meanwhile: nothing is left to stop.
     if (error instanceof MagsError && error.statusCode === 409) return;
-    process.stderr.write(`${err.red("error")}: the job could not be stopped: ${(error as Error).message}\n`);
+    process.stderr.write(
+      `${err.red("error")}: the job could not be stopped: ${harmlessLines((error as Error).message)}\n`,
+    );
   };
   const interrupt = () => {
     if (asked) process.exit(exitCodes.stopped);

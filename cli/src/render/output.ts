@@ -1,6 +1,7 @@
 import { entryBytes, type Followed } from "@mags/sdk";
 import { exitCodes } from "../exit-codes.ts";
 import { err } from "./colours.ts";
+import { harmlessLines } from "./table.ts";
 
 type Entry = Omit<Extract<Followed, { type: "entry" }>, "type" | "cursor">;
 
@@ -30,7 +31,8 @@ export const printJson = (value: unknown) => void process.stdout.write(`${JSON.s
  */
 export async function writeEntry(entry: Entry, options: { verbose?: boolean; stdoutTo?: NodeJS.WriteStream } = {}) {
   if (entry.source === "system") {
-    if (options.verbose || entry.level === "warn") process.stderr.write(`${err.dim(`mags: ${entry.message}`)}\n`);
+    if (options.verbose || entry.level === "warn")
+      process.stderr.write(`${err.dim(`mags: ${harmlessLines(entry.message)}`)}\n`);
     return;
   }
   const target = entry.source === "stdout" ? (options.stdoutTo ?? process.stdout) : process.stderr;

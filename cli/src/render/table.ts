@@ -19,6 +19,9 @@ const statusColours: Record<string, (text: string) => string> = {
 /** Text of others without what would steer the terminal. */
 export const harmless = (text: string): string => stripVTControlCharacters(text).replace(/\p{Cc}/gu, "?");
 
+/** Likewise of several lines. */
+export const harmlessLines = (text: string): string => text.split("\n").map(harmless).join("\n");
+
 /** A time of the wire to the second; "" for none. */
 export const moment = (time: string | null): string => time?.replace(/\.\d+Z$/, "Z") ?? "";
 

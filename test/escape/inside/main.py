@@ -3,6 +3,7 @@
 import sys
 
 import kernel  # noqa: F401
+import limits  # noqa: F401
 import network  # noqa: F401
 from attempt import FACTS, run
 

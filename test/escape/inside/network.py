@@ -105,14 +105,14 @@ def _():
 @attempt(NETWORK, "reach host and neighbour over IPv6: link-local, mapped, translated")
 def _():
     mapped = [f"::ffff:{address}" for address in (*FACTS["host_addresses"], *FACTS["metadata"], FACTS["neighbour"])]
-    others = ["fe80::1%eth0", "ff02::1%eth0", "2002:c633:640b::1", "64:ff9b::a9fe:a9fe", "fd00::1", "fd00:ec2::254"]
+    others = ["fe80::1%eth0", "ff02::1%eth0", "2002:cb00:710b::1", "64:ff9b::a9fe:a9fe", "fd00::1", "fd00:ec2::254"]
     return unreachable([(address, port) for address in mapped + others for port in (80, 7070, 8000)])
 
 
 @attempt(NETWORK, "send under another's address (IP_FREEBIND, IP_TRANSPARENT, IP_PKTINFO)")
 def _():
     errors = set()
-    for source in (FACTS["neighbour"], FACTS["gateway"], "203.0.113.99"):
+    for source in (FACTS["neighbour"], FACTS["gateway"], "198.51.100.77"):
         for option in (15, 19):
             sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             errors.add(fails(sock.setsockopt, socket.IPPROTO_IP, option, 1))
@@ -124,6 +124,15 @@ def _():
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         errors.add(fails(sock.sendmsg, [MARK + b"info"], [(socket.IPPROTO_IP, 8, info)], 0, (FACTS["outside"], 8000)))
     return ", ".join(sorted(errors - {""})) or "nothing arrives"
+
+
+@attempt(NETWORK, "fill the host's table of connections")
+def _():
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    for port in range(20000, 50000):
+        fails(sock.sendto, b"x", (FACTS["outside"], port))
+    # Whether that was all of it is seen outside.
+    return "dropped from 8,192 on"
 
 
 @attempt(RAW, "raw sockets (ICMP, TCP, UDP, any protocol)")
@@ -198,7 +207,7 @@ def _():
 @attempt(FORGED, "IP packets under the address of a neighbour, of the gateway, of the host and of nobody")
 def _():
     sock = frames()
-    for source in (FACTS["neighbour"], FACTS["gateway"], *FACTS["host_addresses"], "203.0.113.99", "127.0.0.1"):
+    for source in (FACTS["neighbour"], FACTS["gateway"], *FACTS["host_addresses"], "198.51.100.77", "127.0.0.1"):
         for target in (FACTS["neighbour"], FACTS["outside"], *FACTS["metadata"], FACTS["gateway"]):
             sock.send(gateway_mac() + OWN_MAC + b"\x08\x00" + ip(source, target, 17, udp(MARK + b"forged")))
     return "dropped before they leave"

@@ -5,7 +5,7 @@ import { Cleanup, type Logger } from "@mags/kit";
 import type { Trace } from "@mags/protocol";
 import { makeMountable, type Templates } from "@mags/storage";
 import type { Network } from "../../network/index.ts";
-import { favourMoves, listCgroups, prepareParent, removeCgroup } from "../../sandbox/cgroups.ts";
+import { cgroupLayout, favourMoves, listCgroups, prepareParent, removeCgroup } from "../../sandbox/cgroups.ts";
 import type { Disk, Driver, DriverFacts, Image, Sandbox, SandboxSize } from "../../sandbox/driver.ts";
 import { statFields } from "../../sandbox/processes.ts";
 import { isAlive, readRecord, writeRecord } from "../../sandbox/record.ts";
@@ -85,6 +85,7 @@ export class ContainerDriver implements Driver {
         netnsPath: network.netnsPath,
         cgroupsPath,
         size,
+        socketsApart: (await cgroupLayout()) !== "v2",
         annotations: this.#filter ?? {},
         binds: [
           ["/usr/bin/catatonit", "/dev/init"],

@@ -19,6 +19,10 @@ const CAPABILITIES = [
 
 export const PIDS_LIMIT = 1024;
 const CPU_PERIOD_US = 100_000;
+/** The kernel has some thousands for everybody together. */
+const MAX_TERMINALS = 128;
+/** Memory for buffers of sockets, where it is not counted with the rest: one part in so many. */
+const SOCKET_SHARE = 4;
 const MASKED = "acpi asound interrupts kcore keys latency_stats sched_debug scsi timer_list timer_stats".split(" ");
 const READONLY = "bus fs irq sys sysrq-trigger".split(" ");
 
@@ -29,6 +33,8 @@ export interface ContainerSpec {
   netnsPath: string;
   cgroupsPath: string;
   size: SandboxSize;
+  /** the kernel counts buffers of sockets by a limit of their own (control groups of version 1) */
+  socketsApart: boolean;
   annotations: Record<string, string>;
   /** files of the host shown in the container: [host path, path inside] */
   binds: [string, string][];
@@ -54,7 +60,11 @@ export function containerConfig(spec: ContainerSpec) {
         { type: "network", path: spec.netnsPath },
       ],
       resources: {
-        memory: { limit: memory, swap: memory },
+        memory: {
+          limit: memory,
+          swap: memory,
+          ...(spec.socketsApart ? { kernelTCP: Math.round(memory / SOCKET_SHARE) } : {}),
+        },
         cpu: { quota: Math.round(spec.size.vcpus * CPU_PERIOD_US), period: CPU_PERIOD_US },
         pids: { limit: PIDS_LIMIT },
         devices: [{ allow: false, access: "rwm" }],
@@ -94,7 +104,7 @@ function mounts(binds: [string, string][]) {
       destination: "/dev/pts",
       type: "devpts",
       source: "devpts",
-      options: ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+      options: ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5", `max=${MAX_TERMINALS}`],
     },
     { destination: "/dev/shm", type: "tmpfs", source: "shm", options: ["nosuid", "nodev", "mode=1777", "size=64m"] },
     { destination: "/dev/mqueue", type: "mqueue", source: "mqueue", options: ["nosuid", "noexec", "nodev"] },
