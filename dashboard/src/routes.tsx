@@ -1,5 +1,5 @@
 import { lazy, Suspense } from "react";
-import { createBrowserRouter, Navigate } from "react-router";
+import { createBrowserRouter, redirect } from "react-router";
 import { Layout } from "./components/Layout.tsx";
 import { ApprovePage } from "./pages/ApprovePage.tsx";
 import { AuditPage } from "./pages/audit/AuditPage.tsx";
@@ -24,6 +24,7 @@ import { ChangesPage } from "./pages/workspaces/ChangesPage.tsx";
 import { FilesPage } from "./pages/workspaces/FilesPage.tsx";
 import { WorkspacePage } from "./pages/workspaces/WorkspacePage.tsx";
 import { WorkspacesPage } from "./pages/workspaces/WorkspacesPage.tsx";
+import { takeWay } from "./ui/kept-way.ts";
 import { Loading } from "./ui/Notice.tsx";
 
 // xterm.js is larger than all the rest, so it comes when it is wanted.
@@ -37,7 +38,7 @@ export const router = createBrowserRouter([
   {
     element: <Layout />,
     children: [
-      { path: "/", element: <Navigate to="/jobs" replace /> },
+      { path: "/", loader: () => redirect(wayIn()), hydrateFallbackElement: <Loading what="the dashboard" /> },
       { path: "/jobs", element: <JobsPage /> },
       { path: "/jobs/new", element: <NewRunPage /> },
       { path: "/jobs/:id", element: <JobPage /> },
@@ -69,3 +70,9 @@ export const router = createBrowserRouter([
     ],
   },
 ]);
+
+/** Where somebody had been going who came in by another site; the jobs otherwise. */
+function wayIn(): string {
+  const way = takeWay() ?? "/";
+  return way === "/" ? "/jobs" : way;
+}

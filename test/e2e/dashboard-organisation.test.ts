@@ -2,10 +2,24 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import type { Page } from "playwright-core";
 import { expect, test } from "vitest";
+import { attemptLimits } from "../../server/src/sessions/attempts.ts";
+import { freePort, startProvider } from "../../server/src/sessions/testing/provider.ts";
+import { keepScreenshot } from "../harness/browser.ts";
 import { Dashboard } from "../harness/dashboard.ts";
 
-const dashboard = Dashboard.forThisFile({ MAGS_WEBHOOK_ALLOW: "127.0.0.1", MAGS_QUOTA_SANDBOXES: "5" });
+// Another site than the dashboard's, as providers are: cookies go different ways there.
+const issuer = `http://localhost:${await freePort()}`;
+const dashboard = Dashboard.forThisFile({
+  MAGS_WEBHOOK_ALLOW: "127.0.0.1",
+  MAGS_QUOTA_SANDBOXES: "5",
+  MAGS_OIDC_ISSUER: issuer,
+  MAGS_OIDC_CLIENT_ID: "mags",
+  MAGS_OIDC_CLIENT_SECRET: "a-secret-of-the-client-that-is-long-enough",
+  MAGS_OIDC_LABEL: "Acme",
+  MAGS_OIDC_DOMAINS: "acme.example=default",
+});
 
 /** A server of somebody's that is told of jobs; it answers as it is set to. */
 async function startReceiver() {
@@ -88,4 +102,50 @@ test("limits are shown beside what is used; who runs the installation sets them,
   await page.getByLabel("Memory, GiB").fill("");
   await dashboard.button("Set the limits").click();
   await page.getByText("0 of 5").waitFor();
+});
+
+test("somebody comes in by an OpenID provider, to the page that was asked for; who may not is told why", async () => {
+  const { page, daemon } = dashboard;
+  const client = { id: "mags", secret: "a-secret-of-the-client-that-is-long-enough", url: daemon.url };
+  const provider = await startProvider(issuer, client, {
+    ann: { email: "ann@acme.example", email_verified: true },
+    zoe: { email: "zoe@elsewhere.example", email_verified: true },
+  });
+  await dashboard.visit("/workspaces");
+  await page.getByRole("link", { name: "Sign in with Acme" }).waitFor();
+  await dashboard.look("sign-in-openid");
+  const comeAs = async (person: Page, name: string) => {
+    // The provider's pages would have a font from elsewhere.
+    await person.route(/^https:/, (route) => route.fulfill({ body: "" }));
+    await person.getByRole("link", { name: "Sign in with Acme" }).click();
+    await person.getByPlaceholder("Enter any login").fill(name);
+    await person.getByPlaceholder("and password").fill("any");
+    await person.getByRole("button", { name: "Sign-in" }).click();
+    await person.getByRole("button", { name: "Continue" }).click();
+  };
+  await comeAs(page, "ann");
+  await page.getByRole("heading", { level: 1, name: "Workspaces" }).waitFor();
+  await page.getByText("ann@acme.example").waitFor();
+  const zoe = await dashboard.stranger();
+  await zoe.goto(`${daemon.url}/sign-in`);
+  await comeAs(zoe, "zoe");
+  await zoe.getByRole("alert").getByText("nobody of elsewhere.example").waitFor();
+  await keepScreenshot(zoe, "sign-in-openid-refused");
+  provider.close();
+});
+
+test("who guesses a password is made to wait, and sees how long", async () => {
+  const { page } = dashboard;
+  await dashboard.visit("/sign-in");
+  await dashboard.button("Use e-mail and password").click();
+  await page.getByLabel("E-mail").fill("nobody@acme.example");
+  for (let guess = 0; guess < attemptLimits.ofAddressAtAccount; guess++) {
+    await page.getByLabel("Password").fill(`guess ${guess}`);
+    const [answer] = await Promise.all([page.waitForResponse(/session$/), dashboard.button("Sign in", true).click()]);
+    expect(answer.status()).toBe(401);
+  }
+  await dashboard.button("Sign in", true).click();
+  await page.getByRole("alert").getByText("too many sign-ins have failed").waitFor();
+  expect(await dashboard.button("Wait 1").isDisabled()).toBe(true);
+  await dashboard.look("sign-in-wait");
 });

@@ -42,7 +42,7 @@ export function watchFaults(page: Page): string[] {
   const faults: string[] = [];
   page.on("pageerror", (error) => faults.push(error.message));
   page.on("console", (message) => {
-    const expected = /status of 40[0-9]|ERR_NETWORK_CHANGED/.test(message.text());
+    const expected = /status of 4(0[0-9]|29)|ERR_NETWORK_CHANGED/.test(message.text());
     if (message.type() === "error" && !expected) faults.push(message.text());
   });
   return faults;

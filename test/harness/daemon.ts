@@ -54,6 +54,7 @@ export class Daemon {
       MAGS_APPS_LISTEN: `127.0.0.1:${this.appsPort}`,
       MAGS_SSH_LISTEN: `127.0.0.1:${this.sshPort}`,
       MAGS_API_URL: this.url,
+      MAGS_PUBLIC_URL: this.url,
       MAGS_IMAGE_DIR: process.env.MAGS_IMAGE_DIR || "/var/cache/mags/images",
       MAGS_POOL_MIN: "1",
       MAGS_POOL_MAX: "4",

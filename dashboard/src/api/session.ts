@@ -6,6 +6,16 @@ export interface SignInWays {
   oidc: { label: string; start_url: string } | null;
 }
 
+/** A refusal, and from when on it is worth to try again, `ms` since the epoch. */
+export class Refused extends Error {
+  readonly until: number | undefined;
+
+  constructor(message: string, until: number | undefined) {
+    super(message);
+    this.until = until;
+  }
+}
+
 type Credentials = { token: string } | { email: string; password: string; organisation?: string };
 
 /** Signing in and out: the server turns what it is given into a cookie that scripts of the page cannot read. */
@@ -27,5 +37,7 @@ async function call<Answer>(method: string, path: string, body?: object): Promis
   });
   const answer = await response.json().catch(() => undefined);
   if (response.ok) return answer as Answer;
-  throw new Error(answer?.message ?? `the server answered with status ${response.status}`);
+  const wait = Number(response.headers.get("retry-after"));
+  const message = answer?.message ?? `the server answered with status ${response.status}`;
+  throw new Refused(message, wait > 0 ? Date.now() + wait * 1000 : undefined);
 }

@@ -1,9 +1,12 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
-import { signIn, signInWays } from "../api/session.ts";
+import { Refused, signIn, signInWays } from "../api/session.ts";
 import { Button } from "../ui/Button.tsx";
 import { Input } from "../ui/Field.tsx";
+import { duration } from "../ui/format.ts";
+import { keepWay } from "../ui/kept-way.ts";
 import { Failure } from "../ui/Notice.tsx";
+import { useMsLeft } from "../ui/use-ms-left.ts";
 
 type Way = "token" | "password";
 
@@ -12,6 +15,7 @@ export function SignInPage() {
   const [way, setWay] = useState<Way>("token");
   const ways = useQuery({ queryKey: ["sign-in-ways"], queryFn: signInWays, staleTime: Number.POSITIVE_INFINITY });
   const signing = useMutation({ mutationFn: signIn, onSuccess: () => window.location.assign(wayBack()) });
+  const wait = useMsLeft(signing.error instanceof Refused ? signing.error.until : undefined);
   const submit = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
     const form = new FormData(event.currentTarget);
@@ -28,7 +32,7 @@ export function SignInPage() {
       <img src="/icon.svg" alt="" width="48" height="48" />
       <h1>Mags</h1>
       {oidc && (
-        <a className="button primary block" href={oidc.start_url}>
+        <a className="button primary block" href={oidc.start_url} onClick={() => keepWay(wayBack())}>
           Sign in with {oidc.label}
         </a>
       )}
@@ -39,8 +43,8 @@ export function SignInPage() {
           <PasswordFields severalSeen={/several|organisation/.test(String(signing.error))} />
         )}
         <Failure error={signing.error ?? (refused && new Error(refused))} />
-        <Button look="primary" type="submit" disabled={signing.isPending}>
-          {signing.isPending ? "Signing in…" : "Sign in"}
+        <Button look="primary" type="submit" disabled={signing.isPending || wait > 0}>
+          {wait > 0 ? `Wait ${duration(wait)}` : signing.isPending ? "Signing in…" : "Sign in"}
         </Button>
         {ways.data?.password && (
           <Button

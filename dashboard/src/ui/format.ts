@@ -4,9 +4,10 @@ export function duration(ms: number | null | undefined): string {
   if (ms === null || ms === undefined) return "–";
   if (ms < 1000) return `${Math.round(ms)} ms`;
   if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;
-  const minutes = Math.floor(ms / 60_000);
-  if (minutes < 60) return `${minutes} min ${Math.round((ms % 60_000) / 1000)} s`;
-  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  const [hours, minutes] = [Math.floor(ms / 3_600_000), Math.floor(ms / 60_000) % 60];
+  const seconds = Math.floor(ms / 1000) % 60;
+  const parts = hours > 0 ? [`${hours} h`, minutes && `${minutes} min`] : [`${minutes} min`, seconds && `${seconds} s`];
+  return parts.filter(Boolean).join(" ");
 }
 
 export function bytes(count: number | null | undefined): string {
@@ -48,6 +49,10 @@ export const clock = (iso: string): string => timeOfDay.format(new Date(iso));
 
 export const when = (iso: string | null): string =>
   iso ? new Date(iso).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "medium" }) : "–";
+
+/** A day of UTC, YYYY-MM-DD. */
+export const day = (iso: string): string =>
+  new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: "UTC" }).format(new Date(iso));
 
 /** A time as it is said in a time zone; where the zone is none, in that of the browser. */
 export function whenIn(iso: string, timeZone: string): string {

@@ -1,13 +1,10 @@
 /** Against a real OpenID provider (oidc-provider from npm) on loopback, with a browser made of fetch and a jar of cookies. */
-import { once } from "node:events";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
-import Provider from "oidc-provider";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { call, startWorld, type World } from "../testing.ts";
+import { freePort, type Person, startProvider } from "./testing/provider.ts";
 
 const SECRET = "a-secret-of-the-client-that-is-long-enough";
-const people: Record<string, { email: string; email_verified: boolean }> = {
+const people: Record<string, Person> = {
   ann: { email: "ann@acme.example", email_verified: true },
   mallory: { email: "boss@acme.example", email_verified: false },
   zoe: { email: "zoe@elsewhere.example", email_verified: true },
@@ -15,13 +12,14 @@ const people: Record<string, { email: string; email_verified: boolean }> = {
   impostor: { email: "boss@acme.example", email_verified: true },
 };
 
-let provider: Server;
-let issuer: string;
+let provider: Awaited<ReturnType<typeof startProvider>>;
 let world: World;
 
 beforeAll(async () => {
   const port = await freePort();
-  [provider, issuer] = await startProvider(`http://127.0.0.1:${port}/api/v1/session/oidc/callback`);
+  const client = { id: "mags", secret: SECRET, url: `http://127.0.0.1:${port}` };
+  provider = await startProvider(`http://127.0.0.1:${await freePort()}`, client, people);
+  const { issuer } = provider;
   const domains = [{ domain: "acme.example", organisation: "acme" }];
   const oidc = { issuer, clientId: "mags", clientSecret: SECRET, label: "Acme", domains, role: "member" as const };
   world = await startWorld({
@@ -32,35 +30,8 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await world[Symbol.asyncDispose]();
-  provider.closeAllConnections();
   provider.close();
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
-}
-
-async function startProvider(redirectUri: string): Promise<[Server, string]> {
-  const port = await freePort();
-  const url = `http://127.0.0.1:${port}`;
-  const oidc = new Provider(url, {
-    clients: [{ client_id: "mags", client_secret: SECRET, redirect_uris: [redirectUri] }],
-    claims: { openid: ["sub"], email: ["email", "email_verified"], profile: ["name"] },
-    findAccount: (_, id) => ({
-      accountId: id,
-      claims: async () => ({ sub: id, name: id, ...(people[id] as { email: string; email_verified: boolean }) }),
-    }),
-    cookies: { keys: ["k"] },
-  });
-  const server = createServer(oidc.callback()).listen(port, "127.0.0.1");
-  await once(server, "listening");
-  return [server, url];
-}
 
 /** Keeps cookies by server, and goes where it is sent, as far as `until` says. */
 class Browser {
