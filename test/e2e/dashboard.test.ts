@@ -137,6 +137,7 @@ test("the machine of a job: what it uses, a URL for a port, a key for SSH, and t
   await page.getByRole("button", { name: "Make a key" }).click();
   await page.getByText("BEGIN OPENSSH PRIVATE KEY").waitFor();
   await page.getByText(/^of 512 MiB, most /).waitFor();
+  await page.getByRole("figure").getByText("Written to disk").waitFor();
   await keepScreenshot(page, "machine");
   expect(await accessibilityFaults(page)).toEqual([]);
   await page.getByRole("button", { name: "Rerun" }).click();
@@ -145,6 +146,42 @@ test("the machine of a job: what it uses, a URL for a port, a key for SSH, and t
   await page.getByRole("button", { name: "Stop" }).click();
   await page.getByText("Stopped", { exact: true }).waitFor();
   await mags.stop(requestId);
+});
+
+test("a run is asked for with size, network, variables, a secret and a workspace, and its page says so", async () => {
+  const mags = await daemon.client();
+  await mags.secrets.set("greeting", "good-evening-to-you");
+  await signIn();
+  await visit(page, `${daemon.url}/jobs/new`);
+  const script = 'test "$HELLO" = good-evening-to-you && echo "$WHO is greeted"; sleep 600';
+  await page.getByRole("textbox", { name: "Script" }).fill(script);
+  await page.getByRole("radio", { name: /^Workspace/ }).check();
+  await page.getByRole("textbox", { name: "Workspace" }).fill("salon");
+  await page.getByLabel("Keep the machine").check();
+  await page.getByLabel("Never put it to sleep").check();
+  await page.getByLabel("CPUs").fill("0.5");
+  await page.getByLabel("Memory, MiB").fill("256");
+  await page.getByLabel("Network").selectOption("Nothing");
+  await page.getByText("Variables and secrets").click();
+  await page.getByLabel("Variables").fill("WHO");
+  await page.getByLabel("Secrets").fill("HELLO=greeting");
+  await page.getByRole("button", { name: "Run", exact: true }).click();
+  await page.getByRole("alert").getByText("“WHO” is not NAME=value").waitFor();
+  await keepScreenshot(page, "run");
+  expect(await accessibilityFaults(page)).toEqual([]);
+  await page.getByLabel("Variables").fill("WHO=Ann");
+  await page.getByRole("button", { name: "Run", exact: true }).click();
+  await output().getByText("Ann is greeted").waitFor();
+  await page.getByText("0.5 CPU, 256 MiB memory, 2 GiB disk").waitFor();
+  const request = page.getByRole("region", { name: "Request" });
+  await request.getByText("token admin").waitFor();
+  await request.getByText("HELLO from greeting@1").waitFor();
+  const files = page.getByRole("region", { name: "Files" });
+  await files.getByRole("link", { name: "salon" }).waitFor();
+  await files.getByText("never").waitFor();
+  await page.getByRole("region", { name: "Ran on" }).getByText("nothing").waitFor();
+  await page.getByRole("button", { name: "Stop" }).click();
+  await page.getByText("Stopped", { exact: true }).waitFor();
 });
 
 test("a running job is stopped", async () => {

@@ -6,8 +6,8 @@ export interface Point {
 interface ChartProps {
   title: string;
   points: Point[];
-  /** top of the scale, unless a value is higher */
-  most: number;
+  /** the limit: top of the scale, unless a value is higher; without one the highest value is */
+  most?: number | undefined;
   show: (value: number) => string;
 }
 
@@ -17,7 +17,7 @@ const HEIGHT = 90;
 /** A line over time, and what it is now in words; the words are what a screen reader gets. */
 export function Chart({ title, points, most, show }: ChartProps) {
   const last = points.at(-1);
-  const top = Math.max(most, ...points.map(({ value }) => value)) || 1;
+  const top = Math.max(most ?? 0, ...points.map(({ value }) => value)) || 1;
   const peak = Math.max(0, ...points.map(({ value }) => value));
   const path = pathOf(points, top);
   return (
@@ -26,8 +26,7 @@ export function Chart({ title, points, most, show }: ChartProps) {
         <span>{title}</span>
         <strong>{last ? show(last.value) : "–"}</strong>
         <small>
-          of {show(most)}
-          {points.length > 1 && `, most ${show(peak)}`}
+          {[most && `of ${show(most)}`, points.length > 1 && `most ${show(peak)}`].filter(Boolean).join(", ")}
         </small>
       </figcaption>
       <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" aria-hidden="true">

@@ -1,12 +1,11 @@
 import { can, type Job } from "@mags/protocol";
-import type { ReactNode } from "react";
-import { Link, useParams } from "react-router";
+import { useParams } from "react-router";
 import { useJob, usePower, useRerun, useStop } from "../../api/queries.ts";
 import { LogView } from "../../components/LogView.tsx";
 import { Button, ButtonLink } from "../../ui/Button.tsx";
-import { duration } from "../../ui/format.ts";
 import { Failure, Loading } from "../../ui/Notice.tsx";
 import { Status } from "../../ui/Status.tsx";
+import { Facts } from "./Facts.tsx";
 import { Machine } from "./Machine.tsx";
 import { Timeline } from "./Timeline.tsx";
 import { Ways } from "./Ways.tsx";
@@ -71,61 +70,5 @@ function Power({ job }: { job: Job }) {
       </Button>
       <Failure error={power.error} />
     </>
-  );
-}
-
-function Facts({ job }: { job: Job }) {
-  const ran = job.ran_by;
-  const facts: [string, ReactNode][] = [
-    ["Id", <code key="id">{job.request_id}</code>],
-    ["Machine", job.vm_id ?? "–"],
-    ["Kept after the script", job.persistent ? "yes" : "no"],
-    ["Time limit", job.timeout === null ? "none" : duration(job.timeout * 1000)],
-  ];
-  if (job.started_from) facts.push(["Disk began as", <VersionLink key="from" version={job.started_from} />]);
-  if (job.rerun_of)
-    facts.push([
-      "Repeats",
-      <Link key="of" to={`/jobs/${job.rerun_of}`}>
-        {job.rerun_of}
-      </Link>,
-    ]);
-  if (ran) {
-    facts.push(
-      ["Node", ran.node],
-      ["Isolation", `${ran.isolation.level} (${ran.driver_version})`],
-      ["Image", `${ran.image}, ${ran.image_digest.slice(0, 19)}…`],
-      ["Limits", `${ran.limits.vcpus} CPU, ${ran.limits.memory_mb} MiB memory, ${ran.limits.disk_gb} GiB disk`],
-    );
-  }
-  return (
-    <section aria-labelledby="facts">
-      <h2 id="facts">Details</h2>
-      <dl className="facts">
-        {job.workspace_id && (
-          <div>
-            <dt>Workspace</dt>
-            <dd>
-              <Link to={`/workspaces/${job.workspace_id}`}>{job.workspace_id}</Link>
-            </dd>
-          </div>
-        )}
-        {facts.map(([name, value]) => (
-          <div key={name}>
-            <dt>{name}</dt>
-            <dd>{value}</dd>
-          </div>
-        ))}
-      </dl>
-    </section>
-  );
-}
-
-function VersionLink({ version }: { version: string }) {
-  const [name = "", number = ""] = version.split("@");
-  return (
-    <Link to={`/workspaces/${name}`}>
-      {name}, version {number}
-    </Link>
   );
 }

@@ -32,6 +32,11 @@ export function Machine({ job }: { job: Job }) {
             most={data.memory_mb * MIB}
             show={bytes}
           />
+          <Chart
+            title="Written to disk"
+            points={series(({ written_bytes }) => written_bytes / data.interval_seconds)}
+            show={(value) => `${bytes(Math.round(value))}/s`}
+          />
         </div>
       )}
       {data && samples.length < 2 && <p className="hint">The first measurements come within ten seconds.</p>}
