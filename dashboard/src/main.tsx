@@ -8,6 +8,7 @@ import "./styles/theme.css";
 import "./styles/layout.css";
 import "./styles/parts.css";
 import "./styles/operate.css";
+import "./styles/dialog.css";
 import { applyTheme } from "./ui/theme.ts";
 
 applyTheme();

@@ -233,6 +233,32 @@ test("works with the keyboard alone", async () => {
   await page.getByRole("log").getByText("typed").waitFor();
 });
 
+test("keys lead anywhere by a few letters, and are listed", async () => {
+  const { page, daemon } = dashboard;
+  await (await daemon.client()).runAndWait("true", { name: "far-away", workspaceId: "farm" });
+  await dashboard.signIn();
+  await page.keyboard.press("?");
+  await page.getByRole("dialog", { name: "Keys" }).getByText("Go to a page").waitFor();
+  await dashboard.look("keys");
+  await page.keyboard.press("Escape");
+  await page.getByRole("dialog").waitFor({ state: "detached" });
+  await page.keyboard.press("Control+k");
+  await page.keyboard.type("sched");
+  await page.getByRole("option", { name: "Schedules" }).waitFor();
+  await page.keyboard.press("ArrowDown");
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { level: 1, name: "Schedules" }).waitFor();
+  await page.keyboard.press("Control+k");
+  await page.keyboard.type("far");
+  await page.getByRole("option", { name: "farm Workspace" }).waitFor();
+  await page.getByRole("option", { name: "far-away Job", selected: true }).waitFor();
+  await dashboard.look("go-to");
+  await page.getByRole("combobox", { name: "Page, job or workspace" }).press("Enter");
+  await page.getByRole("heading", { level: 1, name: "far-away" }).waitFor();
+  await page.keyboard.press("n");
+  await page.getByRole("heading", { level: 1, name: "New run" }).waitFor();
+});
+
 test("every page fits a phone", async () => {
   const { page, daemon } = dashboard;
   const mags = await daemon.client();

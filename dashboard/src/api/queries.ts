@@ -21,6 +21,10 @@ export const useJobs = (filter: JobFilter) =>
     placeholderData: keepPreviousData,
   });
 
+/** So many that one who looks for a job by its name is likely to find it. */
+export const useLatestJobs = () =>
+  useQuery({ queryKey: ["latest-jobs"], queryFn: ({ signal }) => mags.list({ pageSize: 200, signal }) });
+
 export const useJob = (id: string) =>
   useQuery({
     queryKey: ["job", id],

@@ -1,4 +1,3 @@
-import { allows, type TokenScope } from "@mags/protocol";
 import { useEffect, useState } from "react";
 import { NavLink, Outlet, useLocation } from "react-router";
 import { goToSignIn } from "../api/client.ts";
@@ -6,32 +5,9 @@ import { useWhoami } from "../api/operate.ts";
 import { signOut } from "../api/session.ts";
 import { Button } from "../ui/Button.tsx";
 import { applyTheme, currentTheme, type Theme } from "../ui/theme.ts";
-
-type Place = readonly [to: string, text: string, needs?: TokenScope];
-
-const PLACES: readonly (readonly [group: string, places: readonly Place[]])[] = [
-  [
-    "Run",
-    [
-      ["/jobs", "Jobs"],
-      ["/workspaces", "Workspaces"],
-      ["/cron", "Schedules"],
-      ["/urls", "URLs and keys"],
-    ],
-  ],
-  [
-    "Organisation",
-    [
-      ["/members", "Members", "admin"],
-      ["/tokens", "Tokens", "admin"],
-      ["/secrets", "Secrets", "admin"],
-      ["/webhooks", "Webhooks", "admin"],
-      ["/quota", "Limits"],
-      ["/audit", "Audit log", "admin"],
-    ],
-  ],
-  ["Installation", [["/system", "System"]]],
-];
+import { GoTo } from "./GoTo.tsx";
+import { Keys } from "./Keys.tsx";
+import { usePlaces } from "./places.ts";
 
 /** The frame around every page. */
 export function Layout() {
@@ -60,6 +36,7 @@ export function Layout() {
           </button>
         </div>
         <div id="menu" className={open ? "side-menu open" : "side-menu"}>
+          <GoTo />
           <Places />
           <Account />
         </div>
@@ -72,23 +49,18 @@ export function Layout() {
 }
 
 function Places() {
-  const scopes = useWhoami().data?.scopes ?? [];
   return (
     <nav aria-label="Main">
-      {PLACES.map(([group, places]) => {
-        const seen = places.filter(([, , needs]) => !needs || allows(scopes, needs));
-        if (seen.length === 0) return null;
-        return (
-          <div className="group" key={group}>
-            <p>{group}</p>
-            {seen.map(([to, text]) => (
-              <NavLink key={to} to={to}>
-                {text}
-              </NavLink>
-            ))}
-          </div>
-        );
-      })}
+      {usePlaces().map(({ group, places }) => (
+        <div className="group" key={group}>
+          <p>{group}</p>
+          {places.map(({ to, text }) => (
+            <NavLink key={to} to={to}>
+              {text}
+            </NavLink>
+          ))}
+        </div>
+      ))}
     </nav>
   );
 }
@@ -103,7 +75,10 @@ function Account() {
           <span>{data.organisation}</span>
         </p>
       )}
-      <ThemePicker />
+      <div className="side-row">
+        <ThemePicker />
+        <Keys />
+      </div>
       <Button onClick={() => void signOut().then(goToSignIn, goToSignIn)}>Sign out</Button>
     </div>
   );

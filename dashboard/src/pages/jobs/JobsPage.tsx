@@ -42,7 +42,7 @@ export function JobsPage() {
         <input
           type="search"
           aria-label="Name"
-          placeholder="Name"
+          placeholder="Name, in full"
           defaultValue={name ?? ""}
           onChange={(event) => change({ name: event.target.value, page: "" })}
         />
