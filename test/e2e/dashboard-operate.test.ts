@@ -5,6 +5,23 @@ import { accessibilityFaults, keepScreenshot } from "../harness/browser.ts";
 import { Dashboard } from "../harness/dashboard.ts";
 
 const dashboard = Dashboard.forThisFile();
+const PAGES = [
+  "jobs",
+  "jobs/new",
+  "workspaces",
+  "workspaces/pocket",
+  "workspaces/pocket/changes",
+  "cron",
+  "cron/new",
+  "urls",
+  "members",
+  "tokens",
+  "secrets",
+  "webhooks",
+  "quota",
+  "audit",
+  "system",
+];
 
 test("a schedule is written with its next runs in sight, run now, turned off and deleted", async () => {
   const { page } = dashboard;
@@ -264,24 +281,15 @@ test("every page fits a phone", async () => {
   const mags = await daemon.client();
   await mags.runAndWait("echo > file", { workspaceId: "pocket" });
   await mags.cron.create({ name: "yearly", script: "true", cronExpression: "@yearly" });
-  await page.setViewportSize({ width: 390, height: 800 });
+  await page.setViewportSize({ width: 320, height: 700 });
   await dashboard.signIn();
   const tooWide = "document.documentElement.scrollWidth > document.documentElement.clientWidth";
-  for (const path of [
-    "jobs",
-    "jobs/new",
-    "workspaces",
-    "workspaces/pocket",
-    "cron",
-    "cron/new",
-    "urls",
-    "tokens",
-    "system",
-  ]) {
+  for (const path of PAGES) {
     await dashboard.visit(`/${path}`);
     await page.getByRole("heading", { level: 1 }).waitFor();
     await expect.poll(() => page.getByText(/^Loading/).count(), { timeout: 30_000 }).toBe(0);
     expect(await page.evaluate(tooWide), path).toBe(false);
+    expect(await accessibilityFaults(page), path).toEqual([]);
     await keepScreenshot(page, `phone/${path.replaceAll("/", "-")}`);
   }
   await dashboard.button("Menu").click();

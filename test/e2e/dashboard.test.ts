@@ -192,13 +192,24 @@ test("a running job is stopped", async () => {
   await page.getByText("Stopped", { exact: true }).waitFor();
 });
 
-test("what a script prints is text, whatever it looks like", async () => {
+test("what a script prints and what things are called is text, whatever it looks like", async () => {
   await signIn();
   const evil = '<img src=x onerror="document.title=1"><script>document.title=2</script>';
   await run(`printf '\\033[31m%s\\033[0m\\n' '${evil}'`);
   await output().getByText("<script>document.title=2</script>").waitFor();
   expect(await output().textContent()).toContain(evil);
   expect(await output().textContent()).not.toContain("\u001b");
+  const mags = await daemon.client();
+  await mags.tokens.create(evil);
+  await mags.cron.create({ name: evil, script: evil, cronExpression: "@yearly" });
+  const { requestId } = await mags.run("exit 1", { name: evil, startupCommand: evil });
+  for (const path of ["/jobs", `/jobs/${requestId}`, "/cron", "/tokens", "/audit"]) {
+    await visit(page, daemon.url + path);
+    await page.getByText(evil).first().waitFor();
+  }
+  await page.keyboard.press("Control+k");
+  await page.keyboard.type("<img");
+  await page.getByRole("option").getByText(evil).waitFor();
   expect(await page.title()).toBe("Mags");
 });
 

@@ -50,15 +50,16 @@ function Nodes() {
           ) : (
             <Table
               label="Nodes"
-              columns={["Node", "State", "Jobs", "CPUs", "Memory", "Ready", "Seen", ""]}
+              columns={["Node", "State", "Jobs", "CPUs", "Memory", "Disk free", "Ready", "Seen", ""]}
               rows={rows}
               keyOf={({ name }) => name}
               cells={(node) => [
-                <strong key="name">{node.name}</strong>,
+                <NodeName key="name" node={node} />,
                 <NodeState key="state" node={node} />,
                 node.jobs,
                 `${node.used_vcpus} of ${node.vcpus}`,
                 `${bytes(node.used_memory_mb * 2 ** 20)} of ${bytes(node.memory_mb * 2 ** 20)}`,
+                node.disk ? `${bytes(node.disk.free_bytes)} of ${bytes(node.disk.total_bytes)}` : "–",
                 node.pool?.idle_vms ?? "–",
                 ago(node.seen_at),
                 <Button
@@ -75,6 +76,20 @@ function Nodes() {
         }
       </Loaded>
     </section>
+  );
+}
+
+/** With what it offers, and what would be lost with it now. */
+function NodeName({ node }: { node: Node }) {
+  const labels = Object.entries(node.labels).map(([name, value]) => `${name}=${value}`);
+  const { dirty_workspaces: dirty } = node;
+  const unsafe = dirty > 0 && `${dirty} ${dirty === 1 ? "workspace is" : "workspaces are"} not durable`;
+  const notes = [...node.isolation, ...node.rootfs_types.map((image) => `image ${image}`), ...labels, unsafe];
+  return (
+    <span>
+      <strong>{node.name}</strong>
+      <small className="below">{notes.filter(Boolean).join(" · ")}</small>
+    </span>
   );
 }
 
