@@ -8,6 +8,7 @@ import type { z } from "zod";
 import { acceptVisitors, type Visited } from "./access/index.ts";
 import type { Audit } from "./audit/audit.ts";
 import { auditRoutes } from "./audit/routes.ts";
+import { type Images, imageRoutes } from "./images/index.ts";
 import type { Metrics } from "./jobs/metrics.ts";
 import type { JobNode } from "./jobs/node.ts";
 import type { JobRecords } from "./jobs/record.ts";
@@ -20,6 +21,7 @@ export interface AgentApi {
   pool: () => Pool | undefined;
   runtimes: NodeRuntimes;
   metrics: Metrics;
+  images: Images;
   workspaces: Workspaces;
   audit: () => Audit | undefined;
   /** room for volumes, `bytes` */
@@ -81,6 +83,7 @@ export async function startApi(options: AgentApi): Promise<{
     workspaceRoutes(scope, { workspaces: options.workspaces, job: (id) => options.node()?.job(id) }),
   );
   auditRoutes(app, options.audit, options.workspaces);
+  await app.register(async (scope) => imageRoutes(scope, options.images));
   app.post<{ Params: { id: string } }>("/agent/v1/jobs/:id/stop", async (request, reply) => {
     options.node()?.job(request.params.id)?.stop();
     return reply.status(202).send({});

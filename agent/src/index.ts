@@ -8,7 +8,7 @@ import { startApi } from "./api.ts";
 import { Audit } from "./audit/audit.ts";
 import { ControlPlane } from "./control-plane.ts";
 import { NodeDrivers, type Runtime } from "./drivers/index.ts";
-import { readImage } from "./images.ts";
+import { Images, type Registry } from "./images/index.ts";
 import type { BusyLimits } from "./jobs/idleness.ts";
 import { Metrics } from "./jobs/metrics.ts";
 import { JobNode } from "./jobs/node.ts";
@@ -16,6 +16,8 @@ import { JobRecords } from "./jobs/record.ts";
 import { Network, parseEgressAllow } from "./network/index.ts";
 import { Pool } from "./pool/pool.ts";
 import { Workspaces } from "./workspaces/index.ts";
+
+export { parseRegistries } from "./images/index.ts";
 
 export interface AgentOptions {
   /** state of this machine lives below it */
@@ -32,6 +34,11 @@ export interface AgentOptions {
   imageDir: string;
   /** what sandboxes are */
   runtime: Runtime;
+  /** what images may be pulled from, and the most that one may take, `MiB` */
+  registries: readonly Registry[];
+  imageMaxMb: number;
+  /** where Alpine comes from */
+  alpineMirror: string;
   /** `auto`, or name or path of an OCI runtime */
   ociRuntime: string;
   /** private addresses that sandboxes may reach: `address:port,…`, empty for none */
@@ -68,7 +75,17 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const agentDir = join(dataDir, "agent");
   await mkdir(agentDir, { recursive: true, mode: 0o700 });
   const records = new JobRecords(join(agentDir, "jobs"));
-  const image = await readImage(options.imageDir, "base");
+  let node: JobNode | undefined;
+  const images = await Images.open({
+    dir: options.imageDir,
+    registries: options.registries,
+    mostMb: options.imageMaxMb,
+    alpineMirror: options.alpineMirror,
+    inUse: (image) => node?.machinesOn(image) ?? 0,
+    changed: () => void node?.announce(),
+    logger,
+  });
+  cleanup.add("images", () => images.close());
   const network = await Network.open({ logger, instance, allow: parseEgressAllow(options.egressAllow) });
   cleanup.add("network", () => network.close());
   const store = await ReflinkStore.open({ dir: join(agentDir, "store"), logger });
@@ -80,7 +97,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     store,
     templates,
     objects: options.objects,
-    rootfs: image.rootfs,
+    images,
     controlPlane,
     logger,
   });
@@ -99,7 +116,6 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   });
   cleanup.add("drivers", () => drivers.close());
   logger.info(drivers.runtimes, "what sandboxes are here");
-  let node: JobNode | undefined;
   let pool: Pool | undefined;
   let audit: Audit | undefined;
   const { nodeToken, processSecret, listen, credentials } = options;
@@ -112,6 +128,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     runtimes: drivers.runtimes,
     audit: () => audit,
     metrics,
+    images,
     workspaces,
     records,
     nodeToken,
@@ -127,8 +144,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     address: api.address,
     labels: options.labels,
     onRemoved: (ids) => api.refuse(ids),
-    imageName: image.name,
-    imageDigest: image.digest,
+    images,
     rebooted: await rebooted(agentDir),
     controlPlane,
     drivers,
@@ -136,12 +152,13 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     logger,
   });
   const size = { vcpus: jobLimits.vcpusDefault, memoryMb: jobLimits.memoryMbDefault, diskGb: jobLimits.diskGbDefault };
-  pool = new Pool({ usual: { driver: drivers.default, image, size }, ...options.pool, logger });
+  pool = new Pool({ usual: { driver: drivers.default, image: images.default, size }, ...options.pool, logger });
   const started = node;
   cleanup.add("pool", () => pool?.close());
   cleanup.add("node", () => started.close());
   const { nodeName, logLimitBytes, busy } = options;
-  await node.start({ node: nodeName, drivers, image, pool, workspaces, objects, records, logLimitBytes, busy, logger });
+  const context = { node: nodeName, drivers, images, pool, workspaces, objects, records, logLimitBytes, busy, logger };
+  await node.start(context);
   audit = new Audit({ drivers: drivers.all, network, workspaces, records, store, node: () => node, logger });
   const audited = audit;
   cleanup.add("looking for leftovers", () => audited.close());

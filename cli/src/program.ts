@@ -2,6 +2,7 @@ import { Command } from "commander";
 import { addAudit } from "./commands/audit.ts";
 import { addBackup, addRestore } from "./commands/backup.ts";
 import { addBench } from "./commands/bench.ts";
+import { addBrowser } from "./commands/browser.ts";
 import { addComplete, addCompletion } from "./commands/completion.ts";
 import { addCp } from "./commands/cp.ts";
 import { addCron } from "./commands/cron.ts";
@@ -9,6 +10,7 @@ import { addDoctor } from "./commands/doctor.ts";
 import { addExec } from "./commands/exec.ts";
 import { addFile } from "./commands/file.ts";
 import { addFsck } from "./commands/fsck.ts";
+import { addImage } from "./commands/image.ts";
 import { addList } from "./commands/list.ts";
 import { addLogin, addLogout, addWhoami } from "./commands/login.ts";
 import { addLogs } from "./commands/logs.ts";
@@ -55,6 +57,8 @@ const commands = [
   addCron,
   addFile,
   addSshKey,
+  addBrowser,
+  addImage,
   addToken,
   addMember,
   addOrg,

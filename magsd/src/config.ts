@@ -5,6 +5,7 @@ import { z } from "zod";
 import { AccessSettings, accessContradictions, accessOptions } from "./access-config.ts";
 import { ClusterSettings, clusterOptions, settleCluster } from "./cluster-config.ts";
 import { GatewaySettings, gatewayOptions, Listen, settleGateway } from "./gateway-config.ts";
+import { ImageSettings, imageOptions } from "./image-config.ts";
 import { QuotaSettings, quotaOptions } from "./quota-config.ts";
 import { readStore, StoreSettings, storeOptions } from "./store-config.ts";
 import { WorkspaceSettings, workspaceOptions } from "./workspace-config.ts";
@@ -54,7 +55,7 @@ export const options = [
     default: "auto",
     help: "OCI runtime: auto (crun, else runc), or a name or path",
   },
-  { name: "imageDir", env: "MAGS_IMAGE_DIR", default: "<data directory>/images", help: "Directory of the images" },
+  ...imageOptions,
   ...accessOptions,
   ...gatewayOptions,
   ...storeOptions,
@@ -198,7 +199,7 @@ const Raw = z.object({
   ...ClusterSettings.shape,
   runtime: Runtime.default("auto"),
   ociRuntime: z.string().default("auto"),
-  imageDir: z.string().startsWith("/", "must be an absolute path").optional(),
+  ...ImageSettings.shape,
   ...AccessSettings.shape,
   ...GatewaySettings.shape,
   ...StoreSettings.shape,

@@ -4,6 +4,7 @@ import { CronDeleted, CronJob, CronList, CronPreview, CronRun, CronRunList } fro
 import { ExecResult } from "./api/exec.ts";
 import { FileDeleted, FileList, UploadedFile } from "./api/files.ts";
 import { Difference, FsckReport } from "./api/fsck.ts";
+import { ImageList, ImageOnNode } from "./api/images.ts";
 import { Job, JobAccepted, JobList, PoolStatus, RanBy } from "./api/jobs.ts";
 import { LoginApproved, LoginExchanged } from "./api/logins.ts";
 import { LogEnd, LogEntry, Logs } from "./api/logs.ts";
@@ -48,6 +49,8 @@ const answers = {
   FileEntry,
   FileList,
   FsckReport,
+  ImageList,
+  ImageOnNode,
   Job,
   JobAccepted,
   JobList,

@@ -31,7 +31,7 @@ export const errors = {
   isolation_unavailable: { status: 422, hint: "Leave isolation out, or use a host that offers it (`mags doctor`)." },
   image_unavailable: {
     status: 422,
-    hint: "Leave image_digest out, or bring the image of the message to a node; images are built from images/base.",
+    hint: "Leave image_digest out, or bring the image of the message to a node; `mags image build` and `mags image pull` do that.",
   },
   too_big_for_nodes: { status: 422, hint: "Ask for fewer vcpus or less memory_mb than the largest node has." },
   not_started: { status: 422, hint: "Check the program, the directory and the user; the message says which is wrong." },

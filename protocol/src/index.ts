@@ -3,6 +3,7 @@ export * from "./api/cron.ts";
 export * from "./api/exec.ts";
 export * from "./api/files.ts";
 export * from "./api/fsck.ts";
+export * from "./api/images.ts";
 export * from "./api/jobs.ts";
 export * from "./api/logins.ts";
 export * from "./api/logs.ts";

@@ -32,6 +32,8 @@ export const ExportVersion = z.object({
   org: z.string(),
   /** what it is called in an OCI image */
   name: z.string(),
+  /** what its workspace lies over */
+  image: z.string(),
   version: VersionRef,
   format: z.enum(exportFormats),
 });
@@ -66,7 +68,13 @@ export const DiffEntry = z.object({
 export type DiffEntry = z.infer<typeof DiffEntry>;
 
 /** Agent: `POST /agent/v1/versions/diff`. `from` null: the image alone. */
-export const DiffVersions = z.object({ org: z.string(), from: VersionRef.nullable(), to: VersionRef });
+export const DiffVersions = z.object({
+  org: z.string(),
+  /** what the workspace lies over */
+  image: z.string(),
+  from: VersionRef.nullable(),
+  to: VersionRef,
+});
 export type DiffVersions = z.infer<typeof DiffVersions>;
 export const VersionsDiffer = z.object({
   added: z.number().int(),

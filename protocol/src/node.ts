@@ -15,7 +15,7 @@ export const RegisterNode = z.object({
   vcpus: z.number(),
   memory_mb: z.number(),
   isolation: z.array(Isolation).describe("Levels this node can give"),
-  rootfs_types: z.array(z.string()),
+  rootfs_types: z.array(z.string()).describe("Images it can have; what ends in / is the beginning of references"),
   image_digests: z.array(z.string()).default([]).describe("Digests of these images"),
   labels: NodeLabels.default({}),
 });
@@ -103,6 +103,7 @@ export const endReasons = [
   "start_failed",
   "supervisor_lost",
   "disk_full",
+  "image_unavailable",
   "machine_ended",
   "workspace_lost",
 ] as const;

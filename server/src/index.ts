@@ -15,6 +15,7 @@ import { Fsck } from "./fsck/service.ts";
 import { Doors } from "./gateway/service.ts";
 import { buildApp, buildClusterApp } from "./http/app.ts";
 import { sweepKeys } from "./http/idempotency.ts";
+import { Images } from "./images/service.ts";
 import { Dispatch, Jobs } from "./jobs/service.ts";
 import { Sleep } from "./jobs/sleep.ts";
 import { Logins } from "./logins/service.ts";
@@ -224,6 +225,7 @@ async function start(
     metrics,
     overview: new Overview(db, nodeAdmin, metrics.registry),
     metricsToken: options.metricsToken,
+    images: new Images(db, nodes),
     jobs,
     access: new Access(sleep, nodes),
     files,

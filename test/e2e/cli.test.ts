@@ -91,6 +91,7 @@ const walk: [args: string[], keep?: string, input?: string][] = [
   [["webhook", "delete", "--json", "$webhooks.0.id"]],
   [["audit", "list", "--json"]],
   [["backup", "--json", path("backup.tar.zst")]],
+  [["image", "list", "--json"]],
   [["whoami", "--json"]],
   [["pool", "--json"]],
   [["node", "list", "--json"], "nodes.0.name"],
@@ -102,9 +103,13 @@ const walk: [args: string[], keep?: string, input?: string][] = [
   [["mcp", "--json"]],
   [["logout", "--json"]],
 ];
-/** Tested where a person signs in, where machines join and leave, where logs are proved, and where a machine is measured. */
+/** Tested where a person signs in, where images and browsers are, where machines join and leave, where logs are proved, and where a machine is measured. */
 const elsewhere = [
   "login",
+  "browser",
+  "image build",
+  "image pull",
+  "image remove",
   "node token",
   "node join",
   "node leave",

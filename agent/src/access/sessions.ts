@@ -15,7 +15,13 @@ export class HeldSessions {
     return {
       open: async (request) => {
         if (request.detach) this.#refuseDetached(jobId, request);
-        const session = await sandbox.open({ ...request, env: { ...environment, ...request.env } });
+        const { user, workdir } = sandbox.image.config;
+        const session = await sandbox.open({
+          ...request,
+          user: request.user ?? user ?? undefined,
+          cwd: request.cwd ?? workdir ?? undefined,
+          env: { ...environment, ...request.env },
+        });
         const live = new LiveSession(session, request);
         if (request.detach) this.#hold(jobId, live);
         return live;

@@ -1,5 +1,6 @@
 import { type CreateJob, type ScriptEnd, scriptSeconds } from "@mags/protocol";
 import { StoreFull } from "@mags/storage";
+import { ImageUnavailable } from "../images/index.ts";
 import type { CommandEnd } from "../sandbox/driver.ts";
 import { signalOf } from "../sandbox/exit-code.ts";
 
@@ -22,6 +23,7 @@ export type Ended =
 
 /** Why there is no exit code when a start failed. */
 export function failureOf(error: Error): CommandEnd {
+  if (error instanceof ImageUnavailable) return { failed: "image_unavailable", message: error.message };
   return { failed: error instanceof StoreFull ? "disk_full" : "start_failed", message: error.message };
 }
 

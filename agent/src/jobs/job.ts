@@ -74,8 +74,8 @@ export class Job implements Owner, Guest {
   /** Variables for those who come in; HOME and the like come with the user. */
   get environment(): Record<string, string> {
     return {
-      PATH: BASE_ENVIRONMENT.PATH,
-      LANG: BASE_ENVIRONMENT.LANG,
+      ...BASE_ENVIRONMENT,
+      ...this.sandbox?.image.config.env,
       ...this.spec.environment,
       ...this.assignment.secrets,
     };

@@ -1,15 +1,16 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Logger } from "@mags/kit";
-import type { Assignment, NetworkPolicy, VersionReason } from "@mags/protocol";
+import { type Assignment, DEFAULT_IMAGE, type NetworkPolicy, type VersionReason } from "@mags/protocol";
+import { type Images, ImageUnavailable } from "../images/index.ts";
 import type { Pool } from "../pool/pool.ts";
-import type { Disk, Drivers, Image, Sandbox } from "../sandbox/driver.ts";
+import type { Disk, Drivers, Sandbox } from "../sandbox/driver.ts";
 import type { Workspace, Workspaces } from "../workspaces/index.ts";
 
 /** What machines need of the node. */
 export interface MachineContext {
   pool: Pool;
   drivers: Drivers;
-  image: Image;
+  images: Images;
   workspaces: Workspaces;
   logger: Logger;
 }
@@ -60,26 +61,30 @@ export class Machine {
     });
   }
 
-  /** Throws StoreFull when the node has no room for one, and what attaching its disk throws. */
+  /** Throws StoreFull when the node has no room for one, ImageUnavailable, and what attaching its disk throws. */
   static async take(context: MachineContext, owner: Owner, signal: AbortSignal): Promise<Machine> {
     const started = performance.now();
     const { org, volume, spec } = owner.assignment;
     await context.workspaces.room();
+    const log = (line: string) => owner.log(line);
+    // Before the workspace: building or pulling may take minutes.
+    const image = await context.images.ensure(spec.rootfs_type ?? DEFAULT_IMAGE, signal, log);
+    if (spec.image_digest !== undefined && spec.image_digest !== image.digest)
+      throw new ImageUnavailable(`image ${image.name} is ${image.digest} on this node, not ${spec.image_digest}`);
     if (spec.base_workspace_id !== undefined && volume?.source === "latest" && !owner.assignment.wake)
       owner.log(
         `base ${spec.base_workspace_id} was not used: the workspace has a version of its own, ${volume.version?.number}`,
       );
-    const attaching = volume && { org, volume, signal, log: (line: string) => owner.log(line) };
+    const attaching = volume && { org, volume, signal, log };
     const attached = attaching?.volume.workspace ? await context.workspaces.attach(attaching) : undefined;
     const workspace = attached?.workspace;
     let disk: Disk | undefined;
-    const log = (line: string) => owner.log(line);
     if (attached) disk = { kept: attached.live, log };
     else if (attaching?.volume.version) disk = { ...context.workspaces.discarded(attaching), log };
     try {
       const size = { vcpus: spec.vcpus, memoryMb: spec.memory_mb, diskGb: spec.disk_gb };
       const driver = context.drivers.for(spec);
-      const sandbox = await context.pool.take({ driver, image: context.image, size }, disk);
+      const sandbox = await context.pool.take({ driver, image, size }, disk);
       if (spec.network !== "default") await limit(context, sandbox, spec.network);
       owner.log(`machine ${sandbox.id} ready in ${Math.round(performance.now() - started)} ms`);
       return new Machine(context, owner, sandbox, workspace);

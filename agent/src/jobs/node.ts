@@ -1,7 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "@mags/kit";
-import type { Assignment, ReportJob } from "@mags/protocol";
+import { type Assignment, DEFAULT_IMAGE, type ReportJob } from "@mags/protocol";
 import { type ControlPlane, Fenced } from "../control-plane.ts";
+import type { Images } from "../images/index.ts";
 import type { Drivers, Sandbox } from "../sandbox/driver.ts";
 import { killWrappers } from "../sandbox/wrapper.ts";
 import type { JobContext } from "./context.ts";
@@ -24,8 +25,7 @@ export interface NodeOptions {
   labels: Record<string, string>;
   /** machines that have left the cluster: what they show opens nothing any more */
   onRemoved(ids: string[]): void;
-  imageName: string;
-  imageDigest: string;
+  images: Images;
   /** the machine has been restarted since the last agent process, so nothing of before can still run */
   rebooted: boolean;
   controlPlane: ControlPlane;
@@ -62,6 +62,11 @@ export class JobNode {
     return this.#jobs.values();
   }
 
+  /** Machines of jobs that stand on an image. */
+  machinesOn(image: string): number {
+    return [...this.#jobs.values()].filter(({ spec }) => (spec.rootfs_type ?? DEFAULT_IMAGE) === image).length;
+  }
+
   get running(): number {
     return this.#jobs.size;
   }
@@ -76,20 +81,29 @@ export class JobNode {
       slept: async (record, because) => void (await this.#report({ event: "slept", because }, record)),
       giveBack: async (record, message) => void (await this.#report({ event: "returned", message }, record)),
     };
-    const { controlPlane, vcpus, memoryMb, address, labels, drivers, imageName, imageDigest } = this.#options;
-    const registered = await this.#persist("register", () =>
+    const registered = await this.#register();
+    await this.#takeUp(registered?.held ?? []);
+    this.#loops = Promise.all([this.#claimLoop(), this.#renewLoop()]);
+  }
+
+  /** Tells the server anew what this node can do; what runs on it is not touched. */
+  async announce(): Promise<void> {
+    if (this.#context) await this.#register();
+  }
+
+  #register() {
+    const { controlPlane, vcpus, memoryMb, address, labels, drivers, images } = this.#options;
+    return this.#persist("register", () =>
       controlPlane.register({
         address,
         vcpus,
         memory_mb: memoryMb,
         isolation: drivers.all.map((driver) => driver.facts.isolation.level),
-        rootfs_types: [imageName],
-        image_digests: [imageDigest],
+        rootfs_types: images.offered,
+        image_digests: images.digests,
         labels,
       }),
     );
-    await this.#takeUp(registered?.held ?? []);
-    this.#loops = Promise.all([this.#claimLoop(), this.#renewLoop()]);
   }
 
   /** Stops claiming; running jobs stay as they are, for the next agent process to adopt. */

@@ -7,12 +7,8 @@ import type { LogCapture } from "../logs/index.ts";
 import type { Driver, RunningCommand, Sandbox } from "../sandbox/driver.ts";
 import type { JobRecord, JobRecords } from "./record.ts";
 
-/** Variables of every script, under those of its job. */
+/** Variables of every script, under those of its image and its job; the user's own come from the driver. */
 export const BASE_ENVIRONMENT = {
-  HOME: "/root",
-  USER: "root",
-  LOGNAME: "root",
-  SHELL: "/bin/sh",
   PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
   LANG: "C.UTF-8",
 };
@@ -38,6 +34,7 @@ export interface Start {
 export async function start(options: Start): Promise<RunningCommand | undefined> {
   const { record, records, objects, sandbox, log, signal } = options;
   const { id, org, spec, secrets, wake } = record.assignment;
+  const { config } = sandbox.image;
   if (!wake) await placeFiles({ sandbox, objects, org, job: id, ids: spec.file_ids, signal });
   const scriptName = options.guest ? `script-${id}` : "script";
   const text = wake ? spec.startup_command : spec.script;
@@ -56,9 +53,17 @@ export async function start(options: Start): Promise<RunningCommand | undefined>
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   return sandbox.exec({
     directory,
-    argv: ["/bin/sh", `/run/mags/${scriptName}`],
-    env: { ...BASE_ENVIRONMENT, HOSTNAME: sandbox.id, MAGS_JOB_ID: id, ...spec.environment, ...secrets },
-    cwd: "/root",
+    argv: [...(spec.entrypoint ? config.entrypoint : []), "/bin/sh", `/run/mags/${scriptName}`],
+    env: {
+      ...BASE_ENVIRONMENT,
+      ...config.env,
+      HOSTNAME: sandbox.id,
+      MAGS_JOB_ID: id,
+      ...spec.environment,
+      ...secrets,
+    },
+    cwd: config.workdir ?? undefined,
+    user: config.user ?? undefined,
     token,
     stdoutFifo: log.stdoutFifo,
     stderrFifo: log.stderrFifo,

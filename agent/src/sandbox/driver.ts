@@ -21,18 +21,34 @@ export interface Image {
   digest: string;
   /** directory with natural ids, never written to */
   rootfs: string;
+  config: ImageConfig;
+}
+
+/** What an image wants for the commands in it; nothing of it is trusted. */
+export interface ImageConfig {
+  /** under the variables of the job */
+  env: Record<string, string>;
+  /** null: the home of the user */
+  workdir: string | null;
+  /** `name`, `uid` or `uid:gid`; null: root */
+  user: string | null;
+  /** what scripts are run by, see ENTRYPOINT of a Dockerfile */
+  entrypoint: string[];
 }
 
 /** The disk of a sandbox: a volume file that stays when the sandbox goes, or one of its own that `make` makes. `log` is for people. */
 export type Disk = ({ kept: string } | { make(path: string): Promise<void> }) & { log?(line: string): void };
 
-/** A command to run in a sandbox as root; its output goes to the two FIFOs, its exit status to `directory`/exit. */
+/** A command to run in a sandbox; its output goes to the two FIFOs, its exit status to `directory`/exit. */
 export interface Command {
   /** directory of this run on the host; holds what outlives the agent */
   directory: string;
   argv: string[];
   env: Record<string, string>;
-  cwd: string;
+  /** home of the user by default */
+  cwd?: string | undefined;
+  /** as in SessionRequest; another than root gets HOME, USER, LOGNAME and SHELL of its own */
+  user?: string | undefined;
   /** names this start among all of the directory, so that a later process can tell whether it began */
   token: string;
   stdoutFifo: string;
@@ -42,7 +58,10 @@ export interface Command {
 /** How a command ended: its exit code (128+n for signal n), or why there is none. */
 export type CommandEnd =
   | { exitCode: number }
-  | { failed: "start_failed" | "supervisor_lost" | "disk_full" | "machine_ended"; message: string };
+  | {
+      failed: "start_failed" | "image_unavailable" | "supervisor_lost" | "disk_full" | "machine_ended";
+      message: string;
+    };
 
 /** A command that runs or has ended. */
 export interface RunningCommand {
@@ -115,7 +134,7 @@ export interface Sandbox {
   whileFrozen?<T>(action: () => T): Promise<T>;
   /** Writes to the disk's file what is still on its way there. For the same drivers. */
   flush?(): Promise<void>;
-  /** Puts a file readable by the sandbox's root at `/run/mags/<name>`. */
+  /** Puts a file readable by the user of the sandbox's image at `/run/mags/<name>`. */
   place(name: string, content: string): Promise<void>;
   /** Starts a command. Throws when it could not be started. */
   exec(command: Command): Promise<RunningCommand>;

@@ -46,8 +46,8 @@ export function findUser(read: ReadDatabase, user: string): User {
   };
 }
 
-/** What a session of `user` finds in its environment, over which goes what was asked for. */
-export const sessionEnvironment = ({ home, name, shell }: User, { tty, env }: SessionRequest) => ({
+/** What a command of `user` finds in its environment, over which goes what was asked for. */
+export const environmentOf = ({ home, name, shell }: User, { tty, env }: Pick<SessionRequest, "tty" | "env">) => ({
   HOME: home,
   USER: name,
   LOGNAME: name,
@@ -56,8 +56,10 @@ export const sessionEnvironment = ({ home, name, shell }: User, { tty, env }: Se
   ...env,
 });
 
-/** True when there is such a directory in the tree at `root`. */
-export function hasDirectory(root: string, path: string): boolean {
+/** Where a command of `user` begins in the tree at `root` that names no directory. */
+export const homeIn = (root: string, { home }: User): string => (hasDirectory(root, home) ? home : "/");
+
+function hasDirectory(root: string, path: string): boolean {
   try {
     closeSync(openWithin(root, path, constants.O_RDONLY | constants.O_DIRECTORY));
     return true;

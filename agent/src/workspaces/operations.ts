@@ -12,13 +12,14 @@ import type {
   VersionVerified,
 } from "@mags/protocol";
 import { drill, fetchManifest, SCRATCH } from "@mags/storage";
+import type { Images } from "../images/index.ts";
 import { diffVersions } from "./diff.ts";
 import { exportVolume, type Importing, importVolume } from "./exchange.ts";
 import { mountVersion } from "./mounted.ts";
 
 export interface OperationsOptions extends Importing {
-  /** directory of the image that workspaces lie over */
-  rootfs: string;
+  /** what workspaces lie over */
+  images: Images;
 }
 
 /** What can be done with a version on any node; its workspace is not touched. */
@@ -62,16 +63,17 @@ export class Operations {
   }
 
   /** What is different between two versions, or between the image and one. Throws as `VersionCache.image`. */
-  async diff({ org, from, to }: DiffVersions, signal: AbortSignal): Promise<VersionsDiffer> {
+  async diff({ org, image, from, to }: DiffVersions, signal: AbortSignal): Promise<VersionsDiffer> {
+    const { store, cache, images } = this.#options;
+    const { rootfs } = await images.ensure(image, signal, () => undefined);
     const cleanup = new Cleanup();
     const open = async (version: VersionRef, near: VersionRef | null) => {
-      const { store, cache, rootfs } = this.#options;
       cleanup.add("hold", cache.hold(version));
       const { path } = await cache.image({ org, version, near, signal });
       return mountVersion(store, path, rootfs, join(this.#dir, randomUUID()), cleanup);
     };
     try {
-      const before = from ? await open(from, null) : { root: this.#options.rootfs, upper: undefined };
+      const before = from ? await open(from, null) : { root: rootfs, upper: undefined };
       return await diffVersions(before, await open(to, from), signal);
     } finally {
       await cleanup.run();
@@ -79,8 +81,9 @@ export class Operations {
   }
 
   /** The bytes of a version; the stream fails where something goes wrong on the way. Throws as `VersionCache.image`. */
-  async export({ org, name, version, format }: ExportVersion, signal: AbortSignal): Promise<Readable> {
-    const { store, cache, rootfs } = this.#options;
+  async export({ org, name, image, version, format }: ExportVersion, signal: AbortSignal): Promise<Readable> {
+    const { store, cache, images } = this.#options;
+    const { rootfs } = await images.ensure(image, signal, () => undefined);
     const release = cache.hold(version);
     try {
       const { path } = await cache.image({ org, version, signal });

@@ -5,6 +5,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { loopOf } from "@mags/kit";
 import type { JobVolume } from "@mags/protocol";
 import { fit, PARTIAL, thawLeftoverImage } from "@mags/storage";
+import type { Images } from "../images/index.ts";
 import type { Disk } from "../sandbox/driver.ts";
 import { VersionCache } from "./cache.ts";
 import { megabytes } from "./errors.ts";
@@ -20,8 +21,8 @@ const REPORT_MS = 1000;
 const WHOLE_REPORT_MS = 300_000;
 
 export interface WorkspacesOptions extends Omit<Shared, "cache" | "closing" | "forgotten"> {
-  /** directory of the image that workspaces lie over */
-  rootfs: string;
+  /** what workspaces lie over */
+  images: Images;
 }
 
 /**

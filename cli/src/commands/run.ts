@@ -24,6 +24,7 @@ interface Flags extends FollowFlags {
   memory?: number;
   cpus?: number;
   disk?: number;
+  image?: string;
   isolation?: "container" | "vm";
   runtime?: "qemu" | "container";
   network: boolean;
@@ -64,6 +65,7 @@ export function addRun(program: Command): void {
     .option("--memory <MiB>", "memory limit", count)
     .option("--cpus <number>", "CPU limit", positive)
     .option("--disk <GiB>", "disk size", positive)
+    .option("-i, --image <name>", "base, alpine, browser, or docker://registry/name:tag (default: base)")
     .addOption(new Option("--isolation <level>", "weakest isolation that is accepted").choices(["container", "vm"]))
     .addOption(new Option("--runtime <name>", "what the machine is made by").choices(["qemu", "container"]))
     .option("--no-network", "reach nothing outside")
@@ -212,6 +214,7 @@ function toOptions(flags: Flags): RunOptions {
     memoryMb: flags.memory,
     vcpus: flags.cpus,
     diskGb: flags.disk,
+    rootfsType: flags.image,
     isolation: flags.isolation,
     runtime: flags.runtime,
     network: flags.allow ? { allow: flags.allow } : flags.network ? undefined : "none",

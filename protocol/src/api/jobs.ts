@@ -2,6 +2,7 @@ import { z } from "zod";
 import { NodeLabels } from "../cluster.ts";
 import { jobStatuses } from "../states.ts";
 import { fileLimits } from "./files.ts";
+import { ImageName } from "./images.ts";
 import { NetworkPolicy } from "./network.ts";
 import { SecretReference, secretLimits } from "./secrets.ts";
 import { BaseWorkspace, WorkspaceName } from "./workspace-names.ts";
@@ -124,7 +125,11 @@ export const CreateJob = z
       .max(jobLimits.diskGbMax)
       .default(jobLimits.diskGbDefault)
       .describe("Size of the machine's writable disk, in GiB"),
-    rootfs_type: z.string().max(64).optional().describe("Image name; the base image if absent"),
+    rootfs_type: ImageName.optional(),
+    entrypoint: z
+      .boolean()
+      .default(true)
+      .describe("Run the script by the image's entrypoint, where it has one; false: by /bin/sh alone"),
     isolation: Isolation.optional(),
     runtime: Runtime.optional(),
     node_labels: NodeLabels.optional().describe("Run only on a node that has all of these labels"),

@@ -1,4 +1,5 @@
 import type { AccessClient, AccessOptions } from "./access.ts";
+import { type Browser, type BrowserOptions, openBrowser } from "./browser.ts";
 import { environment } from "./config.ts";
 import type { CronClient } from "./cron.ts";
 import { MagsError } from "./errors.ts";
@@ -348,6 +349,11 @@ export class Mags extends Parts {
 
   urlAliasDelete(subdomain: string, options: CallSettings = {}) {
     return this.access.deleteAlias(subdomain, options);
+  }
+
+  /** Starts a headless Chromium in a machine that stays, and answers where to drive it when it is up. */
+  browser(options: BrowserOptions = {}): Promise<Browser> {
+    return openBrowser(this, options);
   }
 
   /** Jobs and machine time of the last days. */

@@ -26,7 +26,10 @@ export interface RunOptions extends CallSettings {
   vcpus?: number;
   memoryMb?: number;
   diskGb?: number;
+  /** image: `base`, `alpine`, `browser`, or one of a registry as `docker://registry/name:tag` */
   rootfsType?: string;
+  /** false: the script is not run by the image's entrypoint */
+  entrypoint?: boolean;
   /** weakest isolation that is accepted */
   isolation?: "container" | "vm";
   /** what the machine is made by */
@@ -58,6 +61,7 @@ export const jobBody = (options: RunOptions) => ({
   memory_mb: options.memoryMb,
   disk_gb: options.diskGb,
   rootfs_type: options.rootfsType,
+  entrypoint: options.entrypoint,
   isolation: options.isolation,
   runtime: options.runtime,
   image_digest: options.imageDigest,

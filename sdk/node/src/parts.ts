@@ -3,6 +3,7 @@ import { AuditClient } from "./audit.ts";
 import { CronClient } from "./cron.ts";
 import { FilesClient } from "./files.ts";
 import type { HttpOptions } from "./http.ts";
+import { ImagesClient } from "./images.ts";
 import { MembersClient } from "./members.ts";
 import { NodesClient } from "./nodes.ts";
 import { QuotasClient } from "./quotas.ts";
@@ -17,6 +18,7 @@ export class Parts {
   readonly cron: CronClient;
   readonly workspaces: WorkspacesClient;
   readonly access: AccessClient;
+  readonly images: ImagesClient;
   readonly tokens: TokensClient;
   readonly nodes: NodesClient;
   readonly members: MembersClient;
@@ -30,6 +32,7 @@ export class Parts {
     this.cron = new CronClient(http);
     this.workspaces = new WorkspacesClient(http);
     this.access = new AccessClient(http);
+    this.images = new ImagesClient(http);
     this.tokens = new TokensClient(http);
     this.nodes = new NodesClient(http);
     this.members = new MembersClient(http);

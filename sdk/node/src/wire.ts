@@ -85,8 +85,10 @@ export interface CronJob {
   memory_mb: number;
   /** Size of the machine's writable disk, in GiB */
   disk_gb: number;
-  /** Image name; the base image if absent */
+  /** Image: base, alpine, browser, or docker://registry/name:tag */
   rootfs_type?: string;
+  /** Run the script by the image's entrypoint, where it has one; false: by /bin/sh alone */
+  entrypoint: boolean;
   /** The weakest isolation the job accepts; refused where it cannot be had */
   isolation?: "container" | "vm";
   /** What the machine is made by: a virtual machine or a container; refused where it cannot be had */
@@ -307,6 +309,27 @@ export interface FsckReport {
   /** Those that two looks, some seconds apart, have both seen */
   differences: Difference[];
   took_ms: number;
+}
+
+export interface ImageOnNode {
+  image: string;
+  /** absent: it is built or pulled when a job first asks for it; failed: the last try did not work */
+  state: "ready" | "building" | "absent" | "failed";
+  /** What is being done now */
+  step: string | null;
+  /** Why the last try failed */
+  error: string | null;
+  digest: string | null;
+  /** Size of its files */
+  bytes: number | null;
+  created_at: string | null;
+  /** Machines on the node that stand on it */
+  in_use: number;
+  node: string;
+}
+
+export interface ImageList {
+  images: ImageOnNode[];
 }
 
 export interface RanByIsolation {

@@ -16,6 +16,7 @@ NODE = HERE.parent.parent / "node" / "src"
 PARTS = {
     "cron": "cron",
     "files": "files",
+    "images": "images",
     "machineFiles": "machine-files",
     "audit": "audit",
     "members": "members",
@@ -36,6 +37,10 @@ NODE_NAMES = {
     "cron_preview": "cron.preview",
     "cron_run": "cron.run",
     "cron_runs": "cron.runs",
+    "list_images": "images.list",
+    "make_image": "images.make",
+    "build_image": "images.build",
+    "remove_image": "images.remove",
     "get_workspace": "workspaces.get",
     "fork_workspace": "workspaces.fork",
     "sync_workspace": "workspaces.sync",

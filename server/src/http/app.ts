@@ -19,6 +19,7 @@ import { cronRoutes } from "../cron/routes.ts";
 import { fileRoutes } from "../files/routes.ts";
 import { fsckRoutes } from "../fsck/routes.ts";
 import { gatewayRoutes } from "../gateway/routes.ts";
+import { imageRoutes } from "../images/routes.ts";
 import { moreJobRoutes } from "../jobs/more-routes.ts";
 import { jobRoutes } from "../jobs/routes.ts";
 import { approveLoginRoute, exchangeLoginRoute } from "../logins/routes.ts";
@@ -130,6 +131,7 @@ function publicRoutes(context: Context, { hide }: { hide: boolean }) {
         await workspaceRoutes(context)(scope as unknown as App);
       });
       await guarded.register(sandboxFileRoutes(context) as never);
+      await guarded.register(imageRoutes(context) as never);
       await guarded.register(tokenRoutes(context) as never);
       await guarded.register(approveLoginRoute(context) as never);
       await guarded.register(nodeAdminRoutes(context) as never);

@@ -16,6 +16,7 @@ import type { Database } from "../db/database.ts";
 import type { Files } from "../files/service.ts";
 import type { Fsck } from "../fsck/service.ts";
 import type { Doors } from "../gateway/service.ts";
+import type { Images } from "../images/service.ts";
 import type { Dispatch, Jobs } from "../jobs/service.ts";
 import type { Sleep } from "../jobs/sleep.ts";
 import type { Logins } from "../logins/service.ts";
@@ -53,6 +54,7 @@ export interface Context {
   nodes: Nodes;
   nodeAdmin: NodeAdmin;
   fsck: Fsck;
+  images: Images;
   jobs: Jobs;
   access: Access;
   files: Files;

@@ -17,6 +17,7 @@ export const openapi = (version: string) => ({
     { name: "audit", description: "Who did what" },
     { name: "cron", description: "Jobs on a schedule" },
     { name: "workspaces", description: "Disks that are kept, with their versions" },
+    { name: "images", description: "What machines start from" },
     { name: "files", description: "What jobs are given" },
     { name: "session", description: "Browsers that sign in" },
     { name: "access", description: "Ways into a running machine: URLs and SSH" },

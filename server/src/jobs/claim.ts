@@ -28,7 +28,8 @@ const WAKE =
   "CASE WHEN j.wakes > 0 THEN jsonb_build_object('count', j.wakes, 'because', coalesce(j.activity_because, '')) END AS wake";
 
 const FITS = `(j.vcpus <= $3 + 1e-9 AND j.memory_mb <= $4
-      AND (j.isolation IS DISTINCT FROM 'vm' OR $6) AND (j.rootfs_type IS NULL OR j.rootfs_type = ANY($7))
+      AND (j.isolation IS DISTINCT FROM 'vm' OR $6) AND (j.rootfs_type IS NULL OR j.rootfs_type = ANY($7)
+        OR EXISTS (SELECT FROM unnest($7::text[]) AS offered WHERE right(offered, 1) = '/' AND starts_with(j.rootfs_type, offered)))
       AND (j.image_digest IS NULL OR j.image_digest = ANY($9)) AND (j.node_labels IS NULL OR $10::jsonb @> j.node_labels))`;
 // A claim may be held for a node that has died meanwhile; whoever lives renews each second, which is noted every three.
 const REGISTERED =

@@ -1,4 +1,4 @@
-import { type CreateJob, type ErrorCode, levelOf } from "@mags/protocol";
+import { type CreateJob, type ErrorCode, levelOf, offersImage } from "@mags/protocol";
 
 export interface Capability {
   vcpus: number;
@@ -31,11 +31,11 @@ export function refuse(job: CreateJob, nodes: Capability[]): Refusal | undefined
   }
   if (nodes.length === 0) return undefined;
   const images = [...new Set(nodes.flatMap((n) => n.rootfs_types))].sort();
-  if (job.rootfs_type !== undefined && !images.includes(job.rootfs_type)) {
+  if (job.rootfs_type !== undefined && !offersImage(images, job.rootfs_type)) {
     return {
       code: "invalid_request",
       field: "rootfs_type",
-      message: `rootfs_type ${JSON.stringify(job.rootfs_type)} is not known; known: ${images.join(", ") || "(none)"}`,
+      message: `rootfs_type ${JSON.stringify(job.rootfs_type)} cannot be had; known: ${images.join(", ") || "(none)"}`,
     };
   }
   const { image_digest } = job;
@@ -66,7 +66,7 @@ export function refuse(job: CreateJob, nodes: Capability[]): Refusal | undefined
 function suits(job: CreateJob, node: Capability): boolean {
   return (
     (levelOf(job) !== "vm" || node.isolation.includes("vm")) &&
-    (job.rootfs_type === undefined || node.rootfs_types.includes(job.rootfs_type)) &&
+    (job.rootfs_type === undefined || offersImage(node.rootfs_types, job.rootfs_type)) &&
     (job.image_digest === undefined || node.image_digests.includes(job.image_digest)) &&
     hasLabels(job, node)
   );

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { ApiError, type CreateJob, parseBase } from "@mags/protocol";
+import { ApiError, type CreateJob, DEFAULT_IMAGE, parseBase } from "@mags/protocol";
 import type { Database, Queryable } from "../db/database.ts";
 import type { Events } from "../db/events.ts";
 import { waitReason } from "./decide.ts";
@@ -139,11 +139,13 @@ export class Leases {
 
   /** A disk belongs to the image it was written over. */
   #image(job: CreateJob, field: string, workspace: WorkspaceRow | undefined): string | undefined {
-    if (!workspace?.image) return job.rootfs_type;
-    if (job.rootfs_type === undefined || job.rootfs_type === workspace.image) return workspace.image;
+    if (!workspace) return job.rootfs_type;
+    const image = workspace.image ?? DEFAULT_IMAGE;
+    if (job.rootfs_type === undefined) return workspace.image ?? undefined;
+    if (job.rootfs_type === image) return image;
     throw new ApiError(
       "invalid_request",
-      `rootfs_type must be ${JSON.stringify(workspace.image)}: the files of ${field} ${JSON.stringify(workspace.name)} lie over that image`,
+      `rootfs_type must be ${JSON.stringify(image)}: the files of ${field} ${JSON.stringify(workspace.name)} lie over that image`,
       "rootfs_type",
     );
   }

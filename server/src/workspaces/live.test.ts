@@ -137,7 +137,9 @@ describe("verify and export", () => {
     });
     expect(Buffer.from(await response.arrayBuffer())).toEqual(Buffer.alloc(100_000, 7));
     expect(response.headers.get("content-disposition")).toContain("ws-1.ext4");
-    expect(JSON.parse(seen[1]?.body ?? "")).toEqual({ org: "default", name: "ws", version, format: "ext4" });
+    expect(JSON.parse(seen[1]?.body ?? "")).toEqual({
+      ...{ org: "default", name: "ws", image: "base", version, format: "ext4" },
+    });
   });
 
   it("of a version that is not there, or in a format that nobody knows, are refused", async () => {

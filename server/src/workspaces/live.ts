@@ -1,9 +1,8 @@
 import { Readable } from "node:stream";
 import {
   ApiError,
-  type ErrorCode,
+  DEFAULT_IMAGE,
   type ExportFormat,
-  errors,
   type ImportVersion,
   Synced,
   type SyncResult,
@@ -12,8 +11,8 @@ import {
   VersionsDiffer,
   VersionVerified,
 } from "@mags/protocol";
-import { z } from "zod";
 import type { Database } from "../db/database.ts";
+import { refusal } from "../nodes/refusal.ts";
 import type { Nodes } from "../nodes/service.ts";
 import { toRef } from "./ledger.ts";
 import { findVersion, type VersionRow } from "./versions-store.ts";
@@ -74,12 +73,12 @@ export class LiveWorkspaces {
   /** What is different between a version and an earlier one, or the image; any node can tell. */
   async diff(
     org: string,
-    node: string | null,
+    { node, image }: Pick<WorkspaceRow, "node" | "image">,
     { from, to }: { from: VersionRow | undefined; to: VersionRow },
     signal: AbortSignal,
   ): Promise<VersionsDiffer> {
     const on = await this.anyNode(node);
-    const body = { org, from: from ? toRef(from) : null, to: toRef(to) };
+    const body = { org, image: image ?? DEFAULT_IMAGE, from: from ? toRef(from) : null, to: toRef(to) };
     const response = await this.#ask(on, "versions/diff", { ...json(body), signal });
     if (!response.ok) throw await refusal(on, response);
     return VersionsDiffer.parse(await response.json());
@@ -88,13 +87,13 @@ export class LiveWorkspaces {
   /** The bytes of a version; the stream fails where something goes wrong on the way. */
   async export(
     org: string,
-    { name, node }: Pick<WorkspaceRow, "name" | "node">,
+    { name, node, image }: Pick<WorkspaceRow, "name" | "node" | "image">,
     version: VersionRow,
     format: ExportFormat,
     signal: AbortSignal,
   ): Promise<ReadableStream<Uint8Array>> {
     const on = await this.anyNode(node);
-    const body = { org, name, version: toRef(version), format };
+    const body = { org, name, image: image ?? DEFAULT_IMAGE, version: toRef(version), format };
     const response = await this.#ask(on, "versions/export", { ...json(body), signal });
     if (!response.ok || !response.body) throw await refusal(on, response);
     return response.body;
@@ -196,13 +195,3 @@ const json = (body: object): RequestInit => ({
   body: JSON.stringify(body),
   headers: { "content-type": "application/json" },
 });
-
-const Refusal = z.object({ error: z.object({ code: z.string(), message: z.string() }) });
-
-/** What an agent refused, as our own error. */
-async function refusal(node: string, response: Response): Promise<ApiError> {
-  const said = Refusal.safeParse(await response.json().catch(() => undefined));
-  if (said.success && said.data.error.code in errors)
-    return new ApiError(said.data.error.code as ErrorCode, said.data.error.message);
-  return new ApiError("unavailable", `node ${node} answers with status ${response.status}`);
-}

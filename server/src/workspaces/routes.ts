@@ -248,9 +248,9 @@ function comparing(app: App, { workspaces, live, closing }: Pick<Context, "works
     { schema: { ...diff, params, querystring: DiffQuery, response: { 200: WorkspaceDiff, ...failures } } },
     async (request, reply) => {
       const org = orgOf(request);
-      const { node } = await workspaces.find(org, request.params.id);
+      const workspace = await workspaces.find(org, request.params.id);
       const { names, ...versions } = await workspaces.compared(org, request.params.id, request.query);
-      return { ...names, ...(await live.diff(org, node, versions, hangUp(reply, closing))) };
+      return { ...names, ...(await live.diff(org, workspace, versions, hangUp(reply, closing))) };
     },
   );
 }

@@ -5,7 +5,7 @@ import { text } from "node:stream/consumers";
 import { createLogger, run } from "@mags/kit";
 import { ReflinkStore, Templates } from "@mags/storage";
 import { expect, test, vi } from "vitest";
-import { readImage } from "../../images.ts";
+import { readImage } from "../../images/index.ts";
 import { readLogs } from "../../logs/follow.ts";
 import { LogCapture } from "../../logs/index.ts";
 import { Network } from "../../network/index.ts";

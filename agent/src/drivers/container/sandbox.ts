@@ -17,6 +17,7 @@ import type {
   Usage,
 } from "../../sandbox/driver.ts";
 import { isAlive, type SandboxRecord, writeRecord } from "../../sandbox/record.ts";
+import { databasesIn, environmentOf, findUser, homeIn, ROOT, type User } from "../../sandbox/users.ts";
 import { adoptWrapped, startWrapped } from "../../sandbox/wrapper.ts";
 import { writtenBytes } from "./disk.ts";
 import { killFamily } from "./family.ts";
@@ -65,8 +66,9 @@ export class ContainerSandbox implements Sandbox {
 
   async place(name: string, content: string): Promise<void> {
     const path = join(this.#dir, "job", name);
+    const owner = this.record.idBase + this.#user(this.image.config.user).uid;
     writeFileSync(path, content, { mode: 0o400 });
-    chownSync(path, this.record.idBase, this.record.idBase);
+    chownSync(path, owner, this.record.idBase);
   }
 
   async exec(command: Command): Promise<RunningCommand> {
@@ -77,7 +79,10 @@ export class ContainerSandbox implements Sandbox {
       chmodSync(fifo, 0o622);
     }
     const process = join(directory, "process.json");
-    writeFileSync(process, JSON.stringify(processConfig(command.argv, command.env, command.cwd)), { mode: 0o600 });
+    const user = this.#user(command.user);
+    const cwd = command.cwd ?? homeIn(this.#root, user);
+    const config = processConfig(command.argv, environmentOf(user, command), cwd, user);
+    writeFileSync(process, JSON.stringify(config), { mode: 0o600 });
     const log = join(directory, "runtime.log");
     const pidFile = join(directory, "script.pid");
     const argv = this.#runtime.command(["--log", log, "exec", "--process", process, "--pid-file", pidFile, this.id]);
@@ -96,6 +101,16 @@ export class ContainerSandbox implements Sandbox {
   async open(request: SessionRequest): Promise<Session> {
     this.#mustLive();
     return this.#sessions.open(request);
+  }
+
+  /** Its root directory as the host sees it. */
+  get #root() {
+    return `/proc/${this.record.pid}/root`;
+  }
+
+  /** For scripts root is root whatever the databases say: what they find does not depend on who was there before. */
+  #user(name: string | null | undefined): User {
+    return name && name !== "root" ? findUser(databasesIn(this.#root), name) : ROOT;
   }
 
   /** What an earlier agent process had open ended with it. */

@@ -8,7 +8,7 @@ import { membersOf } from "../../sandbox/cgroups.ts";
 import type { Session, SessionEnd, SessionRequest } from "../../sandbox/driver.ts";
 import { signalOf } from "../../sandbox/exit-code.ts";
 import { statFields } from "../../sandbox/processes.ts";
-import { databasesIn, findUser, hasDirectory, sessionEnvironment, type User } from "../../sandbox/users.ts";
+import { databasesIn, environmentOf, findUser, homeIn, type User } from "../../sandbox/users.ts";
 import { type Line, type Pipes, pipes, terminal } from "./lines.ts";
 import type { Runtime } from "./runtime.ts";
 import { processConfig } from "./spec.ts";
@@ -217,9 +217,8 @@ class SessionFiles {
 }
 
 function processOf(root: string, runtime: Runtime, request: SessionRequest, user: User) {
-  const home = hasDirectory(root, user.home) ? user.home : "/";
   const argv = request.tty ? runtime.withTerminal(request.argv) : [...request.argv];
-  return processConfig(argv, sessionEnvironment(user, request), request.cwd ?? home, user);
+  return processConfig(argv, environmentOf(user, request), request.cwd ?? homeIn(root, user), user);
 }
 
 /** Signals every process in the session of `pid`, as long as that is one of the container's. */

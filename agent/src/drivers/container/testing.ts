@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { createLogger } from "@mags/kit";
 import { ReflinkStore, Templates } from "@mags/storage";
-import { readImage } from "../../images.ts";
+import { readImage } from "../../images/index.ts";
 import { Network } from "../../network/index.ts";
 import type { Sandbox, SandboxSize } from "../../sandbox/driver.ts";
 import { imageDir } from "../../sandbox/testing/config.ts";

@@ -20,11 +20,11 @@ export function enterCommand({ id, user, cwd, terminal = false, env, argv }: Ent
   return `exec enter ${words([id, ...who, cwd, terminal ? "1" : "0", ...rest])}`;
 }
 
-/** Text for a shell of the machine that puts files at /run/mags in the box and then becomes the command. */
-export function scriptText(files: ReadonlyMap<string, string>, command: string): string {
+/** Text for a shell of the machine that puts files of user `owner` at /run/mags in the box and then becomes the command. */
+export function scriptText(files: ReadonlyMap<string, string>, owner: number, command: string): string {
   const placed = [...files].map(([name, content]) => {
     const path = quoted(`/job/${name}`);
-    return `rm -f ${path}; printf %s ${quoted(content)} >${path}; chmod 400 ${path}`;
+    return `rm -f ${path}; printf %s ${quoted(content)} >${path}; chmod 400 ${path}; chown ${owner} ${path}`;
   });
   return `${[...placed, command].join("\n")}\n`;
 }

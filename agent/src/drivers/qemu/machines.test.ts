@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { readImage } from "../../images.ts";
+import { readImage } from "../../images/index.ts";
 import { membersOf } from "../../sandbox/cgroups.ts";
 import type { Sandbox } from "../../sandbox/driver.ts";
 import { imageDir } from "../../sandbox/testing/config.ts";

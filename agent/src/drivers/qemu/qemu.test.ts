@@ -1,5 +1,5 @@
 import { vi } from "vitest";
-import { readImage } from "../../images.ts";
+import { readImage } from "../../images/index.ts";
 import { imageDir, wholeSuite } from "../../sandbox/testing/config.ts";
 import { conformance } from "../../sandbox/testing/conformance.ts";
 import { openTestDrivers } from "./testing.ts";

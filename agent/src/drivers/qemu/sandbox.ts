@@ -17,12 +17,13 @@ import type {
   Usage,
 } from "../../sandbox/driver.ts";
 import { isAlive, type SandboxRecord, writeRecord } from "../../sandbox/record.ts";
+import { environmentOf, ROOT, type User } from "../../sandbox/users.ts";
 import { adoptWrapped, startWrapped } from "../../sandbox/wrapper.ts";
 import { enterCommand, scriptText, whyNot } from "./enter.ts";
 import { Guest } from "./guest.ts";
 import { lastWords } from "./machine.ts";
 import type { Qmp } from "./qmp.ts";
-import { hangUpSessions, openSession } from "./session.ts";
+import { hangUpSessions, openSession, userOf } from "./session.ts";
 import { clientArgv, type Master } from "./ssh.ts";
 
 /** What is written down of a machine; `pid` is its supervisor's. */
@@ -100,10 +101,11 @@ export class QemuSandbox implements Sandbox {
   async exec(command: Command): Promise<RunningCommand> {
     const id = `c${randomBytes(6).toString("hex")}`;
     writeFileSync(idPath(command.directory), id, { mode: 0o600 });
-    const { cwd, env, argv } = command;
+    const user = await this.#user(command.user);
+    const { cwd = `~:${user.home}`, argv } = command;
+    const enter = enterCommand({ id, user, cwd, env: environmentOf(user, command), argv });
     // With the files that it needs, so that its start is one message to the machine.
-    const input = new MemoryFile(scriptText(this.#files, enterCommand({ id, cwd, env, argv })));
-    this.#files.clear();
+    const input = new MemoryFile(await this.#script(enter));
     try {
       return this.#explained(startWrapped(command, clientArgv(this.#master, "sh"), input.fd), command.directory);
     } finally {
@@ -122,9 +124,7 @@ export class QemuSandbox implements Sandbox {
   async open(request: SessionRequest): Promise<Session> {
     const guest = await this.#reach();
     if (this.#files.size > 0) {
-      const text = scriptText(this.#files, "true");
-      this.#files.clear();
-      await guest.run("sh", text);
+      await guest.run("sh", await this.#script("true"));
     }
     return openSession(guest, request);
   }
@@ -194,6 +194,19 @@ export class QemuSandbox implements Sandbox {
         .catch(() => undefined);
     this.#guest?.close();
     await this.#parts.switchOff();
+  }
+
+  /** A script that places what is to be placed, and then becomes `command`. */
+  async #script(command: string): Promise<string> {
+    const { uid } = await this.#user(this.image.config.user);
+    const text = scriptText(this.#files, uid, command);
+    this.#files.clear();
+    return text;
+  }
+
+  /** Root is root whatever the databases say, which spares the look at them. */
+  async #user(name: string | null | undefined): Promise<User> {
+    return name && name !== "root" ? userOf(await this.#reach(), name) : ROOT;
   }
 
   get #master(): Master {

@@ -3,7 +3,7 @@ import { PassThrough, type Readable, Writable } from "node:stream";
 import type { ClientChannel } from "ssh2";
 import type { Session, SessionEnd, SessionRequest } from "../../sandbox/driver.ts";
 import { signalOf } from "../../sandbox/exit-code.ts";
-import { findUser, ROOT, sessionEnvironment, type User } from "../../sandbox/users.ts";
+import { environmentOf, findUser, ROOT, type User } from "../../sandbox/users.ts";
 import { enterCommand, whyNot } from "./enter.ts";
 import type { Guest, Started } from "./guest.ts";
 import { quoted } from "./shell.ts";
@@ -23,7 +23,7 @@ export async function openSession(guest: Guest, request: SessionRequest): Promis
     // A home that is not there is no reason to refuse; a directory that was asked for is.
     cwd: request.cwd ?? `~:${user.home}`,
     terminal: request.tty !== undefined,
-    env: sessionEnvironment(user, request),
+    env: environmentOf(user, request),
     argv: request.argv,
   });
   if (Buffer.byteLength(command) > COMMAND_BYTES) {
@@ -42,7 +42,7 @@ export async function hangUpSessions(guest: Guest): Promise<void> {
 }
 
 /** Root is root whatever the databases say, which spares the look at them. */
-async function userOf(guest: Guest, name: string): Promise<User> {
+export async function userOf(guest: Guest, name: string): Promise<User> {
   if (name === "root") return ROOT;
   const files = (await guest.run("cd /box/etc; cat passwd 2>/dev/null; echo /; cat group 2>/dev/null; true")).split(
     "\n/\n",

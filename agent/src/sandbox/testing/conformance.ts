@@ -38,7 +38,7 @@ export function conformance(name: string, subject: Subject, all = true): void {
     });
 
     /** Starts a script; `finish` waits for its end and answers what it printed. */
-    async function start(sandbox: Sandbox, script: string, env: Record<string, string> = {}) {
+    async function start(sandbox: Sandbox, script: string, env: Record<string, string> = {}, user?: string) {
       const directory = await mkdtemp("/tmp/mags-conformance-");
       directories.push(directory);
       const log = LogCapture.open({ dir: directory, limitBytes: 1e6 });
@@ -48,7 +48,7 @@ export function conformance(name: string, subject: Subject, all = true): void {
         directory,
         argv: ["/bin/sh", `/run/mags/${name}`],
         env: { PATH: "/usr/bin:/bin", ...env },
-        cwd: "/root",
+        user,
         token: "1",
         stdoutFifo: log.stdoutFifo,
         stderrFifo: log.stderrFifo,
@@ -65,8 +65,12 @@ export function conformance(name: string, subject: Subject, all = true): void {
       return { directory, finish };
     }
 
-    async function inSandbox<T>(action: (sandbox: Sandbox) => Promise<T>, disk?: Disk): Promise<T> {
-      const sandbox = await driver.create(image, SIZE, disk);
+    async function inSandbox<T>(
+      action: (sandbox: Sandbox) => Promise<T>,
+      disk?: Disk,
+      config: Partial<Image["config"]> = {},
+    ): Promise<T> {
+      const sandbox = await driver.create({ ...image, config: { ...image.config, ...config } }, SIZE, disk);
       try {
         return await action(sandbox);
       } finally {
@@ -80,16 +84,31 @@ export function conformance(name: string, subject: Subject, all = true): void {
         expect(result).toEqual({ end: { exitCode: 7 }, stdout: ["out"], stderr: ["err"] });
       }));
 
-    test("runs as root in the given directory, with the given environment and no other", () =>
+    test("runs as root at home, with root's environment, the given one and no other", () =>
       inSandbox(async (sandbox) => {
         const result = await (await start(sandbox, "id -u; pwd; env | grep -v ^PWD= | sort", { A: "1 2" })).finish();
-        expect(result.stdout.filter((line) => !/^(_|OLDPWD|SHLVL|HOME)=/.test(line))).toEqual([
+        expect(result.stdout.filter((line) => !/^(_|OLDPWD|SHLVL)=/.test(line))).toEqual([
           "0",
           "/root",
           "A=1 2",
+          "HOME=/root",
+          "LOGNAME=root",
           "PATH=/usr/bin:/bin",
+          "SHELL=/bin/sh",
+          "USER=root",
         ]);
       }));
+
+    test("runs as the user that the image names, at that user's home, and hands what it places to that user", () =>
+      inSandbox(
+        async (sandbox) => {
+          const look = 'id -un; id -gn; pwd; echo "$HOME $USER"; touch /etc/x 2>/dev/null || echo refused';
+          const result = await (await start(sandbox, look, {}, "daemon")).finish();
+          expect(result.stdout).toEqual(["daemon", "daemon", "/usr/sbin", "/usr/sbin daemon", "refused"]);
+        },
+        undefined,
+        { user: "daemon" },
+      ));
 
     test("reports a signal as 128 and its number", () =>
       inSandbox(async (sandbox) => {

@@ -3,10 +3,9 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Optional, Type
 
-from ._access import AccessCalls
 from ._config import settings
 from ._http import Http
-from ._jobs import JobCalls
+from ._images import ImageCalls
 from ._machine_files import MachineFileCalls
 from ._nodes import NodeCalls
 from ._operate import OperateCalls
@@ -16,9 +15,7 @@ from ._webhooks import WebhookCalls
 from ._workspaces import WorkspaceCalls
 
 
-class Calls(
-    JobCalls, AccessCalls, MachineFileCalls, WorkspaceCalls, NodeCalls, ResourceCalls, OperateCalls, WebhookCalls
-):
+class Calls(ImageCalls, MachineFileCalls, WorkspaceCalls, NodeCalls, ResourceCalls, OperateCalls, WebhookCalls):
     """Every call of the API as a coroutine, over either transport."""
 
     def __init__(

@@ -80,6 +80,8 @@ class _CronJob(TypedDict):
     memory_mb: int
     #: Size of the machine's writable disk, in GiB
     disk_gb: float
+    #: Run the script by the image's entrypoint, where it has one; false: by /bin/sh alone
+    entrypoint: bool
     #: What the machine may reach: the internet, nothing, or only names and addresses of a list
     network: Union[Literal["default", "none"], CronJobNetwork]
     #: Label; the jobs it starts have it, too
@@ -126,7 +128,7 @@ class CronJob(_CronJob, total=False):
     startup_command: str
     #: Time the script may run, in seconds; if absent 300, and without limit where the job is persistent
     timeout: int
-    #: Image name; the base image if absent
+    #: Image: base, alpine, browser, or docker://registry/name:tag
     rootfs_type: str
     #: The weakest isolation the job accepts; refused where it cannot be had
     isolation: Literal["container", "vm"]
@@ -321,6 +323,27 @@ class FsckReport(TypedDict):
     #: Those that two looks, some seconds apart, have both seen
     differences: List[Difference]
     took_ms: float
+
+
+class ImageOnNode(TypedDict):
+    image: str
+    #: absent: it is built or pulled when a job first asks for it; failed: the last try did not work
+    state: Literal["ready", "building", "absent", "failed"]
+    #: What is being done now
+    step: Optional[str]
+    #: Why the last try failed
+    error: Optional[str]
+    digest: Optional[str]
+    #: Size of its files
+    bytes: Optional[int]
+    created_at: Optional[str]
+    #: Machines on the node that stand on it
+    in_use: int
+    node: str
+
+
+class ImageList(TypedDict):
+    images: List[ImageOnNode]
 
 
 class RanByIsolation(TypedDict):

@@ -19,7 +19,7 @@ exec head -c "$1" <&3`;
 
 /**
  * `$1` path, `$2` 1 to make directories, `$3` mode or nothing. Input is pieces, each after a line with its length, and a
- * last line 0: without that it was cut off, and the file stays as it was.
+ * last line 0: without that it was cut off, and the file stays as it was. `head` of busybox would read ahead.
  */
 export const WRITE = `case $1 in */) exit ${isDirectory}; esac
 [ "$2" != 1 ] || mkdir -p -- "$(dirname -- "$1")" || exit
@@ -31,7 +31,7 @@ t=$(mktemp -- "$d/.mags.XXXXXX") || exit
 trap 'rm -f -- "$t"' EXIT
 trap 'exit ${cut}' HUP INT TERM
 n=
-while read -r n && [ "$n" -gt 0 ]; do head -c "$n" || exit; done >"$t"
+while read -r n && [ "$n" -gt 0 ]; do dd bs=64k iflag=fullblock,count_bytes count="$n" status=none || exit; done >"$t"
 [ "$n" = 0 ] || exit ${cut}
 if [ -n "$3" ]; then chmod "$3" "$t"
 elif [ -e "$p" ]; then chmod --reference="$p" -- "$t" && chown --reference="$p" -- "$t"

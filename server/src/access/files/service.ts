@@ -142,7 +142,7 @@ export class SandboxFiles {
     // A relative path must not look like an option.
     const path = file.path.startsWith("/") ? file.path : `./${file.path}`;
     const argv = ["/bin/sh", "-c", script, "mags-files", path, ...args];
-    const session = await this.#access.open(file.place, { argv, user: file.user }, file.signal);
+    const session = await this.#access.open(file.place, { argv, user: file.user ?? "root" }, file.signal);
     const leave = () => session.hangUp();
     file.signal.addEventListener("abort", leave, { once: true });
     session.exit.catch(() => undefined).finally(() => file.signal.removeEventListener("abort", leave));
