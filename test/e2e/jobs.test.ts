@@ -278,6 +278,7 @@ test(`${JOBS} jobs, ${AT_A_TIME} at a time, all end with the right output and le
     for (let number = next++; number < JOBS; number = next++) {
       const result = await mags.runAndWait(`echo ${number}; echo e${number} >&2; exit ${number % 7}`);
       expect(result).toMatchObject({
+        error: null,
         status: "completed",
         stdout: `${number}\n`,
         stderr: `e${number}\n`,
