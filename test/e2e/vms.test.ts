@@ -48,6 +48,17 @@ test("a job may ask for a container on a node that has both", async () => {
   expect(result.stdout.trim()).toBe(release());
 });
 
+test("what a job writes to its workspace is durable at its end, and there for a machine or container after it", async () => {
+  const write = await mags.runAndWait("echo kept >/root/file", { workspaceId: "shared" });
+  expect(write).toMatchObject({ status: "completed", error: null });
+  expect(write.logs.map(({ message }) => message).join("\n")).toMatch(/workspace shared: version 1 durable in/);
+  for (const runtime of ["qemu", "container"] as const)
+    expect(await mags.runAndWait("cat /root/file", { workspaceId: "shared", runtime })).toMatchObject({
+      error: null,
+      stdout: "kept\n",
+    });
+});
+
 test("the node and the doctor say what sandboxes are, and why", async () => {
   const { nodes } = (await daemon.http("GET", "/api/v1/nodes")).body;
   const because = expect.stringMatching(/^virtual machines (with KVM|under software emulation, because .+)$/);

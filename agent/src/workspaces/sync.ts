@@ -84,8 +84,15 @@ export class Sync {
     return version ? this.#shared.cache.known(org, version, this.#signal) : undefined;
   }
 
+  /** The machine, as long as it has the disk mounted: one that was killed has left it whole. */
+  get #inside() {
+    const inside = this.#occupant?.inside;
+    return inside?.isRunning() ? inside : undefined;
+  }
+
   async #unchanged(parent: KnownVersion | undefined): Promise<boolean> {
-    const { mountedAt, inside } = this.#occupant ?? {};
+    const mountedAt = this.#occupant?.mountedAt;
+    const inside = this.#inside;
     if (parent?.path === undefined || (mountedAt === undefined && !inside?.flush)) return false;
     if (mountedAt === undefined) await inside?.flush?.();
     return !(await hasChanged(this.#live.files.live, mountedAt, parent.path));
@@ -95,7 +102,8 @@ export class Sync {
   async #take(): Promise<number> {
     const { store } = this.#shared;
     const { live, taken, scratch } = this.#live.files;
-    const { mountedAt, inside } = this.#occupant ?? {};
+    const mountedAt = this.#occupant?.mountedAt;
+    const inside = this.#inside;
     if (inside?.whileFrozen) {
       await inside.whileFrozen(() => store.clone(live, taken));
       return (await inside.stats()).written_bytes;

@@ -1,6 +1,9 @@
 import { randomBytes } from "node:crypto";
 import type { Guest } from "./guest.ts";
 
+/** Several machines at once share few processors, under emulation. */
+const IDENTIFY_MS = 90_000;
+
 /** A locally administered MAC address that no other machine has. */
 export const makeMac = (): string =>
   `02:${randomBytes(5)
@@ -23,7 +26,7 @@ export async function identify(guest: Guest, identity: Identity): Promise<string
   const { name, address, gateway, mac, publicKey } = identity;
   const time = BigInt(Date.now()) * 1_000_000n;
   const lines = [name, address, gateway, mac, publicKey, time, randomBytes(64).toString("hex")];
-  const said = await guest.run("identify", `${lines.join("\n")}\n`);
+  const said = await guest.run("identify", `${lines.join("\n")}\n`, IDENTIFY_MS);
   const [, hostKey] = /^ssh-ed25519 (\S+)/m.exec(said) ?? [];
   if (!hostKey) throw new Error(`a machine has not said its host key: ${said.slice(-300)}`);
   return hostKey;
