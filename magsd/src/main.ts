@@ -50,6 +50,7 @@ async function start(config: Config, cleanup: Cleanup): Promise<Agent | undefine
   const [adminToken, nodeToken] = await Promise.all([ensureToken(dataDir, "admin"), ensureToken(dataDir, "node")]);
   const hostKey = await ensureHostKey(dataDir);
   let upstream = upstreamOf(config, nodeToken);
+  let awaitNode: (starting: Promise<unknown>) => void = () => undefined;
   let credentials = config.member && credentialsIn(config.member);
   const objects = await openObjectStore(config.store);
   cleanup.add("object store", () => objects.close());
@@ -86,6 +87,7 @@ async function start(config: Config, cleanup: Cleanup): Promise<Agent | undefine
       version: VERSION,
     });
     cleanup.add("server", () => server.close());
+    awaitNode = (node) => server.awaitNode(node);
     const secure = server.credentials && { credentials: server.credentials, name: SERVER_MEMBER };
     upstream = { urls: [server.url], token: nodeToken, secure };
     credentials = await server.credentialsOf(config.nodeName);
@@ -126,7 +128,9 @@ async function start(config: Config, cleanup: Cleanup): Promise<Agent | undefine
     return agent;
   };
   // Both to their end, whatever becomes of the other, so that what was started is undone.
-  const [edge, node] = await Promise.allSettled([startEdge(), startNode()]);
+  const starting = startNode();
+  awaitNode(starting);
+  const [edge, node] = await Promise.allSettled([startEdge(), starting]);
   if (edge.status === "rejected") throw edge.reason;
   if (node.status === "rejected") throw node.reason;
   const agent = node.value;

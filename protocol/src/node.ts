@@ -59,6 +59,8 @@ export const ClaimJobs = z.object({
   free_memory_mb: z.number(),
   max: z.number().int(),
   wait_ms: z.number().int().max(30_000),
+  /** after a claim whose answer was not heard: all that the node has; what was given to it then is given again */
+  has: z.array(z.uuid()).nullable().default(null),
 });
 export type ClaimJobs = z.infer<typeof ClaimJobs>;
 export const Claimed = z.object({ jobs: z.array(Assignment) });

@@ -120,6 +120,8 @@ export interface Server {
   credentialsOf(node: string): Promise<Credentials | undefined>;
   /** what a gateway of this machine shows to the agents of others */
   credentials: Credentials | undefined;
+  /** Judges no lease while a node starts that is in the same process. */
+  awaitNode(start: Promise<unknown>): void;
   /** Ends long polls and streams, then stops listening, the sweep and the embedded database. */
   close(): Promise<void>;
 }
@@ -131,9 +133,14 @@ export interface Server {
 export async function startServer(options: ServerOptions): Promise<Server> {
   const cleanup = new Cleanup();
   try {
-    const { url, cluster } = await start(options, cleanup);
-    const credentialsOf = (node: string) => cluster.credentialsOf(node);
-    return { url, credentialsOf, credentials: cluster.credentials, close: () => cleanup.run() };
+    const { url, cluster, dispatch } = await start(options, cleanup);
+    return {
+      url,
+      credentialsOf: (node) => cluster.credentialsOf(node),
+      credentials: cluster.credentials,
+      awaitNode: (starting) => dispatch.awaitNode(starting),
+      close: () => cleanup.run(),
+    };
   } catch (error) {
     await cleanup.run();
     throw error;
@@ -143,7 +150,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
 async function start(
   { dataDir, listen, logger, version, nodeToken, adminToken, databaseUrl, ...options }: ServerOptions,
   cleanup: Cleanup,
-): Promise<{ url: string; cluster: Cluster }> {
+): Promise<{ url: string; cluster: Cluster; dispatch: Dispatch }> {
   const url = databaseUrl ?? (await ownDatabase(dataDir, logger, cleanup));
   const db = await openDatabase(url, logger);
   cleanup.add("database connections", () => db.close());
@@ -256,7 +263,7 @@ async function start(
     await inner.listen(options.cluster.listen).catch(taken("MAGS_CLUSTER_LISTEN"));
   }
   cleanup.add("long polls", () => closing.abort());
-  return { url: await app.listen({ host: listen.host, port: listen.port }), cluster };
+  return { url: await app.listen({ host: listen.host, port: listen.port }), cluster, dispatch };
 }
 
 async function ownDatabase(dataDir: string, logger: Logger, cleanup: Cleanup): Promise<string> {

@@ -163,9 +163,9 @@ export class TestNode {
   }
 
   async claim(
-    options: { vcpus?: number; memoryMb?: number; max?: number; waitMs?: number } = {},
+    options: { vcpus?: number; memoryMb?: number; max?: number; waitMs?: number; has?: string[] } = {},
   ): Promise<Assignment[]> {
-    const { vcpus = this.size.vcpus, memoryMb = this.size.memory_mb, max = 10, waitMs = 0 } = options;
+    const { vcpus = this.size.vcpus, memoryMb = this.size.memory_mb, max = 10, waitMs = 0, has = null } = options;
     const answer = await call(this.#world, "POST", "/node/v1/claim", {
       node: this.name,
       boot_id: this.bootId,
@@ -173,6 +173,7 @@ export class TestNode {
       free_memory_mb: memoryMb,
       max,
       wait_ms: waitMs,
+      has,
     });
     if (answer.status !== 200) throw new Error(`claim answered ${answer.status}: ${answer.body.message}`);
     return answer.body.jobs;

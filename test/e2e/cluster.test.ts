@@ -36,7 +36,7 @@ beforeAll(async () => {
   await second.start();
   mags_token = (await readFile(join(control.dataDir, "admin.token"), "utf8")).trim();
   mags = new Mags({ apiUrl: `http://${control.address}:7070`, apiToken: mags_token });
-}, 60_000);
+}, 180_000);
 afterAll(async () => {
   await lan.remove();
   await postgres.close();
@@ -115,7 +115,7 @@ test("between machines nothing is said in the clear or to strangers, and a machi
   const forged = await renewOverTls("blue", token);
   expect(forged.stdout).toContain("may not speak for blue");
   await mags.nodes.remove("lone").catch(() => undefined);
-}, 60_000);
+}, 180_000);
 
 test("API, URLs and SSH answer from every server and gateway, wherever the sandbox is", async () => {
   await mags.nodes.drain("blue");
@@ -211,7 +211,11 @@ test("a machine is lost: its no_sleep URL answers from another one within 15 s, 
   expect((await mags.status("web")).ran_by?.node).toBe("red");
   const { url } = await mags.access.url("web", 8080);
   const lost = await mags.run("sleep 600", { nodeLabels: { disk: "ssd" } });
-  await eventually(async () => ((await mags.status(lost.requestId)).status === "running" ? true : undefined));
+  await mags.nodes.drain("blue");
+  const retried = await mags.run("sleep 5; echo done", { nodeRetries: 1, timeout: 600 });
+  for (const { requestId } of [lost, retried])
+    await eventually(async () => ((await mags.status(requestId)).status === "running" ? true : undefined));
+  await mags.nodes.undrain("blue");
   await red.die();
   const [answers, ended] = await Promise.all([
     eventually(() => visit(blue, url), 60),
@@ -229,6 +233,9 @@ test("a machine is lost: its no_sleep URL answers from another one within 15 s, 
     error: expect.stringContaining("Node red did not renew its lease"),
   });
   expect((await mags.status("web")).ran_by?.node).toBe("blue");
+  const again = await mags.wait(retried.requestId, { waitTimeout: 120 });
+  expect(again).toMatchObject({ status: "completed", exit_code: 0, lost_attempts: [{ node: "red" }] });
+  expect(again.ran_by?.node).toBe("blue");
   expect(answers.ms).toBeLessThan(15_000 * patience);
   expect(ended.ms).toBeLessThan(15_000 * patience);
 }, 180_000);
@@ -267,7 +274,7 @@ test("a node that was removed can do nothing any more, and its name is free agai
   await blue.stop();
   const again = await control.mags("node", "token");
   expect((await blue.mags("node", "join", ...servers, "--token", again.stdout)).stdout).toContain("blue joined");
-}, 60_000);
+}, 180_000);
 
 /** Other work on the machine slows everything down; alone it is 1. */
 const patience = Math.max(1, (loadavg()[0] ?? 1) / 2);

@@ -40,6 +40,7 @@ export class JobNode {
   readonly #jobs = new Map<string, Job>();
   readonly #closing = new AbortController();
   readonly #running = new Set<Promise<void>>();
+  readonly #works = new WeakMap<Job, Promise<void>>();
   #context: JobContext | undefined;
   readonly #takenUp = Promise.withResolvers<void>();
   #loops: Promise<unknown> = Promise.resolve();
@@ -156,7 +157,13 @@ export class JobNode {
   }
 
   #begin(job: Job): void {
-    this.#track(job, () => job.run());
+    // One that this node had lost may be given to it again: what is left of it here goes first.
+    const before = this.#jobs.get(job.id);
+    before?.abandon();
+    this.#track(job, async () => {
+      await (before && this.#works.get(before));
+      await job.run();
+    });
   }
 
   #track(job: Job, work: () => Promise<void>): void {
@@ -167,6 +174,7 @@ export class JobNode {
       this.#wake();
     });
     this.#running.add(tracked);
+    this.#works.set(job, tracked);
   }
 
   #free() {
@@ -181,6 +189,8 @@ export class JobNode {
 
   async #claimLoop(): Promise<void> {
     const { controlPlane, logger } = this.#options;
+    // What the last claim gave, if anything, was not heard: nobody would run it, and its lease would end.
+    let unheard = false;
     while (!this.#closing.signal.aborted) {
       const free = this.#free();
       const full = free.vcpus <= 0 || free.memoryMb <= 0;
@@ -194,11 +204,14 @@ export class JobNode {
           free_memory_mb: Math.max(0, free.memoryMb),
           max: 64,
           wait_ms: full ? FULL_WAIT_MS : CLAIM_WAIT_MS,
+          has: unheard ? [...this.#jobs.keys()] : null,
         };
         const { jobs } = await controlPlane.claim(request, this.#closing.signal);
+        unheard = false;
         for (const assignment of jobs) this.#begin(new Job(this.#context as JobContext, unstarted(assignment)));
       } catch (error) {
         if (this.#closing.signal.aborted) return;
+        unheard = true;
         logger.warn({ err: error }, "claiming work failed");
         await this.#pause(RETRY_MS);
       }

@@ -27,6 +27,7 @@ interface Flags extends FollowFlags {
   image?: string;
   isolation?: "container" | "vm";
   runtime?: "qemu" | "container";
+  nodeRetries?: number;
   network: boolean;
   allow?: string[];
   url?: boolean;
@@ -68,6 +69,7 @@ export function addRun(program: Command): void {
     .option("-i, --image <name>", "base, alpine, browser, or docker://registry/name:tag (default: base)")
     .addOption(new Option("--isolation <level>", "weakest isolation that is accepted").choices(["container", "vm"]))
     .addOption(new Option("--runtime <name>", "what the machine is made by").choices(["qemu", "container"]))
+    .option("--node-retries <number>", "start the script again, so often at most, when its node is lost", count)
     .option("--no-network", "reach nothing outside")
     .option("--allow <host>", "reach only this: a name, *.name, IPv4 address or CIDR, and :port (repeatable)", list)
     .option("--url", "print the URL of a port on standard error (needs --persistent)")
@@ -217,6 +219,7 @@ function toOptions(flags: Flags): RunOptions {
     rootfsType: flags.image,
     isolation: flags.isolation,
     runtime: flags.runtime,
+    nodeRetries: flags.nodeRetries,
     network: flags.allow ? { allow: flags.allow } : flags.network ? undefined : "none",
   };
 }

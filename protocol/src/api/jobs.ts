@@ -24,6 +24,7 @@ export const jobLimits = {
   diskGbDefault: 2,
   diskGbMax: 1024,
   environmentEntries: 256,
+  nodeRetriesMax: 10,
 } as const;
 
 const utf8 = new TextEncoder();
@@ -133,6 +134,15 @@ export const CreateJob = z
     isolation: Isolation.optional(),
     runtime: Runtime.optional(),
     node_labels: NodeLabels.optional().describe("Run only on a node that has all of these labels"),
+    node_retries: z
+      .number()
+      .int()
+      .min(0)
+      .max(jobLimits.nodeRetriesMax)
+      .default(0)
+      .describe(
+        "How often the job is started again, its script from the beginning, after its node was lost; else it ends with reason node_lost",
+      ),
     image_digest: z
       .string()
       .regex(/^(sha256:)?[0-9a-f]{64}$/, "must be a sha256 digest")
@@ -143,6 +153,10 @@ export const CreateJob = z
     ),
   })
   .refine((j) => !j.no_sleep || j.persistent, { path: ["no_sleep"], message: "needs persistent: true" })
+  .refine((j) => j.node_retries === 0 || !j.persistent, {
+    path: ["node_retries"],
+    message: "cannot be combined with persistent: true, whose machine comes up again with no_sleep",
+  })
   .refine((j) => !(j.ephemeral && j.persistent), {
     path: ["ephemeral"],
     message: "cannot be combined with persistent: true",
@@ -206,6 +220,16 @@ export const JobActivity = z.object({
   wakes: z.number().int().describe("How often it was woken"),
 });
 
+/** A start of a job that can be started again, and what became of it. */
+export const LostAttempt = z.object({
+  attempt: z.number().int(),
+  node: z.string(),
+  started_at: z.string().nullable().describe("When its script began; null: it had not, as far as is known"),
+  lost_at: z.string(),
+  error: z.string(),
+});
+export type LostAttempt = z.infer<typeof LostAttempt>;
+
 /** One job as `GET …/status` and the list show it. Times are ISO 8601, durations milliseconds. */
 export const Job = z.object({
   request_id: z.uuid(),
@@ -244,6 +268,8 @@ export const Job = z.object({
     "What its machine may reach; of a job in the machine of another it is what that one may",
   ),
   attempt: z.number().int(),
+  node_retries: z.number().int().describe("How often it is started again after its node was lost"),
+  lost_attempts: z.array(LostAttempt).describe("Starts that were lost with their node, the first one first"),
   created_at: z.string(),
   started_at: z.string().nullable(),
   completed_at: z.string().nullable(),

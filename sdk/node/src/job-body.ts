@@ -38,6 +38,8 @@ export interface RunOptions extends CallSettings {
   imageDigest?: string;
   /** run only on a node that has all of these */
   nodeLabels?: Record<string, string>;
+  /** how often it is started again, its script from the beginning, after its node was lost */
+  nodeRetries?: number;
   /** what the machine may reach; a list has names (`*.` for all below), IPv4 addresses and CIDRs, with `:port` or without */
   network?: "default" | "none" | { allow: string[] };
 }
@@ -66,5 +68,6 @@ export const jobBody = (options: RunOptions) => ({
   runtime: options.runtime,
   image_digest: options.imageDigest,
   node_labels: options.nodeLabels,
+  node_retries: options.nodeRetries,
   network: options.network,
 });

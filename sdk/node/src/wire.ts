@@ -95,6 +95,8 @@ export interface CronJob {
   runtime?: "qemu" | "container";
   /** Run only on a node that has all of these labels */
   node_labels?: Record<string, string>;
+  /** How often the job is started again, its script from the beginning, after its node was lost; else it ends with reason node_lost */
+  node_retries: number;
   /** Run on exactly this image, as ran_by of an earlier job names it; refused where no node has it */
   image_digest?: string;
   /** What the machine may reach: the internet, nothing, or only names and addresses of a list */
@@ -379,6 +381,15 @@ export interface JobNetwork {
   allow: string[];
 }
 
+export interface JobLostAttemptsItem {
+  attempt: number;
+  node: string;
+  /** When its script began; null: it had not, as far as is known */
+  started_at: string | null;
+  lost_at: string;
+  error: string;
+}
+
 export interface Job {
   request_id: string;
   name: string;
@@ -417,6 +428,10 @@ export interface Job {
   /** What its machine may reach; of a job in the machine of another it is what that one may */
   network: "default" | "none" | JobNetwork;
   attempt: number;
+  /** How often it is started again after its node was lost */
+  node_retries: number;
+  /** Starts that were lost with their node, the first one first */
+  lost_attempts: JobLostAttemptsItem[];
   created_at: string;
   started_at: string | null;
   completed_at: string | null;

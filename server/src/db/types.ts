@@ -5,6 +5,7 @@ import type {
   CronRun,
   DoorGuard,
   JobStatus,
+  LostAttempt,
   MachineRole,
   NetworkPolicy,
   RanBy,
@@ -81,6 +82,8 @@ export interface JobsTable {
   /** the only image it may run on */
   image_digest: string | null;
   node_labels: Json<Record<string, string>> | null;
+  node_retries: number;
+  lost_attempts: Json<LostAttempt[]>;
   network: GeneratedAlways<NetworkPolicy | null>;
   /** version that its disk began as */
   start_version: string | null;

@@ -154,16 +154,21 @@ export async function releaseJobs(
   );
 }
 
-/** Jobs the node still holds. `bump` fences off the process that had them and gives the new one a fresh lease. */
+/**
+ * Jobs the node still holds. `bump` fences off the process that had them and gives the new one a fresh lease. With `has` only
+ * those that were given to it and that it does not know.
+ */
 export async function heldJobs(
   tx: Queryable,
   node: string,
   bump: boolean,
   leaseSeconds: number,
+  has: string[] | null = null,
 ): Promise<Assignment[]> {
   const { rows } = await tx.query<Assignment>(
     `WITH mine AS (
-       SELECT id FROM jobs WHERE node = $1 AND status IN ('starting', 'running') ORDER BY id FOR NO KEY UPDATE
+       SELECT id FROM jobs WHERE node = $1 AND status IN ('starting', 'running') AND ($4::uuid[] IS NULL OR status = 'starting' AND id <> ALL($4))
+       ORDER BY id FOR NO KEY UPDATE
      ), j AS (
        UPDATE jobs SET attempt = attempt + $2, lease_until = now() + $3::double precision * interval '1 second'
        FROM mine WHERE jobs.id = mine.id AND node = $1 AND status IN ('starting', 'running')
@@ -172,7 +177,7 @@ export async function heldJobs(
      FROM j
      LEFT JOIN workspaces w ON w.id = j.workspace AND w.holder_job = j.id
      LEFT JOIN versions v ON v.id = CASE WHEN j.host_job IS NULL THEN coalesce(w.latest, j.base_version) END`,
-    [node, bump ? 1 : 0, leaseSeconds],
+    [node, bump ? 1 : 0, leaseSeconds, has],
   );
   return rows;
 }

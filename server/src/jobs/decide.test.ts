@@ -87,16 +87,22 @@ it.each([
 
 describe("decideLease", () => {
   const now = new Date(1_000_000);
+  const row = { noSleep: false, stopping: false, retriesLeft: 0, scriptEnded: false };
   it.each([
-    ["running", 999_999, false, "give_up"],
-    ["starting", 999_999, false, "give_up"],
-    ["running", 999_999, true, "restart"],
-    ["running", 1_000_001, true, "keep"],
-    ["sleeping", 1, false, "keep"],
-    ["accepted", 1, false, "keep"],
-    ["completed", 1, true, "keep"],
-  ] as const)("%s with a lease until %d, no_sleep %s: %s", (status, until, noSleep, expected) => {
-    expect(decideLease({ status, leaseUntil: new Date(until), noSleep }, now).action).toBe(expected);
+    ["running", 999_999, {}, "give_up"],
+    ["starting", 999_999, {}, "give_up"],
+    ["running", 999_999, { noSleep: true }, "restart"],
+    ["running", 1_000_001, { noSleep: true }, "keep"],
+    ["sleeping", 1, {}, "keep"],
+    ["accepted", 1, {}, "keep"],
+    ["completed", 1, { noSleep: true }, "keep"],
+    ["running", 999_999, { retriesLeft: 1 }, "retry"],
+    ["starting", 999_999, { retriesLeft: 1 }, "retry"],
+    ["running", 1_000_001, { retriesLeft: 1 }, "keep"],
+    ["running", 999_999, { retriesLeft: 1, stopping: true }, "give_up"],
+    ["running", 999_999, { retriesLeft: 1, scriptEnded: true }, "give_up"],
+  ] as const)("%s with a lease until %d, %j: %s", (status, until, facts, expected) => {
+    expect(decideLease({ ...row, ...facts, status, leaseUntil: new Date(until) }, now).action).toBe(expected);
   });
 });
 

@@ -129,17 +129,25 @@ function refused(verb: JobVerb, status: JobStatus): Decision<"refuse"> {
 }
 
 /**
- * A job whose node has not renewed its lease is given up; it is never run a second time without being asked. Where a machine
- * may never sleep, that is asked for: it starts again with its startup command.
+ * A job whose node has not renewed its lease is given up; it is never run a second time without being asked. It was asked for
+ * where a machine may never sleep, which starts again with its startup command, and where the job has `retriesLeft`: such a one
+ * is run again, unless its script has ended or it is to stop.
  */
 export function decideLease(
-  row: Pick<JobFacts, "status" | "leaseUntil"> & { noSleep: boolean },
+  row: Pick<JobFacts, "status" | "leaseUntil" | "scriptEnded"> & {
+    noSleep: boolean;
+    stopping: boolean;
+    retriesLeft: number;
+  },
   now: Date,
-): Decision<"give_up" | "restart" | "keep"> {
+): Decision<"give_up" | "restart" | "retry" | "keep"> {
   if (row.status !== "starting" && row.status !== "running")
     return { action: "keep", reason: "no lease is due in this state" };
   if (row.leaseUntil && row.leaseUntil > now) return { action: "keep", reason: "the lease holds" };
-  return { action: row.noSleep ? "restart" : "give_up", reason: "the lease ran out" };
+  const reason = "the lease ran out";
+  if (row.noSleep) return { action: "restart", reason };
+  const again = row.retriesLeft > 0 && !row.stopping && !row.scriptEnded;
+  return { action: again ? "retry" : "give_up", reason };
 }
 
 /**

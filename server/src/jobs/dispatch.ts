@@ -39,6 +39,7 @@ import {
   markStarted,
   overdueJobs,
   renewLeases,
+  retryLost,
 } from "./store.ts";
 
 /** How long a job is a node's without renewal, `s`. */
@@ -46,6 +47,8 @@ export const LEASE_SECONDS = 8;
 /** How long agents may take to renew after this server was away, `ms`. */
 const GRACE_MS = 10_000;
 const SWEEP_MS = 500;
+/** A node that has not started by then never will, `ms`. */
+const LONGEST_START_MS = 300_000;
 /** A longer pause between two sweeps means that this server, or its database, was away, `ms`. */
 const GAP_MS = 3000;
 /** The database's clock and our own may differ so much within a sweep, `ms`. */
@@ -66,6 +69,7 @@ export class Dispatch {
   readonly #idleMinutes: number;
   #sweep: { allowedFrom: number; lastTick: number };
   #clocks: Clocks | undefined;
+  #starting = false;
   #timer: NodeJS.Timeout | undefined;
   #sweeping: Promise<void> = Promise.resolve();
 
@@ -116,6 +120,9 @@ export class Dispatch {
       labels: node.labels,
       leaseSeconds: LEASE_SECONDS,
     };
+    const unheard = want.has === null ? [] : await heldJobs(this.#db, want.node, true, LEASE_SECONDS, want.has);
+    if (unheard.length > 0)
+      return withSecrets(unheard, this.#secrets, (job, problem) => this.#cannotStart(job, problem));
     while (!signal.aborted) {
       const jobs = await claimJobs(this.#db, room);
       const left = deadline - performance.now();
@@ -224,6 +231,19 @@ export class Dispatch {
     if (report.event === "finished") jobsEnded.labels(finalStatus(report.end.reason), report.end.reason).inc();
   }
 
+  /** Judges no lease while a node starts that is in the same process: it cannot renew any yet, however long that takes. */
+  awaitNode(start: Promise<unknown>): void {
+    this.#starting = true;
+    const deadline = setTimeout(() => end(), LONGEST_START_MS);
+    deadline.unref();
+    const end = () => {
+      clearTimeout(deadline);
+      if (this.#starting) this.#sweep.allowedFrom = performance.now() + GRACE_MS;
+      this.#starting = false;
+    };
+    start.then(end, end);
+  }
+
   startSweeping(): void {
     this.#timer = setInterval(() => {
       this.#sweeping = this.#sweeping.then(() => this.#tick());
@@ -241,7 +261,7 @@ export class Dispatch {
     this.#sweep = { allowedFrom, lastTick: now };
     try {
       await this.#followClock();
-      if (now < this.#sweep.allowedFrom) return;
+      if (this.#starting || now < this.#sweep.allowedFrom) return;
       for (const row of await overdueJobs(this.#db)) await this.#judge(row);
     } catch (err) {
       // Without the database nobody could renew either.
@@ -262,14 +282,17 @@ export class Dispatch {
   }
 
   async #judge(row: JobRow & { now: Date }): Promise<void> {
-    const { action } = decideLease({ ...facts(row), noSleep: row.no_sleep }, row.now);
+    const stopping = row.stop_requested_at !== null;
+    const retriesLeft = row.node_retries - row.lost_attempts.length;
+    const { action } = decideLease({ ...facts(row), noSleep: row.no_sleep, stopping, retriesLeft }, row.now);
     if (action === "keep") return;
     const lost = `Node ${row.node} did not renew its lease for ${LEASE_SECONDS} seconds: it died or lost its connection.`;
-    const done = await this.#db.transaction((tx) =>
-      action === "restart" && row.started_at !== null
+    const done = await this.#db.transaction((tx) => {
+      if (action === "retry") return retryLost(tx, this.#events.payload("work"), row, lost);
+      return action === "restart" && row.started_at !== null
         ? restart(tx, this.#events.payload("work"), row, lost)
-        : this.#giveUp(tx, row, lost),
-    );
+        : this.#giveUp(tx, row, lost);
+    });
     if (!done) return;
     this.#metrics.leasesLost.labels(action).inc();
     this.#logger.warn({ job: row.id, node: row.node, action }, "lease ran out");
@@ -278,7 +301,9 @@ export class Dispatch {
   }
 
   async #giveUp(tx: Queryable, row: JobRow, lost: string): Promise<boolean> {
-    const error = `${lost} The script may have run in part; it was not run again.`;
+    const starts = row.lost_attempts.length + 1;
+    const again = starts > 1 ? `it was started ${starts} times, and is not again` : "it was not run again";
+    const error = `${lost} The script may have run in part; ${again}.`;
     if (!(await giveUp(tx, this.#events.payload(`job:${row.id}`), row, error))) return false;
     await this.#leases.letGo(tx, row, true);
     return true;

@@ -44,6 +44,8 @@ const columns = [
   "ran_by",
   "image_digest",
   "node_labels",
+  "node_retries",
+  "lost_attempts",
   "network",
   "start_version",
   "started_from",
@@ -63,6 +65,7 @@ const COLUMNS = columns.join(", ");
 
 const LIVE = "status IN ('accepted', 'starting', 'running', 'sleeping')";
 const NOTIFY = "pg_notify('mags_events', $1)";
+const ISO = (time: string) => `to_char(${time} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
 
 type Disk = Pick<JobRow, "workspace" | "workspace_name" | "base_version" | "base_name">;
 
@@ -70,8 +73,8 @@ const INSERT = {
   name: "insert_job",
   text: `WITH job AS (
     INSERT INTO jobs (id, org, name, spec, persistent, no_sleep, startup_command, vcpus, memory_mb, timeout, isolation, rootfs_type,
-      workspace, workspace_name, base_version, base_name, idle_minutes, image_digest, node_labels, created_by, request_id, cron, secrets)
-    VALUES ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $28) RETURNING id
+      workspace, workspace_name, base_version, base_name, idle_minutes, image_digest, node_labels, created_by, request_id, cron, secrets, node_retries)
+    VALUES ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $28, $29) RETURNING id
   ), noted AS (
     INSERT INTO audit (org, actor_kind, actor, action, target, details, request_id, address)
     VALUES ($3, $24, $25, 'createJob', $2::text, $26, $22, $27))
@@ -116,6 +119,7 @@ export async function insertJob(
     JSON.stringify(noteOf(name, job)),
     address,
     Object.keys(job.secrets).length === 0 ? null : JSON.stringify(job.secrets),
+    job.node_retries,
   ]);
 }
 
@@ -361,6 +365,29 @@ export async function giveUp(
   const { rowCount } = await q.query(
     `WITH job AS (
        UPDATE jobs SET status = 'error', reason = 'node_lost', error = $4, completed_at = clock_timestamp(), lease_until = NULL
+       WHERE id = $2 AND attempt = $3 AND status IN ('starting', 'running') AND lease_until < now() RETURNING id)
+     SELECT ${NOTIFY} FROM job`,
+    [payload, job.id, job.attempt, error],
+  );
+  return rowCount === 1;
+}
+
+/**
+ * Puts a job whose node was lost into the queue again, unless its lease was renewed meanwhile or it changed hands; true when it
+ * did. What that node still says of it is of an attempt that is over. A workspace stays with it.
+ */
+export async function retryLost(
+  q: Queryable,
+  payload: string,
+  job: Pick<JobRow, "id" | "attempt">,
+  error: string,
+): Promise<boolean> {
+  const { rowCount } = await q.query(
+    `WITH job AS (
+       UPDATE jobs SET status = 'accepted', node = NULL, host_job = NULL, lease_until = NULL, attempt = attempt + 1,
+         started_at = NULL, ran_by = NULL, script_ended_at = NULL, exit_code = NULL, signal = NULL, script_duration_ms = NULL,
+         lost_attempts = lost_attempts || jsonb_build_object('attempt', attempt, 'node', node, 'started_at', ${ISO("started_at")},
+           'lost_at', ${ISO("clock_timestamp()")}, 'error', $4::text)
        WHERE id = $2 AND attempt = $3 AND status IN ('starting', 'running') AND lease_until < now() RETURNING id)
      SELECT ${NOTIFY} FROM job`,
     [payload, job.id, job.attempt, error],

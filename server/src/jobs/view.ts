@@ -30,6 +30,8 @@ export function toJob(row: JobRow, { protocol, host }: URL, waitingFor?: string)
     timeout: row.timeout,
     network: row.network ?? "default",
     attempt: row.attempt,
+    node_retries: row.node_retries,
+    lost_attempts: row.lost_attempts,
     created_at: row.created_at.toISOString(),
     started_at: iso(row.started_at),
     completed_at: iso(row.completed_at),

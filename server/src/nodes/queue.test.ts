@@ -50,6 +50,19 @@ describe("claims", () => {
     expect([seen.length, new Set(seen).size]).toEqual([400, 400]);
   });
 
+  it("whose answer was not heard is answered again, under a new attempt, without what the node has", async () => {
+    const node = await registered("a");
+    await createJob(world);
+    const [known] = await node.claim();
+    await createJob(world);
+    const [unheard] = await node.claim();
+    const again = await node.claim({ has: [known!.id] });
+    expect(again.map(({ id, attempt }) => [id, attempt])).toEqual([[unheard!.id, unheard!.attempt + 1]]);
+    expect((await node.started(unheard!)).status).toBe(409);
+    await node.started(again[0]!);
+    expect(await node.claim({ has: [known!.id] })).toEqual([]);
+  });
+
   it("oldest first, and only what fits", async () => {
     const node = await registered("a");
     for (const [name, vcpus] of [
@@ -215,6 +228,13 @@ describe("stop and update", () => {
   });
 });
 
+it("a persistent job cannot be started again, and the answer says what it has instead", async () => {
+  await registered("a");
+  const { status: code, body } = await createJob(world, { node_retries: 1, persistent: true });
+  expect([code, body.error.field]).toEqual([400, "node_retries"]);
+  expect(body.message).toContain("no_sleep");
+});
+
 describe("a node that is away", () => {
   it("comes back with a new boot: its jobs are offered, and the old process is fenced off", async () => {
     const old = await registered("a");
@@ -226,6 +246,44 @@ describe("a node that is away", () => {
     expect((await old.finished(job)).status).toBe(409);
     expect((await fresh.renew([{ id: randomUUID(), attempt: 1 }, ...held])).body.lost).toHaveLength(1);
     expect((await fresh.finished(held[0])).status).toBe(200);
+  });
+
+  it("is lost with a job that may be started again: another runs it from the beginning, each start is shown, the last loss ends it", async () => {
+    const [a, b] = [await registered("a"), await registered("b")];
+    await createJob(world, { node_retries: 1, workspace_id: "retried" });
+    const [first] = await a.claim();
+    await a.started(first!);
+    const lose = async () => {
+      await world.sql.query("UPDATE jobs SET lease_until = now() - interval '1 minute'");
+      await world.sql.query("UPDATE nodes SET seen_at = now() - interval '1 minute' WHERE name = 'a'");
+    };
+    await lose();
+    const [second] = await b.claim({ waitMs: 20_000 });
+    expect(second).toMatchObject({ id: first!.id, wake: null, volume: { workspace: { fence: 2 } } });
+    expect(second!.attempt).toBeGreaterThan(first!.attempt + 1);
+    // What the lost node says is of a start that is over.
+    expect((await a.finished(first!)).status).toBe(409);
+    expect((await a.renew([first!])).body.lost).toEqual([first!.id]);
+    expect(await status(first!.id)).toMatchObject({
+      status: "starting",
+      started_at: null,
+      node_retries: 1,
+      lost_attempts: [
+        {
+          attempt: first!.attempt,
+          node: "a",
+          started_at: expect.stringMatching(/Z$/),
+          error: expect.stringContaining("Node a"),
+        },
+      ],
+    });
+    await b.started(second!);
+    await lose();
+    expect(await status(first!.id, "?wait=20")).toMatchObject({
+      status: "error",
+      reason: "node_lost",
+      attempt: second!.attempt,
+    });
   });
 
   it("has its leases renewed by many calls at once, in whatever order each names them: none waits for another for ever", async () => {
@@ -255,5 +313,17 @@ describe("a node that is away", () => {
     expect((await node.renew([job])).body.lost).toEqual([job.id]);
     expect((await node.finished(job)).status).toBe(409);
     expect(await node.claim()).toEqual([]);
+  });
+
+  it("loses no job while it starts in the server's own process, however long that takes", async () => {
+    const node = await registered("a");
+    const job = await running(node);
+    await world.restartServer();
+    const started = Promise.withResolvers<void>();
+    world.server.awaitNode(started.promise);
+    await world.sql.query("UPDATE jobs SET lease_until = now() - interval '1 minute'");
+    expect((await status(job.id, "?wait=12")).status).toBe("running");
+    started.resolve();
+    expect(await status(job.id, "?wait=30")).toMatchObject({ status: "error", reason: "node_lost" });
   });
 });

@@ -47,6 +47,7 @@ class JobCalls:
         runtime: Optional[str] = None,
         image_digest: Optional[str] = None,
         node_labels: Optional[Mapping[str, str]] = None,
+        node_retries: Optional[int] = None,
         idle_minutes: Optional[float] = None,
         network: Union[str, Mapping[str, Sequence[str]], None] = None,
         on_busy: Optional[str] = None,
@@ -56,7 +57,8 @@ class JobCalls:
 
         What is not given is left to the server's defaults. ``timeout`` is how long the script may run, in seconds.
         ``network`` is ``"none"`` or ``{"allow": [names, addresses, networks]}``; ``on_busy`` is ``"wait"`` or ``"fail"``,
-        while another job has the workspace.
+        while another job has the workspace. ``node_retries`` is how often the script is started again, from its beginning,
+        after its node was lost.
         """
         body = {
             "script": script,
@@ -81,6 +83,7 @@ class JobCalls:
             "runtime": runtime,
             "image_digest": image_digest,
             "node_labels": node_labels,
+            "node_retries": node_retries,
             "idle_minutes": idle_minutes,
             "network": network,
             "on_busy": on_busy,

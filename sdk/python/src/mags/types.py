@@ -82,6 +82,8 @@ class _CronJob(TypedDict):
     disk_gb: float
     #: Run the script by the image's entrypoint, where it has one; false: by /bin/sh alone
     entrypoint: bool
+    #: How often the job is started again, its script from the beginning, after its node was lost; else it ends with reason node_lost
+    node_retries: int
     #: What the machine may reach: the internet, nothing, or only names and addresses of a list
     network: Union[Literal["default", "none"], CronJobNetwork]
     #: Label; the jobs it starts have it, too
@@ -393,6 +395,15 @@ class JobNetwork(TypedDict):
     allow: List[str]
 
 
+class JobLostAttemptsItem(TypedDict):
+    attempt: int
+    node: str
+    #: When its script began; null: it had not, as far as is known
+    started_at: Optional[str]
+    lost_at: str
+    error: str
+
+
 class Job(TypedDict):
     request_id: str
     name: str
@@ -431,6 +442,10 @@ class Job(TypedDict):
     #: What its machine may reach; of a job in the machine of another it is what that one may
     network: Union[Literal["default", "none"], JobNetwork]
     attempt: int
+    #: How often it is started again after its node was lost
+    node_retries: int
+    #: Starts that were lost with their node, the first one first
+    lost_attempts: List[JobLostAttemptsItem]
     created_at: str
     started_at: Optional[str]
     completed_at: Optional[str]
