@@ -304,8 +304,8 @@ describe("a node that is away", () => {
   it("loses its jobs when the lease runs out, but not before a restarted server has given it time", async () => {
     const node = await registered("a");
     const job = await running(node);
-    await world.restartServer();
     const since = performance.now();
+    await world.restartServer();
     await world.sql.query("UPDATE jobs SET lease_until = now() - interval '1 minute'");
     const lost = await status(job.id, "?wait=20");
     expect(performance.now() - since).toBeGreaterThan(8000);
