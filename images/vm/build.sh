@@ -9,7 +9,7 @@ out=$images/.vm
 fail() { printf 'error: %s\n' "$1" >&2; exit 1; }
 
 package=$(apt-cache depends linux-image-cloud-amd64 2>/dev/null | awk '/Depends: linux-image/ { print $2; exit }')
-recipe=$(cd "$here" && { find . -type f | LC_ALL=C sort | xargs sha256sum; dpkg-query -W busybox-static dropbear-bin perl-base catatonit libc6; } | sha256sum | cut -d' ' -f1)
+recipe=$(cd "$here" && { find . -type f | LC_ALL=C sort | xargs sha256sum; dpkg-query -W busybox-static dropbear-bin perl-base catatonit libc6 e2fsprogs; } | sha256sum | cut -d' ' -f1)
 up_to_date() { [ -f "$out/vm.json" ] && grep -q "\"recipe\": \"$recipe\"" "$out/vm.json" && { [ -z "$package" ] || grep -q "\"package\": \"$package\"" "$out/vm.json"; }; }
 up_to_date && exit 0
 # Without apt's word the kernel that is here will do.
@@ -39,8 +39,8 @@ cp "$here/guest/identify" "$here/guest/box" "$here/guest/box-init" "$here/guest/
 chmod 755 "$root/init" "$root/sbin"/*
 cp /bin/busybox "$root/bin/busybox"
 cp /usr/bin/catatonit "$root/bin/init"
-cp /usr/sbin/dropbear /usr/bin/dropbearkey /usr/bin/perl "$root/bin/"
-for program in dropbear dropbearkey perl; do
+cp /usr/sbin/dropbear /usr/bin/dropbearkey /usr/bin/perl /sbin/resize2fs "$root/bin/"
+for program in dropbear dropbearkey perl resize2fs; do
   ldd "$root/bin/$program" | grep -o '/[^ ]*'
 done | sort -u | while read -r library; do
   mkdir -p "$root$(dirname "$library")"

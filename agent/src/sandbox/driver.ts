@@ -134,6 +134,8 @@ export interface Sandbox {
   whileFrozen?<T>(action: () => T): Promise<T>;
   /** Writes to the disk's file what is still on its way there. For the same drivers. */
   flush?(): Promise<void>;
+  /** Gives the disk so many bytes, under those who use it. For the same drivers. */
+  grow?(bytes: number): Promise<void>;
   /** Puts a file readable by the user of the sandbox's image at `/run/mags/<name>`. */
   place(name: string, content: string): Promise<void>;
   /** Starts a command. Throws when it could not be started. */

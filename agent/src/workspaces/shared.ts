@@ -24,7 +24,7 @@ export interface Occupant {
   /** where the volume is mounted in this process's mount namespace */
   mountedAt: string | undefined;
   /** what can be done with a disk that is mounted inside of the machine, see Sandbox */
-  inside: Pick<Sandbox, "isRunning" | "whileFrozen" | "flush" | "stats">;
+  inside: Pick<Sandbox, "isRunning" | "whileFrozen" | "flush" | "grow" | "stats">;
   /** synced from time to time */
   persistent: boolean;
   /** a line for people */

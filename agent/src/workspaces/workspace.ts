@@ -176,12 +176,9 @@ export class Workspace {
 
   /** Gives the disk of the machine that is up more space. Throws VersionError `invalid` for less. */
   async resize(diskGb: number): Promise<void> {
-    // A disk that is mounted inside of its machine grows when it is attached the next time.
-    const inside = this.#occupant !== undefined && this.#occupant.mountedAt === undefined;
-    const how = inside
-      ? "at next mount"
-      : await resize(this.#shared.store, this.#live.files.live, diskGb, this.#occupant?.mountedAt);
-    const when = how === "grown" ? "has" : "has, from the next machine on (this node may not grow what is mounted),";
+    const { mountedAt, inside } = this.#occupant ?? {};
+    const how = await resize(this.#shared.store, this.#live.files.live, diskGb, mountedAt ?? inside);
+    const when = how === "grown" ? "has" : `has, from the next machine on (${how}),`;
     this.#occupant?.log(`workspace ${this.name}: the disk ${when} ${diskGb} GiB`);
   }
 

@@ -25,13 +25,13 @@ exec 3<>"$1"; shift
 setpriv --reuid=${USER} --regid=${USER} --clear-groups --no-new-privs --bounding-set=-all --inh-caps=-all "$@" /proc/self/fd/3 2>&1
 echo "exit $?"`;
 
-/** Size of the file system in an ext4 image, `bytes`, which may be less than the file's. Throws Error when it is none. */
+/** Size of the file system in an ext4 image, `bytes`, which may be less than the file's. Throws VersionError `damaged`. */
 export async function fileSystemBytes(image: string): Promise<number> {
   const file = await open(image, "r");
   try {
     const block = Buffer.alloc(SUPERBLOCK.bytes);
     await file.read(block, 0, block.length, SUPERBLOCK.at);
-    if (block.readUInt16LE(SUPERBLOCK.magic) !== MAGIC) throw new Error(`${image} holds no ext4 file system`);
+    if (block.readUInt16LE(SUPERBLOCK.magic) !== MAGIC) throw damaged("it has no superblock");
     const blocks = block.readUInt32LE(SUPERBLOCK.blocksHigh) * 2 ** 32 + block.readUInt32LE(SUPERBLOCK.blocksLow);
     return blocks * 1024 * 2 ** block.readUInt32LE(SUPERBLOCK.logBlockSize);
   } finally {

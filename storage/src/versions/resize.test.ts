@@ -27,7 +27,7 @@ const sizeAt = (target: string) => {
 test("a mounted volume grows under its users where the kernel lets us, else at its next mount", async () => {
   const target = await world.mount(volume);
   writeFileSync(join(target, "file"), "content");
-  expect(await resize(world.store, volume, 1.5, target)).toBe(mayGrowMounted ? "grown" : "at next mount");
+  expect(await resize(world.store, volume, 1.5, target)).toMatch(mayGrowMounted ? /^grown$/ : /may not grow/);
   expect(statSync(volume).size).toBe(1.5 * GiB);
   expect(sizeAt(target)).toBeGreaterThan(mayGrowMounted ? 1.3 : 0.2);
   writeFileSync(join(target, "more"), Buffer.alloc(100 * 1024 ** 2, 1));

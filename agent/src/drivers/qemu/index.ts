@@ -1,5 +1,6 @@
 import { chownSync } from "node:fs";
 import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
+import { totalmem } from "node:os";
 import { join } from "node:path";
 import { bind, Cleanup, type Logger, run, unmount } from "@mags/kit";
 import type { Trace } from "@mags/protocol";
@@ -11,7 +12,7 @@ import { isAlive, readRecord, writeRecord } from "../../sandbox/record.ts";
 import type { Accelerator } from "./accelerator.ts";
 import { type Blank, type BlankContext, makeBlank } from "./blank.ts";
 import { type BootFiles, diskOf, readBootFiles, Shown } from "./files.ts";
-import { PIDS_LIMIT, qmpPath } from "./machine.ts";
+import { hostLimits, PIDS_LIMIT, qmpPath } from "./machine.ts";
 import { Qmp } from "./qmp.ts";
 import { type MachineRecord, netnsOf, QemuSandbox } from "./sandbox.ts";
 import { SavedMachines } from "./saved.ts";
@@ -97,6 +98,7 @@ export class QemuDriver implements Driver {
   }
 
   async prepare(image: Image, size: SandboxSize, signal?: AbortSignal): Promise<Ready> {
+    refuseTooLarge(size);
     const cleanup = new Cleanup();
     const orUndo = async <T>(work: () => Promise<T>): Promise<T> => {
       try {
@@ -258,6 +260,13 @@ export class QemuDriver implements Driver {
     await rm(this.#volumeOf(id), { force: true });
     await rm(this.#context.memoryOf(id), { force: true });
   }
+}
+
+/** Sooner than the host's kernel would, which then ends whatever it likes. */
+function refuseTooLarge(size: SandboxSize): void {
+  const [needed, there] = [hostLimits(size).memory, totalmem()].map((bytes) => Math.floor(bytes / 1024 ** 2));
+  if (Number(needed) > Number(there))
+    throw new Error(`a machine of ${size.memoryMb} MiB takes ${needed} MiB of memory; this host has ${there} MiB`);
 }
 
 /** With its link to the host first: what it still says is nothing to anybody, and the link goes at once. */

@@ -1,4 +1,4 @@
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { startProcess } from "@mags/kit";
@@ -87,33 +87,28 @@ export function qemuArgs(spec: MachineSpec): string[] {
   ];
 }
 
+/** Kept of what QEMU says, `bytes` */
+const LOG_BYTES = 65_536;
+
 /**
  * The shell above QEMU, with it in the machine's network namespace: it enters the cgroups, runs it, and when it ends notes how and ends what else lives for this
- * machine. Nothing of ours owns it, so a machine outlives the agent.
+ * machine. Nothing of ours owns it, so a machine outlives the agent. Of what QEMU says the first is kept: a machine may find out how to make it complain.
  */
 const SUPERVISOR = `dir=$1 groups=$2; shift 2
 for file in $groups; do echo $$ >"$file"; done
-"$@"
-echo $? >"$dir/ended"; exec 3>&-
+{ "$@"; echo $? >"$dir/code"; } 2>&1 | head -c ${LOG_BYTES} >"$dir/qemu.log" 3>&-
+mv "$dir/code" "$dir/ended"; exec 3>&-
 for pid in $(cat "\${groups%% *}"); do [ "$pid" = $$ ] || kill -9 "$pid" 2>/dev/null; done`;
 
 /** Starts QEMU as the user `uid` in the network namespace `netns`; answers the supervisor's pid. */
 export function startMachine(spec: MachineSpec, uid: number, netns: string, groups: string[], tap: number): number {
-  const log = openSync(join(spec.dir, "qemu.log"), "a", 0o600);
   const user = [`--reuid=${uid}`, `--regid=${uid}`, "--no-new-privs", "--bounding-set=-all"];
   const more = spec.accelerator.group === undefined ? ["--clear-groups"] : [`--groups=${spec.accelerator.group}`];
   const command = ["setpriv", ...user, ...more, "qemu-system-x86_64", ...qemuArgs(spec)];
-  const stdio = [null, log, log, tap];
-  try {
-    const shell = ["/bin/sh", "-c", SUPERVISOR, "machine", spec.dir, groups.join(" "), ...command];
-    return startProcess("nsenter", [`--net=${netns}`, ...shell], {
-      stdio,
-      detached: true,
-      env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" },
-    }).pid;
-  } finally {
-    closeSync(log);
-  }
+  const shell = ["/bin/sh", "-c", SUPERVISOR, "machine", spec.dir, groups.join(" "), ...command];
+  const env = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" };
+  return startProcess("nsenter", [`--net=${netns}`, ...shell], { stdio: [null, null, null, tap], detached: true, env })
+    .pid;
 }
 
 /** Connects to the monitor of a machine that has just been started, and lets it go on from its saved state where it has one. */

@@ -1,6 +1,8 @@
 /** What is particular to virtual machines: that two never share what must be one's own, and what becomes of broken ones. */
-import { readFile } from "node:fs/promises";
+import { open, readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
 import { text } from "node:stream/consumers";
+import { run } from "@mags/kit";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { readImage } from "../../images/index.ts";
 import { membersOf } from "../../sandbox/cgroups.ts";
@@ -119,4 +121,37 @@ test("a machine that is frozen can be removed", async () => {
   process.kill(await qemuOf(sandbox), "SIGSTOP");
   await sandbox.destroy();
   expect(await membersOf(sandbox.cgroupsPath)).toEqual([]);
+});
+
+test("the disk of a machine grows under a file that is open, and is whole afterwards", async () => {
+  const volume = await drivers.volume();
+  const sandbox = (await driver.create(await readImage(imageDir, "base"), SIZE, { kept: volume })) as QemuSandbox;
+  await destroyed([sandbox], async () => {
+    const megabytes = async () => Number(await inside(sandbox, "df -m --output=size / | tail -1"));
+    expect(await megabytes()).toBeLessThan(210);
+    await inside(sandbox, "exec 3>/root/open; echo before >&3; sleep 600 3>&3 </dev/null >/dev/null 2>&1 &");
+    await sandbox.grow(512 * 1024 * 1024);
+    expect(await megabytes()).toBeGreaterThan(450);
+    expect(await inside(sandbox, "head -c 230M /dev/zero >/root/big && cat /root/open && stat -c %s /root/big")).toBe(
+      `before\n${230 * 1024 * 1024}`,
+    );
+  });
+  expect(await run("e2fsck", ["-fn", volume])).toContain("Pass 5");
+});
+
+test("what QEMU says is kept up to a limit, and it runs on", async () => {
+  const sandbox = await create();
+  await destroyed([sandbox], async () => {
+    const file = await open(`/proc/${await qemuOf(sandbox)}/fd/2`, "a");
+    for (let line = 0; line < 3000; line++) await file.write(`${"x".repeat(99)}\n`).catch(() => undefined);
+    await file.close();
+    const log = join(drivers.runDir, "sandboxes", sandbox.id, "qemu.log");
+    expect((await stat(log)).size).toBe(65_536);
+    expect(await inside(sandbox, "echo on")).toBe("on");
+  });
+});
+
+test("a machine larger than the host is refused", async () => {
+  const image = await readImage(imageDir, "base");
+  await expect(driver.create(image, { ...SIZE, memoryMb: 4 * 1024 ** 2 })).rejects.toThrow(/this host has \d+ MiB/);
 });

@@ -35,6 +35,8 @@ export interface MachineRecord extends SandboxRecord {
 
 /** How long the end of the box may take, what it has not written yet included, before the machine is switched off all the same, `ms`. */
 const DOWN_MS = 60_000;
+/** How long the kernel of a machine may take to give its file system more space, `ms`. */
+const GROW_MS = 60_000;
 /** How often it is looked whether a machine lives, and how long QEMU may say nothing, `ms`. */
 const WATCH_MS = 1000;
 const SILENT_MS = 30_000;
@@ -152,6 +154,11 @@ export class QemuSandbox implements Sandbox {
 
   async flush(): Promise<void> {
     await (await this.#reach()).run("sync -f /disk");
+  }
+
+  async grow(bytes: number): Promise<void> {
+    await this.#parts.qmp.execute("block_resize", { "node-name": "disk", size: bytes });
+    await (await this.#reach()).run(`box grow ${bytes}`, "", GROW_MS);
   }
 
   async limitNetwork(policy: NetworkPolicy): Promise<void> {

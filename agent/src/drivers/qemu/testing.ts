@@ -20,6 +20,7 @@ export async function openTestDrivers() {
   const opened: { driver: QemuDriver; network: Network }[] = [];
   return {
     dir,
+    runDir,
     store,
     open: async () => {
       const network = await Network.open({ logger, instance });
