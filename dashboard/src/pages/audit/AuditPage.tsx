@@ -26,7 +26,12 @@ export function AuditPage() {
   return (
     <Page
       title="Audit log"
-      lead="Every change, run, command, shell and address that was opened. Each entry holds the hash of the one before, so that none can be taken away unseen: `mags audit verify`."
+      lead={
+        <>
+          Every change, run, command, shell and address that was opened. Each entry holds the hash of the one before, so
+          that none can be taken away unseen: <code>mags audit verify</code>.
+        </>
+      }
     >
       <div className="filters">
         {(["actor", "action", "target"] as const).map((name) => (
