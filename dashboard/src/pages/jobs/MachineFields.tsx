@@ -39,12 +39,13 @@ function Size({ name, label, least, usual }: { name: string; label: string; leas
 function Image() {
   const list = useId();
   const nodes = useNodes(allows(useWhoami().data?.scopes ?? [], "operator")).data?.nodes ?? [];
-  const known = [...new Set(nodes.flatMap(({ rootfs_types }) => rootfs_types))];
+  // What ends in a slash is the beginning of names.
+  const known = new Set(nodes.flatMap(({ rootfs_types }) => rootfs_types.filter((name) => !name.endsWith("/"))));
   return (
     <>
-      <Input label="Image" name="image" maxLength={64} placeholder="base" list={list} spellCheck={false} />
+      <Input label="Image" name="image" maxLength={400} placeholder="base" list={list} spellCheck={false} />
       <datalist id={list}>
-        {known.map((name) => (
+        {[...known].map((name) => (
           <option key={name} value={name} />
         ))}
       </datalist>

@@ -82,9 +82,9 @@ function Nodes() {
 /** With what it offers, and what would be lost with it now. */
 function NodeName({ node }: { node: Node }) {
   const labels = Object.entries(node.labels).map(([name, value]) => `${name}=${value}`);
-  const { dirty_workspaces: dirty } = node;
+  const { dirty_workspaces: dirty, runtimes } = node;
   const unsafe = dirty > 0 && `${dirty} ${dirty === 1 ? "workspace is" : "workspaces are"} not durable`;
-  const notes = [...node.isolation, ...node.rootfs_types.map((image) => `image ${image}`), ...labels, unsafe];
+  const notes = [runtimes?.because ?? node.isolation.join(", "), ...labels, unsafe];
   return (
     <span>
       <strong>{node.name}</strong>
