@@ -1,4 +1,4 @@
-import { allows, jobLimits } from "@mags/protocol";
+import { allows, DEFAULT_IMAGE, jobLimits, recipes } from "@mags/protocol";
 import { useId, useState } from "react";
 import { useNodes, useWhoami } from "../../api/operate.ts";
 import { Field, Input } from "../../ui/Field.tsx";
@@ -35,15 +35,24 @@ function Size({ name, label, least, usual }: { name: string; label: string; leas
   return <Input label={label} name={name} type="number" min={least} step={step} placeholder={String(usual)} />;
 }
 
-/** By name; who runs the installation sees which there are. */
+/** A recipe or an image of a registry; who runs the installation sees what its nodes have. */
 function Image() {
   const list = useId();
   const nodes = useNodes(allows(useWhoami().data?.scopes ?? [], "operator")).data?.nodes ?? [];
   // What ends in a slash is the beginning of names.
-  const known = new Set(nodes.flatMap(({ rootfs_types }) => rootfs_types.filter((name) => !name.endsWith("/"))));
+  const named = nodes.flatMap(({ rootfs_types }) => rootfs_types.filter((name) => !name.endsWith("/")));
+  const known = new Set([...recipes, ...named]);
   return (
     <>
-      <Input label="Image" name="image" maxLength={400} placeholder="base" list={list} spellCheck={false} />
+      <Input
+        label="Image"
+        hint="Or docker://alpine:3.23"
+        name="image"
+        maxLength={400}
+        placeholder={DEFAULT_IMAGE}
+        list={list}
+        spellCheck={false}
+      />
       <datalist id={list}>
         {[...known].map((name) => (
           <option key={name} value={name} />
