@@ -145,6 +145,11 @@ function toPython(): string {
     `${description ? `    #: ${description}\n` : ""}    ${key}: ${type}\n`;
   const all = declarations(python, (name, fields) => {
     const [must, may] = [fields.filter((field) => !field.optional), fields.filter((field) => field.optional)];
+    // No class can have a field of this name.
+    if (fields.some(({ key }) => key === "from")) {
+      if (may.length > 0) throw new Error(`${name}: fields called as keywords of Python, and optional ones`);
+      return `${name} = TypedDict(\n    "${name}",\n    {${must.map(({ key, type }) => `"${key}": "${type}"`).join(", ")}},\n)\n`;
+    }
     const required = must.map(fieldText).join("");
     if (may.length === 0) return `class ${name}(TypedDict):\n${required}`;
     const optional = may.map(fieldText).join("");

@@ -10,6 +10,7 @@ import {
   type RegisterNode,
   type RenewLeases,
   type ReportJob,
+  type ReportTraffic,
   type ReportWorkspaces,
   VersionCommitted,
   WorkspacesReported,
@@ -69,6 +70,10 @@ export class ControlPlane {
 
   report(report: ReportJob) {
     return this.#post("report", report, z.unknown(), AbortSignal.timeout(10_000));
+  }
+
+  reportTraffic(machines: ReportTraffic["machines"]) {
+    return this.#post("traffic", { machines }, z.unknown(), AbortSignal.timeout(10_000));
   }
 
   claimChunks(org: string, chunks: { hash: string; bytes: number }[], signal: AbortSignal) {

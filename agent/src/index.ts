@@ -13,6 +13,7 @@ import type { BusyLimits } from "./jobs/idleness.ts";
 import { Metrics } from "./jobs/metrics.ts";
 import { JobNode } from "./jobs/node.ts";
 import { JobRecords } from "./jobs/record.ts";
+import { TrafficReports } from "./jobs/traffic.ts";
 import { Network, parseEgressAllow } from "./network/index.ts";
 import { Pool } from "./pool/pool.ts";
 import { Workspaces } from "./workspaces/index.ts";
@@ -121,6 +122,12 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const { nodeToken, processSecret, listen, credentials } = options;
   const metrics = new Metrics(() => node?.jobs ?? []);
   cleanup.add("metrics", () => metrics.close());
+  const traffic = new TrafficReports({
+    jobs: () => node?.jobs ?? [],
+    tell: (machines) => controlPlane.reportTraffic(machines),
+    logger,
+  });
+  cleanup.add("counts of traffic", () => traffic.close());
   const api = await startApi({
     space: () => store.space(),
     node: () => node,
@@ -157,8 +164,10 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   cleanup.add("pool", () => pool?.close());
   cleanup.add("node", () => started.close());
   const { nodeName, logLimitBytes, busy } = options;
-  const context = { node: nodeName, drivers, images, pool, workspaces, objects, records, logLimitBytes, busy, logger };
-  await node.start(context);
+  await node.start({
+    ...{ node: nodeName, drivers, images, pool, workspaces, traffic },
+    ...{ objects, records, logLimitBytes, busy, logger },
+  });
   audit = new Audit({ drivers: drivers.all, network, workspaces, records, store, node: () => node, logger });
   const audited = audit;
   cleanup.add("looking for leftovers", () => audited.close());

@@ -32,6 +32,7 @@ import { addStatus } from "./commands/status.ts";
 import { addStop } from "./commands/stop.ts";
 import { addToken } from "./commands/token.ts";
 import { addUrl } from "./commands/url.ts";
+import { addUsage } from "./commands/usage.ts";
 import { addWebhook } from "./commands/webhook.ts";
 import { addResize, addSync, addWorkspace } from "./commands/workspace.ts";
 
@@ -63,6 +64,7 @@ const commands = [
   addMember,
   addOrg,
   addQuota,
+  addUsage,
   addSecret,
   addAudit,
   addWebhook,

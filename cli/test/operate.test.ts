@@ -59,6 +59,18 @@ const secret = { ...token(1), token: "mags_secret" };
 const organisations = [{ id: "default", created_at: "2026-01-02T03:04:05.678Z", tokens: 2 }];
 const disabled = { enabled: false, next_run_at: null, next_runs: [], last_status: null };
 
+const used = { jobs: 3, vcpu_seconds: 5400, gb_seconds: 1800, storage_gb_hours: 0.25, egress_bytes: 123_456_789 };
+const usage = {
+  from: "2026-01-01",
+  to: "2026-01-02",
+  by: ["day", "workspace"],
+  rows: [
+    { day: "2026-01-01", workspace: "=1+1", ...used },
+    { day: "2026-01-02", workspace: null, ...used, jobs: 0 },
+  ],
+  total: { ...used, vcpu_seconds: 10_800 },
+};
+
 const answers: Record<string, [number, object]> = {
   "GET /mags-files": [
     200,
@@ -72,6 +84,7 @@ const answers: Record<string, [number, object]> = {
   "DELETE /tokens/:id": [200, {}],
   "GET /organisations": [200, { organisations, total: 1 }],
   "POST /organisations": [201, { id: "acme", token: secret }],
+  "GET /usage": [200, usage],
   "GET /mags-cron": [200, { cron_jobs: [cron(2), cron(1, disabled)], total: 2 }],
   "GET /mags-cron/:id": [200, cron(1)],
   "POST /mags-cron": [201, cron(1)],
@@ -102,7 +115,7 @@ describe("help", () => {
   const commands = [
     ...["file", "file upload", "file list", "file delete"],
     ...["token", "token create", "token list", "token revoke", "org", "org create", "org list"],
-    ...["login", "logout", "whoami"],
+    ...["login", "logout", "whoami", "usage"],
     ...["cron", ...verbs.map((verb) => `cron ${verb}`)],
   ];
   test.for(commands)("%s", async (command) => {
@@ -124,6 +137,8 @@ describe("output", () => {
     "token-revoke": ["token", "revoke", "token-2"],
     "org-create": ["org", "create", "acme"],
     "org-list": ["org", "list"],
+    usage: ["usage", "--by", "day,workspace"],
+    "usage-csv": ["usage", "--by", "day,workspace", "--csv"],
     "cron-add": ["cron", "add", "0 3 * * *", "--name", "nightly", "echo", "hi"],
     "cron-no-name": ["cron", "add", "0 3 * * *", "echo"],
     "cron-list": ["cron", "list"],

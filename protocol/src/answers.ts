@@ -16,7 +16,7 @@ import { DirectoryListing, FileEntry } from "./api/sandbox-files.ts";
 import { Secret, SecretDeleted, SecretList } from "./api/secrets.ts";
 import { OrganisationList, OrganisationMade, Token, TokenList, TokenMade, Whoami } from "./api/tokens.ts";
 import { SshKey, SshKeyList, SshOpened, UrlAlias, UrlAliasList, UrlOpened } from "./api/urls.ts";
-import { Usage } from "./api/usage.ts";
+import { Usage, UsageFigures, UsageReport, UsageRow } from "./api/usage.ts";
 import { Delivery, DeliveryList, Webhook, WebhookDeleted, WebhookList, WebhookMade } from "./api/webhooks.ts";
 import {
   RecoveryPoint,
@@ -81,6 +81,9 @@ const answers = {
   UrlAliasList,
   UrlOpened,
   Usage,
+  UsageFigures,
+  UsageReport,
+  UsageRow,
   VersionDeleted,
   VersionList,
   VersionVerified,

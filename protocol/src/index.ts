@@ -33,3 +33,4 @@ export * from "./node-operations.ts";
 export * from "./node-volumes.ts";
 export * from "./session.ts";
 export * from "./states.ts";
+export * from "./usage-csv.ts";

@@ -150,6 +150,16 @@ export const ReportJob = z.discriminatedUnion("event", [
 ]);
 export type ReportJob = z.infer<typeof ReportJob>;
 
+/** `POST /node/v1/traffic`: what machines have sent to other hosts since they were made; a repeat changes nothing. */
+export const ReportTraffic = z.object({
+  node: z.string(),
+  boot_id: z.uuid(),
+  machines: z
+    .array(z.object({ job: z.uuid(), machine: z.string().max(200), sent_bytes: z.number().int().min(0) }))
+    .max(10_000),
+});
+export type ReportTraffic = z.infer<typeof ReportTraffic>;
+
 /** Agent: `GET /agent/v1/jobs/:id/logs?after=&limit=` answers `Logs`; with `follow=1` an SSE stream of `entry` and, last, `end` events. */
 /** Agent: `POST /agent/v1/jobs/:id/stop` → 202; `POST /agent/v1/jobs/:id/sleep` → 202: at once, forced. `GET /agent/v1/status` → `NodeStatus`. */
 /**

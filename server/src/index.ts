@@ -31,6 +31,7 @@ import { Sessions } from "./sessions/service.ts";
 import { SshKeys, type SshOptions } from "./ssh/service.ts";
 import { type TokenOptions, Tokens } from "./tokens/service.ts";
 import { type UrlOptions, Urls } from "./urls/service.ts";
+import { UsageReports } from "./usage/service.ts";
 import { type WebhookOptions, Webhooks } from "./webhooks/service.ts";
 import {
   Collector,
@@ -49,6 +50,8 @@ export { type EmbeddedPostgres, type EmbeddedPostgresOptions, startEmbeddedPostg
 export { openApiDocument } from "./http/document.ts";
 
 const KEY_SWEEP_MS = 3600_000;
+/** What is stored counts from one look to the next, so this is how exact its days are, `ms`. */
+const STORAGE_LOOK_MS = 300_000;
 const IDLE_MINUTES = 10;
 const FILE_SWEEP_MS = 60_000;
 const NO_LIMITS: QuotaDefaults = { sandboxes: null, vcpus: null, memory_mb: null, jobs_per_minute: null };
@@ -182,6 +185,7 @@ async function start(
     secrets,
     logger,
   });
+  const usage = new UsageReports(db);
   const crons = new Crons(db, jobs, options.cron, logger);
   const sleep = new Sleep(db, events, nodes, jobs, quotas);
   const urls = new Urls(db, jobs, options.urls);
@@ -199,6 +203,7 @@ async function start(
     repeat("removing expired files", FILE_SWEEP_MS, logger, (signal) => files.sweep(signal)),
     repeat("firing schedules", CRON_FIRE_MS, logger, (signal) => crons.firing.fireDue(signal)),
     repeat("following the runs of schedules", CRON_FOLLOW_MS, logger, (signal) => crons.firing.follow(signal)),
+    repeat("looking at what is stored", STORAGE_LOOK_MS, logger, () => usage.look()),
     repeat("removing old runs of schedules", KEY_SWEEP_MS, logger, () => crons.forgetOldRuns()),
   ])
     cleanup.add("background", () => task.stop());
@@ -210,6 +215,7 @@ async function start(
     cluster,
     audit,
     quotas,
+    usage,
     secrets,
     webhooks,
     tokens,

@@ -77,6 +77,7 @@ const walk: [args: string[], keep?: string, input?: string][] = [
   [["org", "list", "--json"]],
   [["quota", "set", "--json", "acme", "--sandboxes", "20"]],
   [["quota", "show", "--json", "--org", "acme"]],
+  [["usage", "--json", "--by", "day,token"]],
   [["secret", "set", "--json", "db-password"], undefined, "s3cret-s3cret"],
   [["secret", "list", "--json"]],
   [["secret", "delete", "--json", "db-password"]],

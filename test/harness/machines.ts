@@ -144,6 +144,13 @@ export class Machine {
     this.#process = undefined;
   }
 
+  /** kill -9 of the daemon, as a crash does it; what runs in sandboxes goes on. */
+  async kill(): Promise<void> {
+    this.#process?.kill("SIGKILL");
+    await this.#process;
+    this.#process = undefined;
+  }
+
   /** Pulls the network cable. */
   async cut(): Promise<void> {
     await run("ip", ["link", "set", this.#options.cable, "down"]);

@@ -5,6 +5,7 @@ import { type Images, ImageUnavailable } from "../images/index.ts";
 import type { Pool } from "../pool/pool.ts";
 import type { Disk, Drivers, Sandbox } from "../sandbox/driver.ts";
 import type { Workspace, Workspaces } from "../workspaces/index.ts";
+import type { TrafficReports } from "./traffic.ts";
 
 /** What machines need of the node. */
 export interface MachineContext {
@@ -12,6 +13,7 @@ export interface MachineContext {
   drivers: Drivers;
   images: Images;
   workspaces: Workspaces;
+  traffic: TrafficReports;
   logger: Logger;
 }
 
@@ -42,12 +44,14 @@ export class Machine {
   readonly workspace: Workspace | undefined;
   readonly #context: MachineContext;
   readonly #network: NetworkPolicy;
+  readonly #job: string;
   readonly #guests = new Set<Guest>();
   #ending = false;
 
   private constructor(context: MachineContext, owner: Owner, sandbox: Sandbox, workspace: Workspace | undefined) {
     this.#context = context;
     this.#network = owner.assignment.spec.network;
+    this.#job = owner.assignment.id;
     this.sandbox = sandbox;
     this.workspace = workspace;
     void sandbox.ended?.then((message) => owner.machineEnds(message));
@@ -147,6 +151,7 @@ export class Machine {
 
   async remove(): Promise<void> {
     this.#ending = true;
+    await this.#context.traffic.last(this.#job, this.sandbox);
     await this.sandbox
       .destroy()
       .catch((error) =>

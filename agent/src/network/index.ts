@@ -16,6 +16,7 @@ import { Policies } from "./policy/index.ts";
 import { chooseResolvers, hostResolvers, type Resolvers, resolvConf } from "./resolvers.ts";
 import { droppingTables, ruleset } from "./rules.ts";
 import { forgetNetns, type NetworkSlot, wire } from "./slot.ts";
+import { Traffic } from "./traffic.ts";
 
 export { type EgressAllow, parseEgressAllow } from "./addresses.ts";
 export type { NetworkSlot } from "./slot.ts";
@@ -49,6 +50,7 @@ export class Network {
   readonly #resolvers: Resolvers;
   readonly #numbers: Numbers;
   #policies: Policies | undefined;
+  #traffic: Traffic | undefined;
 
   private constructor(options: NetworkOptions, resolvers: readonly string[]) {
     this.#options = options;
@@ -75,6 +77,12 @@ export class Network {
       table: network.#policyTable,
       upstream: network.#resolvers.loopback ? [network.#resolvers.loopback] : network.#resolvers.nameservers,
       open: (kind, address) => network.#onHost(() => openSocket(kind, address)),
+      run: (file, args, input) => network.#run(file, args, input),
+    });
+    network.#traffic = await Traffic.open({
+      table: network.#trafficTable,
+      interfaces: network.#interfaces,
+      range: network.#range.cidr,
       run: (file, args, input) => network.#run(file, args, input),
     });
     network.#onHost(() => setNetworkSetting("ipv4/ip_forward", "1"));
@@ -122,6 +130,11 @@ export class Network {
     for (const number of left) await this.#remove(number);
     for (const number of this.#policies?.known ?? [])
       if (!keep.has(String(number)) && !this.#numbers.owns(number)) await this.#policies?.forget(this.#policed(number));
+    const counted = [...((await this.#traffic?.sent())?.keys() ?? [])].filter((address) => {
+      const number = this.#range.slotOf(address);
+      return number === undefined || !(keep.has(String(number)) || this.#numbers.owns(number));
+    });
+    await this.#traffic?.forget(...counted);
     await this.#look();
     return left.length;
   }
@@ -135,15 +148,14 @@ export class Network {
   async missingTables(): Promise<string[]> {
     const tables = await this.#run("nft", ["list", "tables", "inet"]);
     const there = new Set(tables.split("\n").map((line) => line.trim().split(" ").at(-1)));
-    return [`mags_${this.#options.instance}`, this.#policyTable].filter((table) => !there.has(table));
+    return this.#tables.filter((table) => !there.has(table));
   }
 
   /** Takes the firewall away when no sandbox is left; with some it stays, for they must not be without. */
   async close(): Promise<void> {
     this.#policies?.close();
     if ((await this.#look()).size > 0) return;
-    for (const table of [`mags_${this.#options.instance}`, this.#policyTable])
-      await this.#run("nft", ["delete", "table", "inet", table]);
+    for (const table of this.#tables) await this.#run("nft", ["delete", "table", "inet", table]);
   }
 
   /** interface names have at most 15 characters */
@@ -153,6 +165,14 @@ export class Network {
 
   get #policyTable() {
     return `mags_${this.#options.instance}_policies`;
+  }
+
+  get #trafficTable() {
+    return `mags_${this.#options.instance}_traffic`;
+  }
+
+  get #tables() {
+    return [`mags_${this.#options.instance}`, this.#policyTable, this.#trafficTable];
   }
 
   #policed(number: number) {
@@ -209,6 +229,7 @@ export class Network {
       hostInterface: `${this.#interfaces}${number}`,
       handOver: () => forgetNetns(this.#path(number)),
       restrict: async (policy) => this.#policies?.restrict(this.#policed(number), this.#range.gateway(number), policy),
+      sent: async () => (await this.#traffic?.sent())?.get(this.#range.address(number)) ?? 0,
       // Once: by a second call the number may be another's.
       release: () => (released ??= this.#free(number)),
     };
@@ -217,6 +238,7 @@ export class Network {
   async #free(number: number): Promise<void> {
     await this.#vanish(number);
     await this.#policies?.forget(this.#policed(number));
+    await this.#traffic?.forget(this.#range.address(number));
     this.#numbers.give(number);
   }
 

@@ -92,6 +92,28 @@ test("packets with another's source address do not leave", async () => {
   expect(world.arrived.filter((line) => line.startsWith("spoof"))).toEqual([]);
 });
 
+test("what leaves for other hosts is counted by the sandbox, what is dropped or stays here is not", async () => {
+  const own = new Cleanup();
+  undo.push(() => own.run());
+  const mine = await network.acquire(own);
+  expect(await mine.sent()).toBe(0);
+  const say = (address: string) => world.ask(mine.netnsPath, "x".repeat(1000), address);
+  await world.get(mine.netnsPath, "192.168.7.7");
+  await world.get(mine.netnsPath, HOST);
+  await say("192.168.7.7");
+  expect(await mine.sent()).toBe(0);
+  await say(PUBLIC);
+  // With the heads of UDP and IP.
+  const once = 1028;
+  expect(await mine.sent()).toBe(once);
+  // Another process takes up the agent's place: it goes on from there.
+  const next = await Network.open(options("aaaa1111"));
+  await say(PUBLIC);
+  expect(await Promise.all([next.adopt(mine.id).sent(), mine.sent()])).toEqual([2 * once, 2 * once]);
+  await own.run();
+  expect(await mine.sent()).toBe(0);
+});
+
 test("IPv6 is off in a sandbox, and low ports need no privilege", async () => {
   const settings = ["/proc/sys/net/ipv6/conf/eth0/disable_ipv6", "/proc/sys/net/ipv4/ip_unprivileged_port_start"];
   expect(await world.inside(slot.netnsPath, "cat", ...settings)).toBe("1\n0");

@@ -16,6 +16,8 @@ export interface NetworkSlot {
   handOver(): Promise<void>;
   /** Lets it reach less than others; to be called again after an agent's restart. */
   restrict(policy: NetworkPolicy): Promise<void>;
+  /** IP packets that it has sent to other hosts since it was made, `bytes` */
+  sent(): Promise<number>;
   release(): Promise<void>;
 }
 

@@ -159,6 +159,8 @@ export interface Sandbox {
   /** Lets it reach less from now on; holds for as long as it lives, also while no agent is there. */
   limitNetwork(policy: NetworkPolicy): Promise<void>;
   stats(): Promise<Usage>;
+  /** IP packets that it has sent to other hosts since it was made, `bytes`; also asked when all in it has ended. */
+  sentBytes(): Promise<number>;
   /** Whether its first process is there; without it everything in it has ended. */
   isRunning(): boolean;
   /** Resolves with the reason when it ends, or fails, by itself; drivers that cannot tell leave it out. */

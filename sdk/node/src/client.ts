@@ -11,6 +11,7 @@ import { jobBody, type RunOptions } from "./job-body.ts";
 import { MachineFiles } from "./machine-files.ts";
 import { Parts } from "./parts.ts";
 import { type OpenOptions, Session } from "./session.ts";
+import { readUsage, type UsageReportOptions } from "./usage.ts";
 import type { Job, JobMetrics, Logs, PoolStatus, SshOpened, SyncResult, UrlOpened, Usage } from "./wire.ts";
 import { syncUntilDone, type WorkspacesClient } from "./workspaces.ts";
 
@@ -360,6 +361,10 @@ export class Mags extends Parts {
   usage(options: { windowDays?: number } & CallSettings = {}): Promise<Usage> {
     const { windowDays = 30, signal } = options;
     return this.#json("GET", `/mags-jobs/usage?window_days=${windowDays}`, { signal });
+  }
+
+  usageReport(options: UsageReportOptions = {}) {
+    return readUsage(this.#http, options);
   }
 
   poolStatus(options: CallSettings = {}): Promise<PoolStatus> {

@@ -22,6 +22,7 @@ export type { JoinTokenOptions } from "./nodes.ts";
 export type { QuotaChange } from "./quotas.ts";
 export type { OpenOptions, Session } from "./session.ts";
 export type { TokenOptions } from "./tokens.ts";
+export type { UsageReportOptions } from "./usage.ts";
 export type { WebhookOptions } from "./webhooks.ts";
-export type { ImageOnNode, PoolStatus } from "./wire.ts";
+export type { ImageOnNode, PoolStatus, UsageReport } from "./wire.ts";
 export type { Force, VersionChoice } from "./workspaces.ts";

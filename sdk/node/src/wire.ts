@@ -861,6 +861,45 @@ export interface Usage {
   memory_gb_seconds: number;
 }
 
+export interface UsageFigures {
+  /** Jobs made */
+  jobs: number;
+  /** Time that machines were up, times their vcpus; sleeping ones are not up */
+  vcpu_seconds: number;
+  /** The same, times their GiB of memory */
+  gb_seconds: number;
+  /** Workspaces in the object store, GiB times hours */
+  storage_gb_hours: number;
+  /** What machines sent to other hosts */
+  egress_bytes: number;
+}
+
+export interface UsageRow {
+  day?: string;
+  workspace?: string | null;
+  /** Who made the jobs: `token NAME`, `member E-MAIL`, `cron NAME` */
+  token?: string | null;
+  organisation?: string;
+  /** Jobs made */
+  jobs: number;
+  /** Time that machines were up, times their vcpus; sleeping ones are not up */
+  vcpu_seconds: number;
+  /** The same, times their GiB of memory */
+  gb_seconds: number;
+  /** Workspaces in the object store, GiB times hours */
+  storage_gb_hours: number;
+  /** What machines sent to other hosts */
+  egress_bytes: number;
+}
+
+export interface UsageReport {
+  from: string;
+  to: string;
+  by: ("day" | "workspace" | "token" | "organisation")[];
+  rows: UsageRow[];
+  total: UsageFigures;
+}
+
 export interface VersionDeleted {
   workspace_id: string;
   version: number;

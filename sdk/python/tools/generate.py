@@ -60,8 +60,8 @@ def functions() -> Iterator[ast.AsyncFunctionDef]:
 
 def types_in(text: str) -> List[str]:
     """Types of the API that are named in it."""
-    classes = (node for node in ast.parse((PACKAGE / "types.py").read_text()).body if isinstance(node, ast.ClassDef))
-    return sorted(node.name for node in classes if re.search(rf"\b{node.name}\b", text))
+    names = re.findall(r"^(?:class )?(\w+)(?:\(| = TypedDict)", (PACKAGE / "types.py").read_text(), re.MULTILINE)
+    return sorted(name for name in names if re.search(rf"\b{name}\b", text))
 
 
 def method(function: ast.AsyncFunctionDef) -> str:

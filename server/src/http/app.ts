@@ -34,6 +34,7 @@ import { ownRoutes, sessionRoutes } from "../sessions/routes.ts";
 import { sshRoutes } from "../ssh/routes.ts";
 import { tokenRoutes } from "../tokens/routes.ts";
 import { urlRoutes } from "../urls/routes.ts";
+import { usageNodeRoutes, usageRoutes } from "../usage/routes.ts";
 import { webhookRoutes } from "../webhooks/routes.ts";
 import { workspaceNodeRoutes } from "../workspaces/node-routes.ts";
 import { workspaceRoutes } from "../workspaces/routes.ts";
@@ -106,6 +107,7 @@ function internalRoutes(context: Context) {
   return async (app: FastifyInstance): Promise<void> => {
     await app.register(nodeRoutes(context) as never, { prefix: "/node/v1" });
     await app.register(workspaceNodeRoutes(context) as never, { prefix: "/node/v1" });
+    await app.register(usageNodeRoutes(context) as never, { prefix: "/node/v1" });
     await app.register(gatewayRoutes(context) as never, { prefix: "/gateway/v1" });
   };
 }
@@ -140,6 +142,7 @@ function publicRoutes(context: Context, { hide }: { hide: boolean }) {
       await guarded.register(ownRoutes(context) as never);
       await guarded.register(auditRoutes(context) as never);
       await guarded.register(quotaRoutes(context) as never);
+      await guarded.register(usageRoutes(context) as never);
       await guarded.register(webhookRoutes(context) as never);
       await guarded.register(secretRoutes(context) as never);
       await guarded.register(memberRoutes(context) as never);

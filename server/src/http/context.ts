@@ -32,6 +32,7 @@ import type { Sessions } from "../sessions/service.ts";
 import type { SshKeys } from "../ssh/service.ts";
 import type { Tokens } from "../tokens/service.ts";
 import type { Urls } from "../urls/service.ts";
+import type { UsageReports } from "../usage/service.ts";
 import type { Webhooks } from "../webhooks/service.ts";
 import type { Collector, Imports, Ledger, LiveWorkspaces, Workspaces } from "../workspaces/service.ts";
 
@@ -40,6 +41,7 @@ export interface Context {
   db: Database;
   audit: Audit;
   quotas: Quotas;
+  usage: UsageReports;
   secrets: Secrets;
   webhooks: Webhooks;
   tokens: Tokens;

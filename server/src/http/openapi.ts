@@ -15,6 +15,7 @@ export const openapi = (version: string) => ({
     { name: "secrets", description: "Values that jobs are given by name" },
     { name: "webhooks", description: "URLs that are told of jobs" },
     { name: "audit", description: "Who did what" },
+    { name: "usage", description: "What was used" },
     { name: "cron", description: "Jobs on a schedule" },
     { name: "workspaces", description: "Disks that are kept, with their versions" },
     { name: "images", description: "What machines start from" },

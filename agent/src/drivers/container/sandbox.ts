@@ -139,6 +139,10 @@ export class ContainerSandbox implements Sandbox {
     await writeRecord(this.#dir, { ...this.record, policy });
   }
 
+  sentBytes(): Promise<number> {
+    return this.#network.sent();
+  }
+
   async stats(): Promise<Usage> {
     const { cgroupsPath, volume } = this.record;
     return { ...(await usage(cgroupsPath)), written_bytes: await writtenBytes(volume) };

@@ -167,6 +167,10 @@ export class QemuSandbox implements Sandbox {
     await writeRecord(this.#parts.dir, this.#record);
   }
 
+  sentBytes(): Promise<number> {
+    return this.#parts.network.sent();
+  }
+
   async stats(): Promise<Usage> {
     const written = this.#parts.qmp.execute<BlockStats[]>("query-blockstats", {});
     const disk = (await written.catch(() => [])).find(({ "node-name": node }) => node === "disk");

@@ -8,7 +8,7 @@ from ._follow import follow, text_of
 from ._http import REMOVE, Http, path_of, pause_before
 from ._results import Machine, RunResult
 from ._transport import closing
-from .types import Job, JobAccepted, JobList, JobMetrics, LogEntry, Logs, PoolStatus, Usage
+from .types import Job, JobAccepted, JobList, JobMetrics, LogEntry, Logs, PoolStatus, Usage, UsageReport
 
 #: longest time that the server holds a status request, in seconds
 HELD = 25.0
@@ -273,3 +273,13 @@ class JobCalls:
         """What was used in the last days: ``total_jobs``, ``vm_seconds`` and more."""
         query = {"window_days": window_days}
         return await self._http.call("GET", "/mags-jobs/usage", query=query)
+
+    async def usage_report(
+        self, *, from_: Optional[str] = None, to: Optional[str] = None, by: Sequence[str] = ("day",)
+    ) -> UsageReport:
+        """What was used from one UTC day, ``YYYY-MM-DD``, to another, by default the last 30: ``rows`` and ``total``.
+
+        ``by`` is some of ``day``, ``workspace``, ``token``, and for who runs the server ``organisation``.
+        """
+        query = {"from": from_, "to": to, "by": ",".join(by), "format": "json"}
+        return await self._http.call("GET", "/usage", query=query)

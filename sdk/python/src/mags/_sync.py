@@ -8,7 +8,7 @@ from ._client import Blocking
 from ._files import Progress, Upload
 from ._results import CommandResult, Machine, RunResult
 from ._transport import complete, iterate
-from .types import AuditEntry, AuditList, CronDeleted, CronJob, CronList, CronPreview, CronRunList, Delivery, DeliveryList, DirectoryListing, FileDeleted, FileEntry, FileList, FsckReport, Job, JobAccepted, JobList, JobMetrics, JoinTokenMade, Logs, Member, MemberDeleted, MemberList, MemberMade, Node, NodeList, NodeRemoved, OrganisationQuota, PoolStatus, Secret, SecretDeleted, SecretList, SyncResult, TokenList, TokenMade, UrlAlias, UrlAliasList, Usage, VersionDeleted, VersionList, VersionVerified, Webhook, WebhookDeleted, WebhookList, WebhookMade, Whoami, Workspace, WorkspaceDeleted, WorkspaceDiff, WorkspaceList, WorkspaceVersion
+from .types import AuditEntry, AuditList, CronDeleted, CronJob, CronList, CronPreview, CronRunList, Delivery, DeliveryList, DirectoryListing, FileDeleted, FileEntry, FileList, FsckReport, Job, JobAccepted, JobList, JobMetrics, JoinTokenMade, Logs, Member, MemberDeleted, MemberList, MemberMade, Node, NodeList, NodeRemoved, OrganisationQuota, PoolStatus, Secret, SecretDeleted, SecretList, SyncResult, TokenList, TokenMade, UrlAlias, UrlAliasList, Usage, UsageReport, VersionDeleted, VersionList, VersionVerified, Webhook, WebhookDeleted, WebhookList, WebhookMade, Whoami, Workspace, WorkspaceDeleted, WorkspaceDiff, WorkspaceList, WorkspaceVersion
 
 
 class Mags(Blocking):
@@ -156,6 +156,15 @@ class Mags(Blocking):
     def usage(self, *, window_days: int = 30) -> Usage:
         """What was used in the last days: ``total_jobs``, ``vm_seconds`` and more."""
         return complete(self._calls.usage(window_days=window_days))
+
+    def usage_report(
+        self, *, from_: Optional[str] = None, to: Optional[str] = None, by: Sequence[str] = ('day',),
+    ) -> UsageReport:
+        """What was used from one UTC day, ``YYYY-MM-DD``, to another, by default the last 30: ``rows`` and ``total``.
+
+        ``by`` is some of ``day``, ``workspace``, ``token``, and for who runs the server ``organisation``.
+        """
+        return complete(self._calls.usage_report(from_=from_, to=to, by=by))
 
     def exec(
         self, name_or_id: str, command: Union[str, Sequence[str]], *, timeout: float = 30.0,

@@ -884,6 +884,46 @@ class Usage(TypedDict):
     memory_gb_seconds: float
 
 
+class UsageFigures(TypedDict):
+    #: Jobs made
+    jobs: int
+    #: Time that machines were up, times their vcpus; sleeping ones are not up
+    vcpu_seconds: float
+    #: The same, times their GiB of memory
+    gb_seconds: float
+    #: Workspaces in the object store, GiB times hours
+    storage_gb_hours: float
+    #: What machines sent to other hosts
+    egress_bytes: float
+
+
+class _UsageRow(TypedDict):
+    #: Jobs made
+    jobs: int
+    #: Time that machines were up, times their vcpus; sleeping ones are not up
+    vcpu_seconds: float
+    #: The same, times their GiB of memory
+    gb_seconds: float
+    #: Workspaces in the object store, GiB times hours
+    storage_gb_hours: float
+    #: What machines sent to other hosts
+    egress_bytes: float
+
+
+class UsageRow(_UsageRow, total=False):
+    day: str
+    workspace: Optional[str]
+    #: Who made the jobs: `token NAME`, `member E-MAIL`, `cron NAME`
+    token: Optional[str]
+    organisation: str
+
+
+UsageReport = TypedDict(
+    "UsageReport",
+    {"from": "str", "to": "str", "by": "List[Literal["day", "workspace", "token", "organisation"]]", "rows": "List[UsageRow]", "total": "UsageFigures"},
+)
+
+
 class VersionDeleted(TypedDict):
     workspace_id: str
     version: int
