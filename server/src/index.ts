@@ -186,7 +186,7 @@ async function start(
     logger,
   });
   const usage = new UsageReports(db);
-  const crons = new Crons(db, jobs, options.cron, logger);
+  const crons = new Crons(db, jobs, metrics, options.cron, logger);
   const sleep = new Sleep(db, events, nodes, jobs, quotas);
   const urls = new Urls(db, jobs, options.urls);
   const sshKeys = new SshKeys(db, jobs, options.ssh);

@@ -3,6 +3,7 @@ import { ApiError, CreateJob, cronLimits } from "@mags/protocol";
 import { acting } from "../db/acting.ts";
 import type { Database, Queryable } from "../db/database.ts";
 import type { Jobs } from "../jobs/service.ts";
+import type { Metrics } from "../metrics/metrics.ts";
 import { decideDue, decideOverlap, decideResult, decideRetry } from "./decide.ts";
 import { readSchedule } from "./schedule.ts";
 import {
@@ -41,11 +42,13 @@ type Outcome = Pick<NewRun, "state" | "reason" | "job">;
 export class Firing {
   readonly #db: Database;
   readonly #jobs: Jobs;
+  readonly #metrics: Metrics;
   readonly #logger: Logger;
 
-  constructor(db: Database, jobs: Jobs, logger: Logger) {
+  constructor(db: Database, jobs: Jobs, metrics: Metrics, logger: Logger) {
     this.#db = db;
     this.#jobs = jobs;
+    this.#metrics = metrics;
     this.#logger = logger;
   }
 
@@ -115,7 +118,10 @@ export class Firing {
         action === "start"
           ? await this.#start(tx, cron, after)
           : { state: action === "queue" ? ("queued" as const) : ("skipped" as const), reason };
-      if (outcome.state === "started") open.started++;
+      if (outcome.state === "started") {
+        open.started++;
+        if (!late) after.push(() => this.#metrics.cronLateness.observe(Math.max(0, Date.now() - at.getTime()) / 1000));
+      }
       if (outcome.state === "queued") open.queued++;
       fired.push({ ...base, scheduledAt: at, ...outcome });
     }

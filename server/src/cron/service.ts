@@ -14,6 +14,7 @@ import type { z } from "zod";
 import type { Database, Queryable } from "../db/database.ts";
 import { issueError } from "../http/validation.ts";
 import type { Jobs } from "../jobs/service.ts";
+import type { Metrics } from "../metrics/metrics.ts";
 import { Firing } from "./firing.ts";
 import { readSchedule, refuseRhythm } from "./schedule.ts";
 import {
@@ -47,10 +48,10 @@ export class Crons {
   readonly #db: Database;
   readonly #options: CronOptions;
 
-  constructor(db: Database, jobs: Jobs, options: CronOptions, logger: Logger) {
+  constructor(db: Database, jobs: Jobs, metrics: Metrics, options: CronOptions, logger: Logger) {
     this.#db = db;
     this.#options = options;
-    this.firing = new Firing(db, jobs, logger);
+    this.firing = new Firing(db, jobs, metrics, logger);
   }
 
   /** `request` has passed CreateCron. Throws ApiError invalid_request for a schedule that is none, quota_exceeded. */

@@ -3,6 +3,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom
 
 const REQUEST_SECONDS = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 const START_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
+const LATENESS_SECONDS = [0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10, 30, 60];
 const SYNC_SECONDS = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
 
 /** What this process has seen since it started, for Prometheus. What the database knows is added by `Overview` at each scrape. */
@@ -22,6 +23,11 @@ export class Metrics {
   readonly syncFailures = this.#counter(
     "mags_workspace_sync_failures_total",
     "Times that a workspace could not be made durable; tries again with the same error count once",
+  );
+  readonly cronLateness = this.#histogram(
+    "mags_cron_lateness_seconds",
+    "From the time of a schedule to the job that it made; not of times that were missed while no server was there",
+    LATENESS_SECONDS,
   );
   readonly #requests = new Histogram({
     name: "mags_http_request_seconds",
