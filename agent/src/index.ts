@@ -14,6 +14,7 @@ import { Metrics } from "./jobs/metrics.ts";
 import { JobNode } from "./jobs/node.ts";
 import { JobRecords } from "./jobs/record.ts";
 import { TrafficReports } from "./jobs/traffic.ts";
+import { LogKeeper } from "./logs/index.ts";
 import { Network, parseEgressAllow } from "./network/index.ts";
 import { Pool } from "./pool/pool.ts";
 import { Workspaces } from "./workspaces/index.ts";
@@ -145,6 +146,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     logger,
   });
   cleanup.add("agent API", () => api.close());
+  const keeper = new LogKeeper({ objects, records, logger });
+  cleanup.add("copies of logs", () => keeper.close());
   node = new JobNode({
     vcpus: options.vcpus,
     memoryMb: options.memoryMb,
@@ -156,6 +159,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     controlPlane,
     drivers,
     records,
+    keeper,
     logger,
   });
   const size = { vcpus: jobLimits.vcpusDefault, memoryMb: jobLimits.memoryMbDefault, diskGb: jobLimits.diskGbDefault };

@@ -12,6 +12,7 @@ test("without any setting everything has a value", () => {
     poolMin: 2,
     poolMax: 8,
     logLimitBytes: 16 * 1024 * 1024,
+    logDays: 30,
   });
   expect(config.vcpus).toBeGreaterThan(0);
   expect(config.memoryMb).toBeGreaterThan(0);

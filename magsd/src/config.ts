@@ -138,6 +138,13 @@ export const options = [
     help: "Output kept per job",
   },
   {
+    name: "logDays",
+    env: "MAGS_LOG_DAYS",
+    default: "30",
+    unit: "days",
+    help: "How long logs are kept after the end of their job; 0 is for ever",
+  },
+  {
     name: "idleMinutes",
     env: "MAGS_IDLE_MINUTES",
     default: "10",
@@ -224,6 +231,7 @@ const Raw = z.object({
     .positive()
     .default(Math.floor((totalmem() / 1024 ** 2) * MEMORY_SHARE)),
   logLimitBytes: count(16 * 1024 * 1024),
+  logDays: z.coerce.number().min(0).default(30),
   idleMinutes: z.coerce.number().positive().default(10),
   busyCpuPercent: z.coerce.number().min(0).default(5),
   busyWrittenKbS: z.coerce.number().min(0).default(64),

@@ -19,6 +19,7 @@ import { Images } from "./images/service.ts";
 import { Dispatch, Jobs } from "./jobs/service.ts";
 import { Sleep } from "./jobs/sleep.ts";
 import { Logins } from "./logins/service.ts";
+import { KeptLogs } from "./logs/kept.ts";
 import { Members } from "./members/service.ts";
 import { Metrics } from "./metrics/metrics.ts";
 import { Overview } from "./metrics/overview.ts";
@@ -53,6 +54,7 @@ const KEY_SWEEP_MS = 3600_000;
 /** What is stored counts from one look to the next, so this is how exact its days are, `ms`. */
 const STORAGE_LOOK_MS = 300_000;
 const IDLE_MINUTES = 10;
+const LOG_DAYS = 30;
 const FILE_SWEEP_MS = 60_000;
 const NO_LIMITS: QuotaDefaults = { sandboxes: null, vcpus: null, memory_mb: null, jobs_per_minute: null };
 const DELIVER_MS = 500;
@@ -84,6 +86,8 @@ export interface ServerOptions {
   secretKeys: string[];
   webhooks?: WebhookOptions | undefined;
   workspaces: WorkspaceOptions;
+  /** how long logs are kept after the end of their job, 0 is for ever; 30 by default */
+  logDays?: number | undefined;
   /** after which an unused persistent machine sleeps; 10 by default */
   idleMinutes?: number | undefined;
   /** opens `/metrics` and nothing else; without one only operators may read it */
@@ -190,6 +194,8 @@ async function start(
   const sleep = new Sleep(db, events, nodes, jobs, quotas);
   const urls = new Urls(db, jobs, options.urls);
   const sshKeys = new SshKeys(db, jobs, options.ssh);
+  const { logDays: days = LOG_DAYS, objects } = options;
+  const keptLogs = await KeptLogs.open({ db, objects, scratch: join(dataDir, "logs"), days });
   dispatch.startSweeping();
   cleanup.add("sweep", () => dispatch.stopSweeping());
   const collector = new Collector(db, options.objects, options.workspaces, logger);
@@ -201,6 +207,7 @@ async function start(
     repeat("tidying webhooks", KEY_SWEEP_MS, logger, () => webhooks.tidy()),
     repeat("linking the audit log", SEAL_MS, logger, (signal) => audit.seal(signal)),
     repeat("removing expired files", FILE_SWEEP_MS, logger, (signal) => files.sweep(signal)),
+    repeat("removing old logs", KEY_SWEEP_MS, logger, (signal) => keptLogs.sweep(signal)),
     repeat("firing schedules", CRON_FIRE_MS, logger, (signal) => crons.firing.fireDue(signal)),
     repeat("following the runs of schedules", CRON_FOLLOW_MS, logger, (signal) => crons.firing.follow(signal)),
     repeat("looking at what is stored", STORAGE_LOOK_MS, logger, () => usage.look()),
@@ -241,6 +248,7 @@ async function start(
     images: new Images(db, nodes),
     jobs,
     access: new Access(sleep, nodes),
+    keptLogs,
     files,
     crons,
     dispatch,

@@ -1,5 +1,5 @@
 /** Many machines: network namespaces of this one, with cables that are pulled and put back. */
-import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { loadavg } from "node:os";
 import { join } from "node:path";
 import { connect } from "node:tls";
@@ -153,7 +153,7 @@ test("API, URLs and SSH answer from every server and gateway, wherever the sandb
 }, 120_000);
 
 test("a node that is drained takes nothing, and its machines go on elsewhere with their files", async () => {
-  const job = await mags.run("echo here >/root/file", {
+  const job = await mags.run("echo here >/root/file; echo said before", {
     name: "moving",
     persistent: true,
     noSleep: true,
@@ -169,6 +169,9 @@ test("a node that is drained takes nothing, and its machines go on elsewhere wit
   expect((await mags.nodes.undrain("blue")).state).toBe("ready");
   expect(await mags.wait(requestId)).toMatchObject({ status: "completed" });
   expect((await mags.exec(job.requestId, "cat /root/file")).stdout).toBe("here\n");
+  expect((await mags.logs(job.requestId)).map(({ message }) => message)).toEqual(
+    expect.arrayContaining(["said before", expect.stringMatching(/^asleep: /), expect.stringMatching(/^awake: /)]),
+  );
   await mags.stop(job.requestId);
 }, 120_000);
 
@@ -210,11 +213,14 @@ async function nodesInDatabase() {
 test("a machine is lost: its no_sleep URL answers from another one within 15 s, with its files; other jobs end and say why", async () => {
   expect((await mags.status("web")).ran_by?.node).toBe("red");
   const { url } = await mags.access.url("web", 8080);
-  const lost = await mags.run("sleep 600", { nodeLabels: { disk: "ssd" } });
+  const lost = await mags.run("echo said before; sleep 600", { nodeLabels: { disk: "ssd" } });
+  await eventually(async () => ((await mags.status(lost.requestId)).status === "running" ? true : undefined));
+  // What was said a few seconds before the loss is kept.
+  const copies = join(dir, "objects", "objects", "orgs", "default", "logs", lost.requestId);
+  await eventually(() => stat(copies).catch(() => undefined));
   await mags.nodes.drain("blue");
   const retried = await mags.run("sleep 5; echo done", { nodeRetries: 1, timeout: 600 });
-  for (const { requestId } of [lost, retried])
-    await eventually(async () => ((await mags.status(requestId)).status === "running" ? true : undefined));
+  await eventually(async () => ((await mags.status(retried.requestId)).status === "running" ? true : undefined));
   await mags.nodes.undrain("blue");
   await red.die();
   const [answers, ended] = await Promise.all([
@@ -236,6 +242,12 @@ test("a machine is lost: its no_sleep URL answers from another one within 15 s, 
   const again = await mags.wait(retried.requestId, { waitTimeout: 120 });
   expect(again).toMatchObject({ status: "completed", exit_code: 0, lost_attempts: [{ node: "red" }] });
   expect(again.ran_by?.node).toBe("blue");
+  const log = await mags.logs(lost.requestId);
+  expect(log.map(({ message }) => message)).toContain("said before");
+  expect(await Array.fromAsync(mags.followLogs(lost.requestId))).toEqual([
+    ...log.map((entry) => expect.objectContaining({ type: "entry", ...entry })),
+    expect.objectContaining({ type: "end", status: "error", reason: "node_lost" }),
+  ]);
   expect(answers.ms).toBeLessThan(15_000 * patience);
   expect(ended.ms).toBeLessThan(15_000 * patience);
 }, 180_000);

@@ -3,6 +3,7 @@ import type { Logger } from "@mags/kit";
 import { type Assignment, DEFAULT_IMAGE, type ReportJob } from "@mags/protocol";
 import { type ControlPlane, Fenced } from "../control-plane.ts";
 import type { Images } from "../images/index.ts";
+import type { LogKeeper } from "../logs/index.ts";
 import type { Drivers, Sandbox } from "../sandbox/driver.ts";
 import { killWrappers } from "../sandbox/wrapper.ts";
 import type { JobContext } from "./context.ts";
@@ -31,6 +32,7 @@ export interface NodeOptions {
   controlPlane: ControlPlane;
   drivers: Drivers;
   records: JobRecords;
+  keeper: LogKeeper;
   logger: Logger;
 }
 
@@ -79,11 +81,16 @@ export class JobNode {
       closing: this.#closing.signal,
       job: (id) => this.#jobs.get(id),
       report: (event, record) => this.#report({ event, end: record.end, ran_by: record.ran_by }, record),
-      slept: async (record, because) => void (await this.#report({ event: "slept", because }, record)),
+      slept: async (record, because) => {
+        // Before another node may wake it.
+        await this.#options.keeper.keep(record.assignment);
+        await this.#report({ event: "slept", because }, record);
+      },
       giveBack: async (record, message) => void (await this.#report({ event: "returned", message }, record)),
     };
     const registered = await this.#register();
     await this.#takeUp(registered?.held ?? []);
+    this.#options.keeper.start(() => this.#jobs.values());
     this.#loops = Promise.all([this.#claimLoop(), this.#renewLoop()]);
   }
 
@@ -162,6 +169,7 @@ export class JobNode {
     before?.abandon();
     this.#track(job, async () => {
       await (before && this.#works.get(before));
+      await this.#options.keeper.bring(job.assignment);
       await job.run();
     });
   }
@@ -171,6 +179,7 @@ export class JobNode {
     const tracked = work().finally(() => {
       if (this.#jobs.get(job.id) === job) this.#jobs.delete(job.id);
       this.#running.delete(tracked);
+      if (job.phase === "reported") void this.#options.keeper.keep(job.assignment);
       this.#wake();
     });
     this.#running.add(tracked);

@@ -14,7 +14,7 @@ import {
 import { join } from "node:path";
 import { makeFifo, makePipe, setPipeSize, splicePipe, teePipe } from "@mags/kit";
 import type { LogEnd, LogSource } from "@mags/protocol";
-import { decodeRecord, encodeRecord, type IndexRecord, LIMIT_MARK, RECORD_BYTES } from "./files.ts";
+import { decodeRecord, encodeRecord, type IndexRecord, LIMIT_MARK, RECORD_BYTES } from "@mags/storage";
 import { Mask } from "./mask.ts";
 import { Ticker } from "./ticker.ts";
 

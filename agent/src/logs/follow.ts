@@ -1,36 +1,11 @@
 import type { LogEnd, LogEntry } from "@mags/protocol";
+import { type LogPlace, LogReader, readEnd } from "@mags/storage";
 import type { LogCapture } from "./capture.ts";
-import { readEnd } from "./files.ts";
-import { LogReader } from "./reader.ts";
 
-/** Entries read at a time, and on a page without `limit` */
+/** Entries read at a time */
 const BATCH = 1000;
-export const PAGE = 10_000;
 /** After this long without its end an unfinished line is shown as it is, `ms` */
 const PARTIAL_MS = 100;
-
-export interface LogPlace {
-  dir: string;
-  after?: string | undefined;
-}
-
-/** One page of a log. `next` is null when nothing more is there now. Throws ENOENT without a log in `dir`. */
-export async function readLogs({ dir, after, limit = PAGE }: LogPlace & { limit?: number | undefined }) {
-  // Looked at before the entries: what is read after it is complete if it was there.
-  const end = await readEnd(dir);
-  const reader = await LogReader.open(dir, after);
-  try {
-    const entries: LogEntry[] = [];
-    for (;;) {
-      const batch = await reader.next(Math.min(BATCH, limit - entries.length), end !== null);
-      for (const { entry } of batch) entries.push(entry);
-      if (batch.length === 0) return { logs: entries, end, next: null };
-      if (entries.length >= limit) return { logs: entries, end: null, next: reader.cursor };
-    }
-  } finally {
-    await reader.close();
-  }
-}
 
 export type Followed = { cursor: string; entry: LogEntry } | { end: LogEnd };
 

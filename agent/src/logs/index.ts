@@ -1,2 +1,3 @@
 export { LogCapture } from "./capture.ts";
+export { LogKeeper } from "./keeper.ts";
 export { logRoutes } from "./routes.ts";

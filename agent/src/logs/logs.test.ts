@@ -3,10 +3,11 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { spawn } from "@mags/kit";
 import type { LogEntry, LogSource } from "@mags/protocol";
+import { readLogs } from "@mags/storage";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { LogCapture } from "./capture.ts";
-import { followLogs, readLogs } from "./follow.ts";
+import { followLogs } from "./follow.ts";
 
 const END = { status: "completed", exit_code: 0, signal: null, reason: "exited" };
 let dir: string;

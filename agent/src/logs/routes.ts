@@ -1,8 +1,9 @@
 import { once } from "node:events";
 import { ApiError, LogsQuery } from "@mags/protocol";
+import { readLogs } from "@mags/storage";
 import type { FastifyInstance, FastifyReply } from "fastify";
 import type { LogCapture } from "./capture.ts";
-import { type Followed, followLogs, readLogs } from "./follow.ts";
+import { type Followed, followLogs } from "./follow.ts";
 
 /** Where the log of a job is, and who writes it now. */
 export interface LogLocation {

@@ -20,6 +20,7 @@ import type { Images } from "../images/service.ts";
 import type { Dispatch, Jobs } from "../jobs/service.ts";
 import type { Sleep } from "../jobs/sleep.ts";
 import type { Logins } from "../logins/service.ts";
+import type { KeptLogs } from "../logs/kept.ts";
 import type { Members } from "../members/service.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import type { Overview } from "../metrics/overview.ts";
@@ -59,6 +60,7 @@ export interface Context {
   images: Images;
   jobs: Jobs;
   access: Access;
+  keptLogs: KeptLogs;
   files: Files;
   crons: Crons;
   dispatch: Dispatch;

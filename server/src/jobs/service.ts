@@ -52,10 +52,18 @@ interface Done {
   afterCommit: () => void;
 }
 
-/** Where a log is to be had: at a node, nowhere yet, or nowhere ever (then its end record). */
-export type LogSource =
-  | { id: string; node: string; end: LogEnd | undefined }
-  | { id: string; node: undefined; end: LogEnd | undefined };
+/** Where a log is to be had. */
+export interface LogSource {
+  id: string;
+  /** where the job was last */
+  node: string | undefined;
+  /** it is there now, so what that node has is all of the log */
+  held: boolean;
+  /** some of the log may be in the object store */
+  begun: boolean;
+  /** stands for the last record where a log has none */
+  end: LogEnd | undefined;
+}
 
 interface JobNeeds {
   nodes: Nodes;
@@ -209,7 +217,8 @@ export class Jobs {
   async logSource(org: string, idOrName: string): Promise<LogSource> {
     const row = await this.find(org, idOrName);
     const end = scriptEnded(row) ? emptyLogEnd(row) : undefined;
-    return { id: row.id, node: row.node ?? undefined, end };
+    const held = row.status === "starting" || row.status === "running";
+    return { id: row.id, node: row.node ?? undefined, held, begun: row.attempt > 0, end };
   }
 
   /** Changes of the job from now on. To be asked for before one looks at it, or the change in between is missed. */

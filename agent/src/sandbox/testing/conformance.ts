@@ -1,7 +1,7 @@
 import { copyFile, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { readLogs } from "@mags/storage";
 import { afterAll, beforeAll, describe, expect } from "vitest";
-import { readLogs } from "../../logs/follow.ts";
 import { LogCapture } from "../../logs/index.ts";
 import type { Disk, Driver, Image, Sandbox } from "../driver.ts";
 import { define } from "./representative.ts";

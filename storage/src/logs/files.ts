@@ -40,6 +40,9 @@ export function decodeRecord(buffer: Buffer, at: number): IndexRecord {
 
 /** The record that closes a log, or null while it grows. */
 export async function readEnd(dir: string): Promise<LogEnd | null> {
-  const text = await readFile(join(dir, "end.json"), "utf8").catch(() => null);
+  const text = await readEndText(dir);
   return text === null ? null : LogEnd.parse(JSON.parse(text));
 }
+
+export const readEndText = (dir: string): Promise<string | null> =>
+  readFile(join(dir, "end.json"), "utf8").catch(() => null);
