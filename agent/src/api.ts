@@ -2,8 +2,10 @@ import { timingSafeEqual } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { TLSSocket } from "node:tls";
 import type { Credentials, Logger } from "@mags/kit";
-import { type Activity, ApiError, type NodeRuntimes, type NodeStatus } from "@mags/protocol";
-import fastify, { type FastifyInstance } from "fastify";
+
+import { type Activity, ApiError, type NodeRuntimes, type NodeStatus, rawAnswer } from "@mags/protocol";
+import fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from "fastify";
+
 import type { z } from "zod";
 import { acceptVisitors, type Visited } from "./access/index.ts";
 import type { Audit } from "./audit/audit.ts";
@@ -55,13 +57,15 @@ export async function startApi(options: AgentApi): Promise<{
     requestCert: true,
     rejectUnauthorized: true,
   };
-  const app = fastify({ forceCloseConnections: true, https: https ?? null }) as unknown as FastifyInstance;
+  const app = fastify({
+    forceCloseConnections: true,
+    https: https ?? null,
+    frameworkErrors: (error, _request, reply) => void answerError(error, reply),
+    clientErrorHandler: (_error, socket) => void socket.end(rawAnswer(new ApiError("invalid_request", "no HTTP"))),
+  }) as unknown as FastifyInstance;
   const expected = Buffer.from(`Bearer ${options.nodeToken}`);
   let refused = new Set<string>();
-  app.setErrorHandler((error, _request, reply) => {
-    const known = error instanceof ApiError ? error : new ApiError("internal", (error as Error).message);
-    return reply.status(known.status).send(known.toBody());
-  });
+  app.setErrorHandler((error, _request, reply) => answerError(error as FastifyError, reply));
   const authorize = ({ headers, socket }: IncomingMessage) => {
     if (socket instanceof TLSSocket) {
       const { subject } = socket.getPeerCertificate();
@@ -129,6 +133,14 @@ export async function startApi(options: AgentApi): Promise<{
     close,
   };
 }
+
+function answerError(error: FastifyError | ApiError, reply: FastifyReply): FastifyReply {
+  const known = error instanceof ApiError ? error : new ApiError(faultOf(error), error.message);
+  return reply.status(known.status).send(known.toBody());
+}
+
+const faultOf = ({ statusCode = 500 }: FastifyError) =>
+  statusCode === 415 ? "unsupported_media_type" : statusCode < 500 ? "invalid_request" : "internal";
 
 /** Throws ApiError not_found, or unavailable while the job has no machine. */
 async function visited({ node }: AgentApi, id: string): Promise<Visited> {

@@ -31,6 +31,7 @@ export * from "./node-audit.ts";
 export * from "./node-files.ts";
 export * from "./node-operations.ts";
 export * from "./node-volumes.ts";
+export { rawAnswer } from "./raw-answer.ts";
 export * from "./session.ts";
 export * from "./states.ts";
 export * from "./usage-csv.ts";

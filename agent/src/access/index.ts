@@ -2,7 +2,7 @@ import type { IncomingMessage, Server } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { join, type Logger } from "@mags/kit";
-import { ApiError } from "@mags/protocol";
+import { ApiError, rawAnswer } from "@mags/protocol";
 import type { Sandbox } from "../sandbox/driver.ts";
 import type { Activity } from "./activity.ts";
 import { asksForHandover, given, untilLeft } from "./handover.ts";
@@ -119,12 +119,5 @@ function accept(socket: Duplex, protocol: string, more = ""): void {
 
 function refuse(socket: Duplex, error: ApiError): void {
   if (!socket.writable) return;
-  const body = JSON.stringify(error.toBody());
-  const head = [
-    `HTTP/1.1 ${error.status} ${error.code}`,
-    "Content-Type: application/json",
-    `Content-Length: ${Buffer.byteLength(body)}`,
-    "Connection: close",
-  ];
-  socket.end(`${head.join("\r\n")}\r\n\r\n${body}`, () => socket.destroy());
+  socket.end(rawAnswer(error), () => socket.destroy());
 }

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { exportFormats } from "../node-operations.ts";
 import { jobLimits } from "./jobs.ts";
+import { LAST_VERSION } from "./workspace-names.ts";
 
 const Text = z
   .string()
@@ -16,7 +17,13 @@ export const FilePath = z.object({
 });
 /** A file of a workspace, whether or not a machine is up. */
 export const StoredFilePath = FilePath.extend({
-  version: z.coerce.number().int().min(1).optional().describe("Of this version; the latest if absent"),
+  version: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(LAST_VERSION)
+    .optional()
+    .describe("Of this version; the latest if absent"),
 });
 export const ImportQuery = FilePath.extend({
   path: FilePath.shape.path.default("/"),

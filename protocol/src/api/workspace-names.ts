@@ -1,5 +1,7 @@
 import { z } from "zod";
 
+/** Versions are numbered from 1; a name@version has room for so many. */
+export const LAST_VERSION = 999_999_999;
 const NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,62}";
 
 export const WorkspaceName = z

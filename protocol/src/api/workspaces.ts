@@ -3,9 +3,9 @@ import { exportFormats, VersionsDiffer } from "../node-operations.ts";
 import { versionReasons } from "../node-volumes.ts";
 import { jobStatuses } from "../states.ts";
 import { jobLimits } from "./jobs.ts";
-import { BaseWorkspace, WorkspaceName } from "./workspace-names.ts";
+import { BaseWorkspace, LAST_VERSION, WorkspaceName } from "./workspace-names.ts";
 
-const Number1 = z.coerce.number().int().min(1);
+const Number1 = z.coerce.number().int().min(1).max(LAST_VERSION);
 const Flag = z
   .enum(["0", "1", "true", "false"])
   .optional()
@@ -63,7 +63,7 @@ export type WorkspaceDeleted = z.infer<typeof WorkspaceDeleted>;
 
 export const ForkWorkspace = z.object({
   workspace_id: WorkspaceName.describe("Name of the new one"),
-  version: z.int().min(1).optional().describe("The latest if absent"),
+  version: z.int().min(1).max(LAST_VERSION).optional().describe("The latest if absent"),
 });
 
 export const WorkspaceVersion = z.object({
@@ -86,7 +86,7 @@ export const VersionDeleted = z.object({
 });
 
 export const RollBack = z.object({
-  version: z.int().min(1).describe("Version whose content becomes the latest again"),
+  version: z.int().min(1).max(LAST_VERSION).describe("Version whose content becomes the latest again"),
   force: z
     .boolean()
     .default(false)
@@ -109,7 +109,9 @@ export const SyncResult = z.object({
 });
 export type SyncResult = z.infer<typeof SyncResult>;
 
-export const VerifyWorkspace = z.object({ version: z.int().min(1).optional().describe("The latest if absent") });
+export const VerifyWorkspace = z.object({
+  version: z.int().min(1).max(LAST_VERSION).optional().describe("The latest if absent"),
+});
 export const ExportQuery = z.object({
   format: z
     .enum(exportFormats)

@@ -42,7 +42,7 @@ import { requireToken } from "./auth.ts";
 import type { App, Context } from "./context.ts";
 import { dashboardRoutes } from "./dashboard.ts";
 import { docRoutes } from "./docs.ts";
-import { installErrorHandling } from "./errors.ts";
+import { installErrorHandling, refuseUnreadable, refuseUnroutable } from "./errors.ts";
 import { healthRoutes } from "./health.ts";
 import { openapi } from "./openapi.ts";
 import { validatorCompiler } from "./validation.ts";
@@ -81,6 +81,8 @@ function frame(context: Context, https: SecureContextOptions | null = null): Fas
     https,
     bodyLimit: jobLimits.bodyBytes,
     forceCloseConnections: true,
+    frameworkErrors: refuseUnroutable as never,
+    clientErrorHandler: refuseUnreadable as never,
     trustProxy: context.trustedProxies.length > 0 ? context.trustedProxies : false,
     routerOptions: { maxParamLength: 512 },
     // A client's own id is kept when it is fit for a header and a log line.

@@ -1,7 +1,8 @@
+import type { Socket } from "node:net";
 import type { Logger } from "@mags/kit";
-import { ApiError, jobLimits } from "@mags/protocol";
+import { ApiError, jobLimits, rawAnswer } from "@mags/protocol";
 import { ObjectError } from "@mags/storage";
-import type { FastifyError, FastifyInstance, FastifyRequest } from "fastify";
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { isConnectionError } from "../db/database.ts";
 
 /** Makes every error leave as the protocol's error body; what is not ours to tell is logged and answered as `internal`. */
@@ -22,6 +23,18 @@ export function installErrorHandling(
     if (error.code === "method_not_allowed") reply.header("Allow", methodsOf(pathOf(request)).join(", "));
     return reply.status(error.status).send(error.toBody(request.id));
   });
+}
+
+/** What Fastify would answer in its own words: paths that cannot be read or are too long. */
+export function refuseUnroutable(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
+  const answer = translate(error);
+  void reply.status(answer.status).send(answer.toBody(request.id));
+}
+
+/** What is no request, or ended before it was one. */
+export function refuseUnreadable(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === "ECONNRESET" || !socket.writable) return void socket.destroy();
+  socket.end(rawAnswer(new ApiError("invalid_request", "the request is not well-formed HTTP, or was cut off")));
 }
 
 const pathOf = (request: FastifyRequest) => request.url.split("?")[0] ?? "/";
@@ -53,7 +66,16 @@ function translate(error: FastifyError): ApiError {
       return new ApiError("malformed_json", "the body is not valid JSON");
     case "FST_ERR_CTP_INVALID_CONTENT_LENGTH":
     case "FST_ERR_BAD_URL":
+    case "FST_ERR_MAX_PARAM_LENGTH":
       return new ApiError("invalid_request", "the request is not well-formed HTTP");
+    // Numbers and times that PostgreSQL does not know, from a path, a query or a body.
+    case "22003":
+    case "22007":
+    case "22008":
+      return new ApiError(
+        "invalid_request",
+        "the request holds a number or a time that is larger than any there can be",
+      );
     // Text that PostgreSQL cannot store, from a path or a query.
     case "22021":
     case "22P05":
