@@ -2,6 +2,7 @@ import { parseArgs } from "node:util";
 import { Mags } from "@mags/sdk";
 import { config } from "./config.ts";
 import { benchIngress, type IngressReport, printIngress } from "./ingress.ts";
+import { benchNeighbour } from "./neighbour.ts";
 import { type Contender, crunExecIn, crunOnBundleOf, crunPlain, podman } from "./runtimes.ts";
 import { printSoak, type SoakReport, soak } from "./soak.ts";
 import { summarise } from "./stats.ts";
@@ -10,7 +11,7 @@ import { benchVms } from "./vms.ts";
 import { benchWake } from "./wake.ts";
 import { benchWorkspaces, type Report } from "./workspaces.ts";
 
-const HELP = `usage: npm run bench -- [run|node|exec|access|workspaces|soak|vm] [--runs N] [--minutes N] [--json]
+const HELP = `usage: npm run bench -- [run|node|exec|access|workspaces|soak|neighbour|vm] [--runs N] [--minutes N] [--json]
   run   from POST to the final status of a job 'true', beside bare 'crun run' of the same bundle and of a plain one, and
         'podman run', in turns
   node  from POST to the output of the first 'node -v': N one at a time, then N at once
@@ -23,6 +24,9 @@ const HELP = `usage: npm run bench -- [run|node|exec|access|workspaces|soak|vm] 
         has, restored with cold caches; forks and freezing. Needs no server
   soak  mixed work at 80 % of what the nodes offer, for --minutes (30): failures, and whether memory and descriptors of the
         server's process grow
+  neighbour
+        exec, a whole job and the share of a CPU of a quiet sandbox, alone and beside two that take all they can of CPU, memory,
+        disk, log or processes, and the ratios
   vm    from POST to the final status of a job 'true' in a virtual machine, beside the cold boot of a bare QEMU and a command over an
         SSH connection to it that is open; exec; a start from saved state; memory of a machine that waits
 The others need a running server (npm start) on this machine; all need root.
@@ -131,6 +135,7 @@ const scenarios: Record<string, () => Promise<Report | Access | SoakReport>> = {
     wake: await benchWake(mags, Number(values.runs ?? 20)),
   }),
   soak: () => soak(mags, Number(values.minutes ?? 30)),
+  neighbour: () => benchNeighbour(mags, Number(values.runs ?? 20)),
   vm: () => benchVms(mags, Number(values.runs ?? 20)),
   workspaces: () => benchWorkspaces(Number(values.runs ?? 5)),
 };
