@@ -60,7 +60,9 @@ async function measure(mags: Mags, quiet: string, runs: number) {
   const times = { exec: [] as number[], run: [] as number[], "CPU of 1 s": [] as number[] };
   for (let number = 0; number < runs; number++) {
     times.exec.push(await timed(async () => void (await mags.exec(quiet, ["/bin/true"]))));
-    times.run.push(await timed(async () => void (await mags.wait((await mags.run("true", { memoryMb: 256 })).requestId))));
+    times.run.push(
+      await timed(async () => void (await mags.wait((await mags.run("true", { memoryMb: 256 })).requestId))),
+    );
     if (number % 5 === 0)
       times["CPU of 1 s"].push(Number((await mags.exec(quiet, ["python3", "-c", SHARE])).stdout) * 1000);
   }
