@@ -11,6 +11,7 @@ export interface LogLocation {
   live?: LogCapture | undefined;
 }
 
+const JOB_ID = /^[\w-]+$/;
 const HEARTBEAT_MS = 15_000;
 
 /** `GET /agent/v1/jobs/:id/logs`: a page as JSON, or with `follow=1` a stream of events. */
@@ -19,6 +20,8 @@ export function logRoutes(app: FastifyInstance, options: { find(id: string): Log
     const parsed = LogsQuery.safeParse(request.query);
     if (!parsed.success) throw new ApiError("invalid_request", parsed.error.issues[0]?.message ?? "bad query");
     const { follow, after, limit } = parsed.data;
+    // It becomes a part of a path.
+    if (!JOB_ID.test(request.params.id)) throw new ApiError("not_found", "this is no id of a job");
     const { dir, live } = options.find(request.params.id);
     const last = request.headers["last-event-id"];
     const place = { dir, after: typeof last === "string" && last !== "" ? last : after };
