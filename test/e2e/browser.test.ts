@@ -1,4 +1,5 @@
 /** A browser in a machine, driven from here as people drive one elsewhere. The image is built where it is not there yet. */
+import { run } from "@mags/kit";
 import type { Mags } from "@mags/sdk";
 import { chromium } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -52,4 +53,42 @@ test("mags browser prints a WebSocket that works", async () => {
   expect(driven.version()).toMatch(/^\d+\./);
   await driven.close();
   await mags.stop("by-cli");
+}, 120_000);
+
+test("the Python client's browser() answers a WebSocket that works, blocking and not", async () => {
+  const program = `
+import asyncio
+from mags import AsyncMags, Mags
+
+with Mags() as mags:
+    print(mags.browser(name="by-python")["ws_endpoint"])
+
+async def other():
+    async with AsyncMags() as mags:
+        print((await mags.browser(name="by-async-python"))["cdp_url"])
+
+asyncio.run(other())
+`;
+  const env = {
+    PYTHONPATH: new URL("../../sdk/python/src", import.meta.url).pathname,
+    PYTHONDONTWRITEBYTECODE: "1",
+    MAGS_API_URL: daemon.url,
+    MAGS_API_TOKEN: await daemon.token(),
+  };
+  const endpoints = (await run("/usr/bin/python3", ["-c", program], { env })).trim().split("\n");
+  expect(endpoints).toHaveLength(2);
+  for (const endpoint of endpoints) {
+    const driven = await chromium.connectOverCDP(endpoint, { timeout: 60_000 });
+    const page = await driven.newPage();
+    await page.goto(PAGE);
+    expect(await page.title()).toBe("Inside");
+    await driven.close();
+  }
+  await Promise.all(["by-python", "by-async-python"].map((name) => mags.stop(name)));
+}, 180_000);
+
+test("a job on the image has the browser beside its script", async () => {
+  const script = "curl -sf http://127.0.0.1:9222/json/version";
+  const { stdout, error } = await mags.runAndWait(script, { rootfsType: "browser", memoryMb: 1024 });
+  expect([error, JSON.parse(stdout)]).toEqual([null, expect.objectContaining({ Browser: expect.any(String) })]);
 }, 120_000);

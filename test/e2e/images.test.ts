@@ -3,11 +3,13 @@ import { existsSync } from "node:fs";
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import { run, spawn } from "@mags/kit";
 import type { Mags } from "@mags/sdk";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Daemon, freePorts } from "../harness/daemon.ts";
 import { type Registry, startRegistry } from "../harness/registry.ts";
+import { packed, smallSystem } from "../harness/small-system.ts";
 import { tar } from "../harness/tar.ts";
 
 const ARCH = process.arch === "arm64" ? "arm64" : "amd64";
@@ -54,25 +56,10 @@ afterAll(async () => {
 
 async function makeTrees(): Promise<void> {
   const root = join(dir, "root");
-  await run("mkdir", ["-p", ...["bin", "etc", "home/app", "srv", "tmp", "root"].map((name) => join(root, name))]);
-  await run("cp", ["/bin/busybox", join(root, "bin")]);
-  await run("/bin/busybox", ["--install", "-s", join(root, "bin")]);
-  // Its links lead to where busybox is on this host.
-  for (const name of await readdir(join(root, "bin"))) {
-    if (name !== "busybox") await run("ln", ["-sf", "busybox", join(root, "bin", name)]);
-  }
-  await writeFile(join(root, "etc/passwd"), "root:x:0:0::/root:/bin/sh\napp:x:1000:1000::/home/app:/bin/sh\n");
-  await run("chown", ["1000:1000", join(root, "home/app")]);
-  const packed = async (name: string) => {
-    await run("tar", ["-cf", join(dir, name), "-C", root, "."]);
-    return readFile(join(dir, name));
-  };
-  system = await packed("system.tar");
+  system = await smallSystem(root);
   await run("mkdir", ["-p", join(root, "etc/apk")]);
   await writeFile(join(root, "bin/apk"), "#!/bin/sh\necho real apk\n", { mode: 0o755 });
-  await packed("alpine.tar");
-  await run("gzip", [join(dir, "alpine.tar")]);
-  alpine = await readFile(join(dir, "alpine.tar.gz"));
+  alpine = gzipSync(await packed(root, join(dir, "alpine.tar")));
 }
 
 const pushed = (name: string, config: object = {}, layers: Buffer[] = []) =>

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Iterator, List, Optional
 
 PACKAGE = Path(__file__).resolve().parent.parent / "src" / "mags"
-SOURCES = ("_jobs.py", "_access.py", "_machine_files.py", "_workspaces.py", "_nodes.py", "_resources.py", "_operate.py", "_webhooks.py")
+SOURCES = ("_jobs.py", "_access.py", "_images.py", "_machine_files.py", "_workspaces.py", "_nodes.py", "_resources.py", "_operate.py", "_webhooks.py")
 TARGET = PACKAGE / "_sync.py"
 WIDTH = 120
 
@@ -18,10 +18,11 @@ HEADER = '''"""Written by tools/generate.py from the asynchronous client: change
 
 from __future__ import annotations
 
-from typing import Any, BinaryIO, Dict, Generator, Iterable, List, Mapping, Optional, Sequence, Union
+from typing import Any, BinaryIO, Callable, Dict, Generator, Iterable, List, Mapping, Optional, Sequence, Union
 
 from ._client import Blocking
 from ._files import Progress, Upload
+from ._images import Browser
 from ._results import CommandResult, Machine, RunResult
 from ._transport import complete, iterate
 from .types import {types}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, BinaryIO, Dict, Generator, Iterable, List, Mapping, Optional, Sequence, Union
+from typing import Any, BinaryIO, Callable, Dict, Generator, Iterable, List, Mapping, Optional, Sequence, Union
 
 from ._client import Blocking
 from ._files import Progress, Upload
+from ._images import Browser
 from ._results import CommandResult, Machine, RunResult
 from ._transport import complete, iterate
-from .types import AuditEntry, AuditList, CronDeleted, CronJob, CronList, CronPreview, CronRunList, Delivery, DeliveryList, DirectoryListing, FileDeleted, FileEntry, FileList, FsckReport, Job, JobAccepted, JobList, JobMetrics, JoinTokenMade, Logs, Member, MemberDeleted, MemberList, MemberMade, Node, NodeList, NodeRemoved, OrganisationQuota, PoolStatus, Secret, SecretDeleted, SecretList, SyncResult, TokenList, TokenMade, UrlAlias, UrlAliasList, Usage, UsageReport, VersionDeleted, VersionList, VersionVerified, Webhook, WebhookDeleted, WebhookList, WebhookMade, Whoami, Workspace, WorkspaceDeleted, WorkspaceDiff, WorkspaceList, WorkspaceVersion
+from .types import AuditEntry, AuditList, CronDeleted, CronJob, CronList, CronPreview, CronRunList, Delivery, DeliveryList, DirectoryListing, FileDeleted, FileEntry, FileList, FsckReport, ImageList, ImageOnNode, Job, JobAccepted, JobList, JobMetrics, JoinTokenMade, Logs, Member, MemberDeleted, MemberList, MemberMade, Node, NodeList, NodeRemoved, OrganisationQuota, PoolStatus, Secret, SecretDeleted, SecretList, SyncResult, TokenList, TokenMade, UrlAlias, UrlAliasList, Usage, UsageReport, VersionDeleted, VersionList, VersionVerified, Webhook, WebhookDeleted, WebhookList, WebhookMade, Whoami, Workspace, WorkspaceDeleted, WorkspaceDiff, WorkspaceList, WorkspaceVersion
 
 
 class Mags(Blocking):
@@ -202,6 +203,31 @@ class Mags(Blocking):
 
     def url_alias_delete(self, subdomain: str) -> Dict[str, Any]:
         return complete(self._calls.url_alias_delete(subdomain))
+
+    def list_images(self) -> ImageList:
+        """The images of the nodes: every recipe, and every image of a registry that is on a node or was tried."""
+        return complete(self._calls.list_images())
+
+    def make_image(self, image: str, *, node: Optional[str] = None) -> ImageList:
+        """Begins to build or pull an image and returns at once; where nothing has changed, nothing is done."""
+        return complete(self._calls.make_image(image, node=node))
+
+    def build_image(
+        self, image: str, *, node: Optional[str] = None, progress: Optional[Callable[[ImageOnNode], None]] = None,
+    ) -> List[ImageOnNode]:
+        """Builds or pulls an image and returns when it is there; ``progress`` is called with what each node does."""
+        return complete(self._calls.build_image(image, node=node, progress=progress))
+
+    def remove_image(self, image: str) -> None:
+        """Removes an image from every node; MagsError with status 409 while a job or workspace needs it."""
+        return complete(self._calls.remove_image(image))
+
+    def browser(self, *, timeout: float = 300.0, **options: Any) -> Browser:
+        """Starts a headless Chromium in a machine that stays, and returns where to drive it when it is up.
+
+        ``options`` are those of ``run``. The first one on a node builds the image; ``timeout`` is for all of it.
+        """
+        return complete(self._calls.browser(timeout=timeout, **options))
 
     def read_file(self, name_or_id: str, path: str, *, user: Optional[str] = None) -> bytes:
         """The content of a file."""
