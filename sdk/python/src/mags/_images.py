@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Any, Callable, List, Optional, TypedDict
+from typing import Any, Callable, Dict, List, Optional, TypedDict
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from ._access import AccessCalls
@@ -66,13 +66,14 @@ class ImageCalls(JobCalls, AccessCalls):
 
         ``options`` are those of ``run``. The first one on a node builds the image; ``timeout`` is for all of it.
         """
-        fixed = {"rootfs_type": "browser", "persistent": True, "startup_command": "true"}
-        started = await self.run("true", **{"memory_mb": 1024, **options, **fixed})
+        given: Dict[str, Any] = {"memory_mb": 1024, **options}
+        given.update(rootfs_type="browser", persistent=True, startup_command="true")
+        started = await self.run("true", **given)
         request_id = str(started["request_id"])
         job = await self.wait(request_id, timeout=timeout)
         if job["exit_code"] != 0 or job["error"] is not None:
             raise MagsError(f"the browser did not start: {job['error'] or job['status']}", code="not_started")
-        opened = await self.url(request_id, DEVTOOLS, access="token")
+        opened = await self.url(request_id, port=DEVTOOLS, access="token")
         parts = urlsplit(opened["url"])._replace(path="/", query=f"mags_token={opened['token']}")
         socket = urlunsplit(parts._replace(scheme="wss" if parts.scheme == "https" else "ws"))
         return {
