@@ -18,6 +18,7 @@ import { SecretsPage } from "./pages/secrets/SecretsPage.tsx";
 import { SystemPage } from "./pages/system/SystemPage.tsx";
 import { TokensPage } from "./pages/tokens/TokensPage.tsx";
 import { UrlsPage } from "./pages/urls/UrlsPage.tsx";
+import { UsagePage } from "./pages/usage/UsagePage.tsx";
 import { WebhookPage } from "./pages/webhooks/WebhookPage.tsx";
 import { WebhooksPage } from "./pages/webhooks/WebhooksPage.tsx";
 import { ChangesPage } from "./pages/workspaces/ChangesPage.tsx";
@@ -61,6 +62,7 @@ export const router = createBrowserRouter([
       { path: "/secrets", element: <SecretsPage /> },
       { path: "/webhooks", element: <WebhooksPage /> },
       { path: "/webhooks/:id", element: <WebhookPage /> },
+      { path: "/usage", element: <UsagePage /> },
       { path: "/quota", element: <QuotaPage /> },
       { path: "/members", element: <MembersPage /> },
       { path: "/audit", element: <AuditPage /> },

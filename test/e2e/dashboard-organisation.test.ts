@@ -1,5 +1,6 @@
 /** The pages of the dashboard that are about an organisation as a whole, in a real browser on a whole Mags. */
 import { once } from "node:events";
+import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Page } from "playwright-core";
@@ -72,6 +73,36 @@ test("a webhook is added with its secret shown once, tested, turned off by its r
   await dashboard.button("Delete for good").click();
   await page.getByText("Nobody is told yet").waitFor();
   receiver.close();
+});
+
+test("usage is shown by day, workspace and who ran it, as bars and as tables, and downloaded", async () => {
+  const { page, daemon } = dashboard;
+  await (await daemon.client()).runAndWait("sleep 1", { name: "counted", workspaceId: "ledger" });
+  await dashboard.signIn();
+  await dashboard.go("Usage");
+  const jobs = page.getByRole("figure").filter({ hasText: "Jobs" });
+  await jobs.getByRole("img", { name: /^Jobs: [1-9]/ }).waitFor();
+  await page.getByText("The same as a table").click();
+  const days = page.getByRole("table", { name: "Usage by day" }).getByRole("row");
+  expect(await days.count()).toBe(31);
+  await page
+    .getByRole("table", { name: "Usage by workspace" })
+    .getByRole("row", { name: /^ledger/ })
+    .waitFor();
+  await dashboard.look("usage");
+  await dashboard.button("7 days").click();
+  await expect.poll(() => days.count()).toBe(8);
+  await page.getByLabel("Share out").selectOption("By who ran it");
+  await page.getByRole("row", { name: /^token admin/ }).waitFor();
+  const [download] = await Promise.all([page.waitForEvent("download"), page.getByText("Download CSV").click()]);
+  const [head, ...rows] = (await readFile(await download.path(), "utf8")).trim().split("\n");
+  expect(head).toContain("day,jobs,vcpu_seconds");
+  expect(rows).toHaveLength(7);
+  await page.setViewportSize({ width: 320, height: 700 });
+  await keepScreenshot(page, "phone/usage");
+  expect(await page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")).toBe(
+    false,
+  );
 });
 
 test("limits are shown beside what is used; who runs the installation sets them, and they hold at once", async () => {

@@ -26,6 +26,7 @@ const PLACES: readonly (readonly [
       ["/tokens", "Tokens", "admin"],
       ["/secrets", "Secrets", "admin"],
       ["/webhooks", "Webhooks", "admin"],
+      ["/usage", "Usage"],
       ["/quota", "Limits"],
       ["/audit", "Audit log", "admin"],
     ],
