@@ -3,6 +3,7 @@ import { CommanderError } from "commander";
 import { NoToken } from "./config.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { err } from "./render/colours.ts";
+import { complain } from "./render/output.ts";
 import { harmlessLines } from "./render/table.ts";
 
 /** The one place where an error becomes a message, a hint and an exit code. */
@@ -17,9 +18,7 @@ export function fail(error: unknown): void {
     process.exitCode = exitCodes.stopped;
     return;
   }
-  process.stderr.write(
-    `${err.red("error")}: ${harmlessLines(error instanceof Error ? error.message : String(error))}\n`,
-  );
+  complain(error instanceof Error ? error.message : String(error));
   for (const [label, text] of remarks(error)) process.stderr.write(`${err.dim(`${label}: ${harmlessLines(text)}`)}\n`);
   process.exitCode = error instanceof NoToken ? exitCodes.usage : exitCodes.failed;
 }

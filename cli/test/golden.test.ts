@@ -41,6 +41,7 @@ const refused: Record<string, [number, object]> = {
     500,
     { message: "oops", error: { code: "internal", message: "oops", hint: "Try again.", request_id: "r-1" } },
   ],
+  hostile: [404, refusal("not_found", "no \u001b[2J\u0007 job\rreally", "Look \u001b]8;;http://x\u0007here.")],
   secret: [401, refusal("unauthorized", "the token is unknown", "Send Authorization: Bearer <token>.")],
 };
 
@@ -114,6 +115,7 @@ describe("output", () => {
 describe("errors", () => {
   const cases: Record<string, string[]> = {
     "not-found": ["status", "no-such"],
+    hostile: ["status", "hostile"],
     conflict: ["stop", "ended"],
     internal: ["status", "broken"],
     unauthorized: ["status", "secret"],

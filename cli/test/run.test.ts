@@ -159,3 +159,18 @@ test("a job that ended while it was being stopped is no error", async () => {
   running.kill("SIGINT");
   expect(await running).toMatchObject({ exitCode: 0, stderr: "" });
 });
+
+test("what would steer the terminal is taken out of what Mags says, and left in what a script says", async () => {
+  const hostile = "\u001b]0;owned\u0007\u001b[2J\u202eend\u009b1A";
+  const events =
+    event({ ...logEntry(0), message: hostile }, "9.0.0") +
+    event({ ...logEntry(0), source: "system", level: "warn", message: hostile }, "9.0.9");
+  const failed = { status: "error", exit_code: null, reason: "not_started", error: `no ${hostile}\nor line two` };
+  await using server = await fake({ events, final: failed });
+  const { stdout, stderr } = await mags(["run", "x"], server.env);
+  expect(stdout).toContain("\u001b[2J");
+  expect(stderr).toContain("mags: ?end");
+  expect(stderr).toContain("error: no ?end");
+  expect(stderr).toContain("\nor line two");
+  expect(String(stderr).replaceAll("\n", "")).not.toMatch(/[\p{Cc}\u202e]/u);
+});

@@ -8,7 +8,7 @@ import { client } from "../config.ts";
 import { exitCodes } from "../exit-codes.ts";
 import { positive } from "../flags/values.ts";
 import { err } from "../render/colours.ts";
-import { printJson } from "../render/output.ts";
+import { complain, printJson } from "../render/output.ts";
 import { moment, table } from "../render/table.ts";
 
 type ListFlags = Pick<AuditOptions, "limit" | "action" | "actor" | "target"> & { before?: number; json?: boolean };
@@ -80,7 +80,7 @@ async function verify(file: string, { head, json }: { head?: string; json?: bool
   const verdict = await verifyFile(file, head);
   if (verdict.problem) process.exitCode = exitCodes.failed;
   if (json) printJson({ ...verdict, problem: verdict.problem ?? null });
-  else if (verdict.problem) process.stderr.write(`${err.red("not intact")}: ${verdict.problem}\n`);
+  else if (verdict.problem) complain(verdict.problem, "not intact");
   else
     process.stdout.write(
       `intact: ${verdict.entries} entries, up to ${verdict.head?.seq ?? 0} ${verdict.head?.hash ?? ""}\n`,

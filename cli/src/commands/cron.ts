@@ -4,7 +4,7 @@ import { type Command, Option } from "commander";
 import { client } from "../config.ts";
 import { count, keyValue, positive } from "../flags/values.ts";
 import { printJson } from "../render/output.ts";
-import { harmless, moment, table } from "../render/table.ts";
+import { harmless, harmlessLines, moment, table } from "../render/table.ts";
 
 interface Flags {
   file?: string;
@@ -180,7 +180,7 @@ async function history(id: string, { json }: Flags): Promise<void> {
 
 function say(value: unknown, { json }: Flags, text: string): void {
   if (json) printJson(value);
-  else process.stdout.write(`${text.split("\n").map(harmless).join("\n")}\n`);
+  else process.stdout.write(`${harmlessLines(text)}\n`);
 }
 
 const scriptOf = (words: string[]): string =>

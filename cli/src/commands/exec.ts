@@ -3,9 +3,7 @@ import type { Command } from "commander";
 import { client, terminalType } from "../config.ts";
 import { exitCodes } from "../exit-codes.ts";
 import { keyValue, positive } from "../flags/values.ts";
-import { err } from "../render/colours.ts";
-import { printJson } from "../render/output.ts";
-import { harmlessLines } from "../render/table.ts";
+import { complain, printJson } from "../render/output.ts";
 
 interface Flags {
   tty?: boolean;
@@ -62,7 +60,7 @@ async function exec(job: string, given: string[], { tty, json, ...flags }: Flags
     const { exit_code, timed_out, error } = await session.exit;
     if (json) printJson({ exit_code, timed_out, error, ...text });
     // Where the runtime has said it already, once is enough.
-    else if (error !== null && !complained) process.stderr.write(`${err.red("error")}: ${harmlessLines(error)}\n`);
+    else if (error !== null && !complained) complain(error);
     process.exitCode = timed_out ? exitCodes.timeout : (exit_code ?? exitCodes.notRun);
   } finally {
     restore();

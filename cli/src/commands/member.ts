@@ -3,7 +3,7 @@ import { type Command, Option } from "commander";
 import { client } from "../config.ts";
 import { err } from "../render/colours.ts";
 import { printJson } from "../render/output.ts";
-import { moment, table } from "../render/table.ts";
+import { harmless, moment, table } from "../render/table.ts";
 
 interface Flags {
   role?: NonNullable<MemberOptions["role"]>;
@@ -90,7 +90,7 @@ async function set(who: string, flags: Flags & { disable?: boolean; enable?: boo
   const disabled = disable ? true : enable ? false : undefined;
   const member = await client().members.update(await idOf(who), { role, name, disabled });
   if (json) return printJson(member);
-  process.stdout.write(`${member.email} is ${member.role}, ${member.state}\n`);
+  process.stdout.write(`${harmless(member.email)} is ${member.role}, ${member.state}\n`);
 }
 
 async function invite(who: string, { json }: Flags): Promise<void> {
@@ -100,7 +100,7 @@ async function invite(who: string, { json }: Flags): Promise<void> {
 async function remove(who: string, { json }: Flags): Promise<void> {
   const answer = await client().members.delete(await idOf(who));
   if (json) printJson(answer);
-  else process.stdout.write(`deleted ${who}\n`);
+  else process.stdout.write(`deleted ${harmless(who)}\n`);
 }
 
 async function idOf(who: string): Promise<string> {

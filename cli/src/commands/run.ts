@@ -5,8 +5,7 @@ import { client } from "../config.ts";
 import { exitCodes } from "../exit-codes.ts";
 import { count, keyValue, list, positive } from "../flags/values.ts";
 import { err } from "../render/colours.ts";
-import { beforeLeaving, printJson, writeEntry } from "../render/output.ts";
-import { harmlessLines } from "../render/table.ts";
+import { beforeLeaving, complain, printJson, writeEntry } from "../render/output.ts";
 import { isScriptFile, type Script, scriptOf } from "../script.ts";
 
 interface Flags extends FollowFlags {
@@ -117,8 +116,7 @@ export async function startAndFollow(
   await (flags.persistent ? streamUntilScriptEnds : stream)(mags, requestId, flags);
   const final = await mags.wait(requestId);
   if (flags.json) printJson(final);
-  if (final.status === "error" && final.error)
-    process.stderr.write(`${err.red("error")}: ${harmlessLines(final.error)}\n`);
+  if (final.status === "error" && final.error) complain(final.error);
   process.exitCode = exitCodeOf(final);
 }
 
@@ -160,9 +158,7 @@ function stopOnInterrupt(mags: Mags): (id: string) => void {
   const report = (error: unknown) => {
     // It ended by itself meanwhile: nothing is left to stop.
     if (error instanceof MagsError && error.statusCode === 409) return;
-    process.stderr.write(
-      `${err.red("error")}: the job could not be stopped: ${harmlessLines((error as Error).message)}\n`,
-    );
+    complain(`the job could not be stopped: ${(error as Error).message}`);
   };
   const interrupt = () => {
     if (asked) process.exit(exitCodes.stopped);

@@ -20,7 +20,7 @@ export function addStatus(program: Command): void {
       const { ran_by: ranBy } = job;
       if (ranBy)
         process.stdout.write(
-          `${"ran_by".padEnd(20)} ${ranBy.driver_version} (${ranBy.isolation.level}) on ${ranBy.node}, image ${ranBy.image}\n`,
+          `${"ran_by".padEnd(20)} ${harmless(`${ranBy.driver_version} (${ranBy.isolation.level}) on ${ranBy.node}, image ${ranBy.image}`)}\n`,
         );
     });
 }

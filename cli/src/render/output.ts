@@ -1,7 +1,7 @@
 import { entryBytes, type Followed } from "@mags/sdk";
 import { exitCodes } from "../exit-codes.ts";
 import { err } from "./colours.ts";
-import { harmlessLines } from "./table.ts";
+import { harmless, harmlessLines } from "./table.ts";
 
 type Entry = Omit<Extract<Followed, { type: "entry" }>, "type" | "cursor">;
 
@@ -23,6 +23,10 @@ export function leaveWithReader(): void {
   }
 }
 
+/** Says on standard error what went wrong, in words that may be the server's, or those of a program in a machine. */
+export const complain = (text: string, label = "error") =>
+  void process.stderr.write(`${err.red(label)}: ${harmlessLines(text)}\n`);
+
 export const printJson = (value: unknown) => void process.stdout.write(`${JSON.stringify(value)}\n`);
 
 /**
@@ -32,7 +36,7 @@ export const printJson = (value: unknown) => void process.stdout.write(`${JSON.s
 export async function writeEntry(entry: Entry, options: { verbose?: boolean; stdoutTo?: NodeJS.WriteStream } = {}) {
   if (entry.source === "system") {
     if (options.verbose || entry.level === "warn")
-      process.stderr.write(`${err.dim(`mags: ${harmlessLines(entry.message)}`)}\n`);
+      process.stderr.write(`${err.dim(`mags: ${harmless(entry.message)}`)}\n`);
     return;
   }
   const target = entry.source === "stdout" ? (options.stdoutTo ?? process.stdout) : process.stderr;

@@ -16,8 +16,12 @@ const statusColours: Record<string, (text: string) => string> = {
   stopped: out.yellow,
 };
 
-/** Text of others without what would steer the terminal. */
-export const harmless = (text: string): string => stripVTControlCharacters(text).replace(/\p{Cc}/gu, "?");
+/** Text of others without what would steer the terminal: sequences, control characters, and what turns the order of reading. */
+export const harmless = (text: string): string =>
+  stripVTControlCharacters(text).replace(/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu, "?");
+
+/** The same of text that may have lines. */
+export const harmlessLines = (text: string): string => text.split("\n").map(harmless).join("\n");
 
 /** Likewise of several lines. */
 export const harmlessLines = (text: string): string => text.split("\n").map(harmless).join("\n");
