@@ -114,6 +114,28 @@ describe("a command", () => {
     await untilEmpty(async () => ((await ssh(["ps ax"])).stdout.includes("sleep 4711") ? ["the command"] : []));
   });
 
+  it.each([
+    ["without a terminal", "-T"],
+    ["in a terminal", "-tt"],
+  ])(
+    "%s is told by SIGHUP that its client has gone: a trap runs, and what was made to stay goes on",
+    async (_, flag) => {
+      const file = `/tmp/gone${flag}`;
+      const stay = ["nohup sleep 4712 >/dev/null 2>&1 &", "setsid sleep 4713 >/dev/null 2>&1 &"];
+      const trap = `trap 'echo so long; echo bye > ${file}; exit' HUP`;
+      const client = ssh([`${trap}; ${stay.join(" ")} sleep 4714 & echo up; while :; do sleep 0.1; done`], {
+        options: [flag],
+      });
+      await once(client.stdout!, "data");
+      client.kill("SIGKILL");
+      await client;
+      await untilEmpty(async () => ((await ssh([`cat ${file}`])).stdout === "bye\n" ? [] : ["the trap"]));
+      await untilEmpty(async () => ((await ssh(["pgrep -fx 'sleep 4714'"])).stdout === "" ? [] : ["the rest of it"]));
+      const { stdout } = await ssh(["pgrep -fc '^sleep 471[23]'; pkill -f '^sleep 471[23]'; true"]);
+      expect(stdout).toBe("2\n");
+    },
+  );
+
   it("30 at a time over one connection", async () => {
     const control = join(dir, "control");
     const master = ssh(["-N"], { options: ["-M", "-S", control] });

@@ -20,9 +20,6 @@ const statusColours: Record<string, (text: string) => string> = {
 export const harmless = (text: string): string =>
   stripVTControlCharacters(text).replace(/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu, "?");
 
-/** The same of text that may have lines. */
-export const harmlessLines = (text: string): string => text.split("\n").map(harmless).join("\n");
-
 /** Likewise of several lines. */
 export const harmlessLines = (text: string): string => text.split("\n").map(harmless).join("\n");
 

@@ -12,8 +12,13 @@ export interface Line {
   stdout: Readable;
   stderr: Readable | null;
   resize(cols: number, rows: number): void;
+  /** The caller has left; a command that is told so may still say its last words. */
+  leave(): void;
   close(): void;
 }
+
+/** How long what a command says after its caller left is taken: it would die of a closed pipe before its trap has run, `ms` */
+const LAST_WORDS_MS = 5_000;
 
 const END_OF_INPUT = "\x04";
 
@@ -30,6 +35,9 @@ export function pipes(): Pipes {
   const all = [stdin, stdout, stderr] as [Socket, Socket, Socket];
   // A command need not read its input to the end.
   stdin.on("error", () => undefined);
+  const close = () => {
+    for (const stream of all) stream.destroy();
+  };
   return {
     theirs: [input[0], output[1], errors[1]],
     stdin,
@@ -42,9 +50,12 @@ export function pipes(): Pipes {
         fchmodSync(reader, 0o622);
       }
     },
-    close: () => {
-      for (const stream of all) stream.destroy();
+    leave: () => {
+      stdin.destroy();
+      for (const stream of all.slice(1)) stream.resume();
+      setTimeout(close, LAST_WORDS_MS).unref();
     },
+    close,
   };
 }
 
@@ -69,6 +80,10 @@ export function terminal(root: string, owner: number, size: { cols: number; rows
     write: (chunk, _encoding, done) => void ours.write(chunk, () => done()),
     final: (done) => void ours.write(END_OF_INPUT, () => done()),
   });
+  const close = () => {
+    ours.destroy();
+    stdout.end();
+  };
   return {
     theirs: [slave, slave, slave],
     stdin,
@@ -77,9 +92,7 @@ export function terminal(root: string, owner: number, size: { cols: number; rows
     resize: (cols, rows) => {
       if (!ours.destroyed) resizeTerminal(master, cols, rows);
     },
-    close: () => {
-      ours.destroy();
-      stdout.end();
-    },
+    leave: close,
+    close,
   };
 }

@@ -137,7 +137,8 @@ export async function hangUpSessions(place: Pick<Place, "dir" | "cgroupsPath">):
   for (const name of await readdir(dir).catch(() => [])) {
     if (name.endsWith(".pid")) await signalSession(place.cgroupsPath, Number(textOf(join(dir, name))), "SIGHUP");
   }
-  await rm(dir, { recursive: true, force: true });
+  // A runtime that is just beginning may still write there.
+  await rm(dir, { recursive: true, force: true, maxRetries: 5 });
 }
 
 class ContainerSession implements Session {
@@ -178,7 +179,7 @@ class ContainerSession implements Session {
   }
 
   async hangUp(): Promise<void> {
-    this.#line.close();
+    this.#line.leave();
     await this.kill("SIGHUP");
   }
 }

@@ -155,6 +155,20 @@ export function sessions(inSandbox: InSandbox, test: Define): void {
       }
     }));
 
+  test("who traps the signal of a caller that left runs on to its own end", () =>
+    inSandbox(async (sandbox) => {
+      for (const tty of [TTY, undefined]) {
+        const wait =
+          "trap 'sleep 0.3; echo so long; echo bye >/tmp/bye; exit' HUP; echo up; while :; do sleep 0.1; done";
+        const session = await sandbox.open(shell(`rm -f /tmp/bye; ${wait}`, { tty }));
+        await until(session, /up/);
+        await session.hangUp();
+        for (let said = ""; said !== "bye\n"; await delay(50))
+          said = (await talk(await sandbox.open(shell("cat /tmp/bye")))).stdout;
+        await session.exit;
+      }
+    }));
+
   test("nothing of the host comes along into a session", () =>
     inSandbox(async (sandbox) => {
       // Begun, not merely asked for: until then the runtime itself is among the processes, with its command line.
