@@ -148,7 +148,7 @@ function toPython(): string {
     // No class can have a field of this name.
     if (fields.some(({ key }) => key === "from")) {
       if (may.length > 0) throw new Error(`${name}: fields called as keywords of Python, and optional ones`);
-      return `${name} = TypedDict(\n    "${name}",\n    {${must.map(({ key, type }) => `"${key}": "${type}"`).join(", ")}},\n)\n`;
+      return `${name} = TypedDict(\n    "${name}",\n    {${must.map(({ key, type }) => `"${key}": ${JSON.stringify(type)}`).join(", ")}},\n)\n`;
     }
     const required = must.map(fieldText).join("");
     if (may.length === 0) return `class ${name}(TypedDict):\n${required}`;

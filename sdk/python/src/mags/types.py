@@ -920,7 +920,7 @@ class UsageRow(_UsageRow, total=False):
 
 UsageReport = TypedDict(
     "UsageReport",
-    {"from": "str", "to": "str", "by": "List[Literal["day", "workspace", "token", "organisation"]]", "rows": "List[UsageRow]", "total": "UsageFigures"},
+    {"from": "str", "to": "str", "by": "List[Literal[\"day\", \"workspace\", \"token\", \"organisation\"]]", "rows": "List[UsageRow]", "total": "UsageFigures"},
 )
 
 
