@@ -97,8 +97,8 @@ NODE_NAMES = {
 }
 #: a connection pool to be closed is httpx's
 ONLY_PYTHON = {"close"}
-#: what speaks WebSocket, which httpx does not, and the way to what is flat here
-ONLY_NODE = {"session", "machineFiles"}
+#: the way to what is flat here
+ONLY_NODE = {"machineFiles"}
 
 
 def methods(kind: type) -> Dict[str, Any]:

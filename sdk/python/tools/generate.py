@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Iterator, List, Optional
 
 PACKAGE = Path(__file__).resolve().parent.parent / "src" / "mags"
-SOURCES = ("_jobs.py", "_access.py", "_images.py", "_machine_files.py", "_workspaces.py", "_nodes.py", "_resources.py", "_operate.py", "_webhooks.py")
+SOURCES = ("_jobs.py", "_access.py", "_session.py", "_images.py", "_machine_files.py", "_workspaces.py", "_nodes.py", "_resources.py", "_operate.py", "_webhooks.py")
 TARGET = PACKAGE / "_sync.py"
 WIDTH = 120
 
@@ -18,12 +18,13 @@ HEADER = '''"""Written by tools/generate.py from the asynchronous client: change
 
 from __future__ import annotations
 
-from typing import Any, BinaryIO, Callable, Dict, Generator, Iterable, List, Mapping, Optional, Sequence, Union
+from typing import Any, BinaryIO, Callable, Dict, Generator, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
 
 from ._client import Blocking
 from ._files import Progress, Upload
 from ._images import Browser
 from ._results import CommandResult, Machine, RunResult
+from ._session import Session, begin
 from ._transport import complete, iterate
 from .types import {types}
 
@@ -55,7 +56,7 @@ def main() -> int:
 def functions() -> Iterator[ast.AsyncFunctionDef]:
     for source in SOURCES:
         for node in ast.parse((PACKAGE / source).read_text()).body:
-            if isinstance(node, ast.ClassDef):
+            if isinstance(node, ast.ClassDef) and node.name.endswith("Calls"):
                 yield from (item for item in node.body if isinstance(item, ast.AsyncFunctionDef) and item.name[0] != "_")
 
 
@@ -70,6 +71,8 @@ def method(function: ast.AsyncFunctionDef) -> str:
     run = "complete"
     if returns.startswith("AsyncGenerator"):
         run, returns = "iterate", f"{returns[len('Async'):-1]}, None]"
+    if returns == "AsyncSession":
+        run, returns = "begin", "Session"
     lines = call(f"    def {function.name}", list(parameters(function.args)), f" -> {returns}:")
     if ast.get_docstring(function, clean=False) is not None:
         lines.append(f'        """{ast.get_docstring(function, clean=False)}"""')

@@ -4,7 +4,8 @@ from . import types
 from ._client import AsyncMags
 from ._errors import MagsError
 from ._follow import entry_bytes
+from ._session import AsyncSession, Session
 from ._sync import Mags
 
-__all__ = ["AsyncMags", "Mags", "MagsError", "entry_bytes", "types"]
+__all__ = ["AsyncMags", "AsyncSession", "Mags", "MagsError", "Session", "entry_bytes", "types"]
 __version__ = "0.1.0"

@@ -10,12 +10,15 @@ from ._machine_files import MachineFileCalls
 from ._nodes import NodeCalls
 from ._operate import OperateCalls
 from ._resources import ResourceCalls
+from ._session import SessionCalls
 from ._transport import AsyncTransport, BlockingTransport, Transport, complete
 from ._webhooks import WebhookCalls
 from ._workspaces import WorkspaceCalls
 
 
-class Calls(ImageCalls, MachineFileCalls, WorkspaceCalls, NodeCalls, ResourceCalls, OperateCalls, WebhookCalls):
+class Calls(
+    ImageCalls, SessionCalls, MachineFileCalls, WorkspaceCalls, NodeCalls, ResourceCalls, OperateCalls, WebhookCalls
+):
     """Every call of the API as a coroutine, over either transport."""
 
     def __init__(

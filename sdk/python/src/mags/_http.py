@@ -103,6 +103,22 @@ class Http:
         except BROKEN as cause:
             raise self.to_error(cause, silence) from cause
 
+    async def upgrade(self, path: str, headers: Mapping[str, str]) -> httpx.Response:
+        """A connection that no longer speaks HTTP. Raises MagsError."""
+        seconds = self.settings.timeout
+        deadline = time.monotonic() + seconds
+        asked = {**self._headers("GET", None), "Connection": "Upgrade", **headers}
+        try:
+            response = await self.transport.open(self._request("GET", path, asked, None, deadline))
+            if response.status_code != 101:
+                try:
+                    raise refusal(response, await self._read(response, deadline))
+                finally:
+                    await self.transport.leave(response)
+            return response
+        except BROKEN as cause:
+            raise self.to_error(cause, seconds) from cause
+
     def to_error(self, cause: Exception, seconds: float) -> MagsError:
         """The error that a user sees; an error of the transport stays its cause."""
         if isinstance(cause, MagsError):

@@ -67,3 +67,12 @@ def command_result(answer: Dict[str, Any]) -> CommandResult:
 def printed(answer: Dict[str, Any], source: str) -> bytes:
     encoded = answer.get(f"{source}_encoding") == "base64"
     return base64.b64decode(answer[source]) if encoded else str(answer[source]).encode()
+
+
+class SessionEnd(TypedDict):
+    """How a command that was talked to has ended. ``error``: it could not be started, and why."""
+
+    exit_code: Optional[int]
+    signal: Optional[str]
+    error: Optional[str]
+    timed_out: bool

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, BinaryIO, Callable, Dict, Generator, Iterable, List, Mapping, Optional, Sequence, Union
+from typing import Any, BinaryIO, Callable, Dict, Generator, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
 
 from ._client import Blocking
 from ._files import Progress, Upload
 from ._images import Browser
 from ._results import CommandResult, Machine, RunResult
+from ._session import Session, begin
 from ._transport import complete, iterate
 from .types import AuditEntry, AuditList, CronDeleted, CronJob, CronList, CronPreview, CronRunList, Delivery, DeliveryList, DirectoryListing, FileDeleted, FileEntry, FileList, FsckReport, ImageList, ImageOnNode, Job, JobAccepted, JobList, JobMetrics, JoinTokenMade, Logs, Member, MemberDeleted, MemberList, MemberMade, Node, NodeList, NodeRemoved, OrganisationQuota, PoolStatus, Secret, SecretDeleted, SecretList, SyncResult, TokenList, TokenMade, UrlAlias, UrlAliasList, Usage, UsageReport, VersionDeleted, VersionList, VersionVerified, Webhook, WebhookDeleted, WebhookList, WebhookMade, Whoami, Workspace, WorkspaceDeleted, WorkspaceDiff, WorkspaceList, WorkspaceVersion
 
@@ -203,6 +204,21 @@ class Mags(Blocking):
 
     def url_alias_delete(self, subdomain: str) -> Dict[str, Any]:
         return complete(self._calls.url_alias_delete(subdomain))
+
+    def session(
+        self, name_or_id: str, command: Union[str, Sequence[str], None] = None, *,
+        env: Optional[Mapping[str, str]] = None, cwd: Optional[str] = None, user: Optional[str] = None,
+        timeout: Optional[float] = None, terminal: Optional[Tuple[int, int]] = None, term: str = 'xterm',
+    ) -> Session:
+        """A command to talk to in a machine that is up, or is woken for it; a login shell where none is given.
+
+        A string is run by ``/bin/sh``, a list is a program and its arguments. ``terminal`` is the columns and rows of a
+        terminal for it; its outputs are one there. It is killed after ``timeout`` seconds. Leave it with ``close`` or use
+        it in a ``with`` block: the command gets SIGHUP when its caller leaves.
+        """
+        return begin(self._calls.session(
+            name_or_id, command, env=env, cwd=cwd, user=user, timeout=timeout, terminal=terminal, term=term,
+        ))
 
     def list_images(self) -> ImageList:
         """The images of the nodes: every recipe, and every image of a registry that is on a node or was tried."""

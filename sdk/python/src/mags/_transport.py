@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import asynccontextmanager
-from typing import AsyncGenerator, AsyncIterator, Awaitable, Generator, Protocol, TypeVar, Union, cast
+from typing import AsyncGenerator, AsyncIterator, Awaitable, Generator, Optional, Protocol, TypeVar, Union, cast
 
 import httpx
 
@@ -25,6 +25,11 @@ class Transport(Protocol):
 
     async def leave(self, response: httpx.Response) -> None: ...
 
+    async def read(self, response: httpx.Response, most: int, timeout: Optional[float]) -> bytes:
+        """Bytes of a connection that was upgraded; none at its end. Raises errors of httpcore."""
+
+    async def write(self, response: httpx.Response, data: bytes) -> None: ...
+
     async def sleep(self, seconds: float) -> None: ...
 
     async def close(self) -> None: ...
@@ -43,6 +48,12 @@ class BlockingTransport:
 
     async def leave(self, response: httpx.Response) -> None:
         response.close()
+
+    async def read(self, response: httpx.Response, most: int, timeout: Optional[float]) -> bytes:
+        return cast(bytes, response.extensions["network_stream"].read(most, timeout))
+
+    async def write(self, response: httpx.Response, data: bytes) -> None:
+        response.extensions["network_stream"].write(data)
 
     async def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
@@ -64,6 +75,12 @@ class AsyncTransport:
 
     async def leave(self, response: httpx.Response) -> None:
         await response.aclose()
+
+    async def read(self, response: httpx.Response, most: int, timeout: Optional[float]) -> bytes:
+        return cast(bytes, await response.extensions["network_stream"].read(most, timeout))
+
+    async def write(self, response: httpx.Response, data: bytes) -> None:
+        await response.extensions["network_stream"].write(data)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
