@@ -31,7 +31,7 @@ afterAll(async () => {
 const python = (cwd: string, args: string[], more: Record<string, string> = {}) =>
   spawn(PYTHON, args, { cwd, env: { ...env, ...more }, all: true, reject: false });
 
-const suites = ["calls", "follow", "files", "surface", "live", "guide"];
+const suites = ["calls", "follow", "files", "surface", "live", "session", "guide"];
 
 test("every file of Python tests is run here", async () => {
   const files = (await readdir(join(PACKAGE, "tests"))).filter((name) => name.startsWith("test_"));

@@ -39,27 +39,11 @@ async function openDoor(id: string, name: string) {
   return body as { ssh_host: string; ssh_port: number; ssh_user: string; ssh_host_key: string };
 }
 
+const CLIENT =
+  "-F none -o IdentitiesOnly=yes -o BatchMode=yes -o IdentityAgent=none -o StrictHostKeyChecking=yes -o ConnectTimeout=20";
 const options = (key = "key") => [
-  ...[
-    "-F",
-    "none",
-    "-i",
-    join(dir, key),
-    "-o",
-    "IdentitiesOnly=yes",
-    "-o",
-    "BatchMode=yes",
-    "-o",
-    "IdentityAgent=none",
-  ],
-  ...[
-    "-o",
-    `UserKnownHostsFile=${join(dir, "known_hosts")}`,
-    "-o",
-    "StrictHostKeyChecking=yes",
-    "-o",
-    "ConnectTimeout=20",
-  ],
+  ...CLIENT.split(" "),
+  ...["-i", join(dir, key), "-o", `UserKnownHostsFile=${join(dir, "known_hosts")}`],
 ];
 const at = (user = "root") => `${user}@127.0.0.1`;
 const ssh = (
