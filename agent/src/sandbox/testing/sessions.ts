@@ -49,6 +49,16 @@ async function untilGone(sandbox: Sandbox, name: string): Promise<void> {
   }
 }
 
+/** Until these programs are those that the terminal's keys reach, and wait. */
+async function untilInFront(sandbox: Sandbox, names: string[]): Promise<void> {
+  for (;;) {
+    const { stdout } = await talk(await sandbox.open(shell("ps -eo stat=,comm=")));
+    const waiting = stdout.split("\n").map((line) => /^S\S*\+\S* +(.+)$/.exec(line)?.[1]);
+    if (names.every((name) => waiting.includes(name))) return;
+    await delay(50);
+  }
+}
+
 /** What every driver must do for those who come into a sandbox. */
 export function sessions(inSandbox: InSandbox, test: Define): void {
   test("a session has three streams, an exit code, and what the caller gives it", () =>
@@ -122,11 +132,12 @@ export function sessions(inSandbox: InSandbox, test: Define): void {
       session.resize(77, 11);
       session.stdin.write("stty size; sleep 1002 | cat\r");
       await until(session, /11 77/);
-      await delay(300);
+      await untilInFront(sandbox, ["sleep", "cat"]);
       session.stdin.write("\x1a");
       await until(session, /Stopped/);
       session.stdin.write("fg\r");
       await until(session, /sleep 1002 \| cat\r\n/);
+      await untilInFront(sandbox, ["sleep", "cat"]);
       session.stdin.write("\x03");
       await until(session, /READY /);
       session.stdin.write("exit 5\r");
