@@ -113,7 +113,8 @@ describe.concurrent("a job is an error with the reason, and the next one runs,",
     await daemon.killSandbox(machine, "SIGSTOP");
     const job = await mags.wait(requestId);
     expect(job).toMatchObject({ status: "error", reason: "machine_ended" });
-    expect(job.error).toContain("not answered for 30 s");
+    // Whoever notices it first: the monitor, or the connection that the script runs over.
+    expect(job.error).toMatch(/not answered for 30 s|not reached/);
     await eventually("the machine gone", async () => !(await daemon.sandboxes()).includes(machine));
   });
 
@@ -131,7 +132,8 @@ test("machines of the pool that were killed are replaced", async () => {
   await eventually("a machine that waits", waiting);
   const before = await daemon.sandboxes();
   for (const machine of before) await daemon.killSandbox(machine);
-  expect((await mags.runAndWait("echo next")).stdout).toBe("next\n");
+  // One may be handed out in the moment of its death.
+  await eventually("a job", async () => (await mags.runAndWait("echo next")).stdout === "next\n");
   await eventually("the dead machines gone", async () => {
     const now = await daemon.sandboxes();
     return !before.some((machine) => now.includes(machine));
