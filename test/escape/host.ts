@@ -30,7 +30,10 @@ export async function hostState(world: World): Promise<Record<string, string>> {
     runtime: createHash("sha256")
       .update(await readFile(await run("which", ["crun"])))
       .digest("hex"),
-    rules: (await world.host.run("nft", "list", "ruleset")).stdout.replace(/\n\s*elements = .*/g, ""),
+    rules: (await world.host.run("nft", "list", "ruleset")).stdout.replace(
+      /\n\s*elements = \{[^}]*\}|packets \d+ bytes \d+/g,
+      "",
+    ),
     addresses: (await world.host.run("ip", "-o", "address", "show", "dev", "lan0")).stdout,
     "devices of the host": await devices(),
   };
