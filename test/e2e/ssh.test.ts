@@ -111,6 +111,8 @@ describe("a command", () => {
         options: [flag],
       });
       await once(client.stdout!, "data");
+      // Until its program is there, what is left in the background is a shell that takes the signal for its parent's.
+      while ((await ssh(["pgrep -fc '^sleep 471[234]'"])).stdout !== "3\n");
       client.kill("SIGKILL");
       await client;
       await untilEmpty(async () => ((await ssh([`cat ${file}`])).stdout === "bye\n" ? [] : ["the trap"]));
