@@ -36,12 +36,21 @@ const run = (more: object) => ({
   kind: "schedule",
   state: "succeeded",
   exit_code: 0,
+  from_version: 3,
+  version: 4,
   request_id: "00000000-0000-4000-8000-000000000009",
   reason: null,
   ...more,
 });
 const runs = [
-  run({ state: "skipped", exit_code: null, request_id: null, reason: "an earlier run was still going on" }),
+  run({
+    state: "skipped",
+    exit_code: null,
+    from_version: null,
+    version: null,
+    request_id: null,
+    reason: "an earlier run was still going on",
+  }),
   run({ kind: "retry", state: "failed", exit_code: 3, reason: "the script ended with exit code 3" }),
   run({}),
 ];

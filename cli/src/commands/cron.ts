@@ -172,10 +172,11 @@ async function history(id: string, { json }: Flags): Promise<void> {
     run.kind,
     run.state,
     String(run.exit_code ?? ""),
+    [run.from_version, run.version].map((version) => version ?? "-").join(" → "),
     run.request_id ?? "",
     run.reason ?? "",
   ]);
-  process.stdout.write(table(["DUE", "KIND", "STATE", "EXIT", "JOB", "WHY"], rows));
+  process.stdout.write(table(["DUE", "KIND", "STATE", "EXIT", "VERSION", "JOB", "WHY"], rows));
 }
 
 function say(value: unknown, { json }: Flags, text: string): void {

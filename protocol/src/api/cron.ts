@@ -97,6 +97,8 @@ export const CronRun = z.object({
   reason: z.string().nullable().describe("Why it was skipped, or how it failed"),
   request_id: z.uuid().nullable().describe("Its job"),
   exit_code: z.number().int().nullable(),
+  from_version: z.number().int().nullable().describe("Version of the workspace that it began with"),
+  version: z.number().int().nullable().describe("Version that it left; null where it changed nothing"),
   started_at: z.string().nullable(),
   ended_at: z.string().nullable(),
   duration_ms: z.number().nullable().describe("Of the script"),

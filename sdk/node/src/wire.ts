@@ -158,6 +158,10 @@ export interface CronRun {
   /** Its job */
   request_id: string | null;
   exit_code: number | null;
+  /** Version of the workspace that it began with */
+  from_version: number | null;
+  /** Version that it left; null where it changed nothing */
+  version: number | null;
   started_at: string | null;
   ended_at: string | null;
   /** Of the script */

@@ -265,3 +265,22 @@ describe("a firing", () => {
     );
   });
 });
+
+it("tells of each run which version of the workspace it began with, and which it left", async () => {
+  const { body } = await make({ workspace_id: "state" });
+  await call(world, "POST", `${url}/${body.id}/run`);
+  expect(await runs(body.id)).toMatchObject([{ from_version: null, version: null }]);
+  const { rows } = await world.sql.query("SELECT id, workspace FROM jobs WHERE cron = $1", [body.id]);
+  await world.sql.query("INSERT INTO manifests (org, name, body) VALUES ('default', 'm', '')");
+  const version = (number: number, job: string | null) =>
+    world.sql.query(
+      `INSERT INTO versions (id, org, workspace, number, manifest, volume_bytes, content_bytes, new_bytes, reason, job)
+       VALUES (gen_random_uuid(), 'default', $1, $2, 'm', 1, 1, 1, 'sync', $3) RETURNING id`,
+      [rows[0].workspace, number, job],
+    );
+  const before = await version(4, null);
+  await world.sql.query("UPDATE jobs SET start_version = $1 WHERE id = $2", [before.rows[0].id, rows[0].id]);
+  await version(5, rows[0].id);
+  await version(6, rows[0].id);
+  expect(await runs(body.id)).toMatchObject([{ request_id: rows[0].id, from_version: 4, version: 6 }]);
+});

@@ -234,20 +234,24 @@ export async function endRun(
   return rows[0] as CronRow;
 }
 
+/** With the versions of the workspace that its job began with, and left. */
+export type ListedRun = RunRow & { from_version: number | null; version: number | null };
+
 export async function listRuns(
   db: Database,
   org: string,
   cron: string,
   limit: number,
   offset: number,
-): Promise<{ runs: RunRow[]; total: number }> {
+): Promise<{ runs: ListedRun[]; total: number }> {
   const [page, all] = await Promise.all([
-    db.query<RunRow>("SELECT * FROM cron_runs WHERE org = $1 AND cron = $2 ORDER BY seq DESC LIMIT $3 OFFSET $4", [
-      org,
-      cron,
-      limit,
-      offset,
-    ]),
+    db.query<ListedRun>(
+      `SELECT r.*, (SELECT number FROM versions v WHERE v.id = j.start_version AND v.org = r.org) AS from_version,
+         (SELECT max(number) FROM versions v WHERE v.workspace = j.workspace AND v.job = j.id AND v.org = r.org) AS version
+       FROM cron_runs r LEFT JOIN jobs j ON j.id = r.job AND j.org = r.org
+       WHERE r.org = $1 AND r.cron = $2 ORDER BY r.seq DESC LIMIT $3 OFFSET $4`,
+      [org, cron, limit, offset],
+    ),
     db.query<{ n: number }>("SELECT count(*)::int AS n FROM cron_runs WHERE org = $1 AND cron = $2", [org, cron]),
   ]);
   return { runs: page.rows, total: all.rows[0]?.n ?? 0 };

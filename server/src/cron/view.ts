@@ -1,6 +1,6 @@
 import { CreateCron, type CronJob, type CronRun } from "@mags/protocol";
 import { readSchedule } from "./schedule.ts";
-import type { CronRow, RunRow } from "./store.ts";
+import type { CronRow, ListedRun } from "./store.ts";
 
 /** Firings to come that are shown. */
 export const SHOWN_RUNS = 5;
@@ -42,7 +42,7 @@ function upcoming(row: CronRow, first: Date): Date[] {
   return [first, ...readSchedule(row.expression, row.time_zone).nextRuns(SHOWN_RUNS - 1, first)];
 }
 
-export const toCronRun = (row: RunRow): CronRun => ({
+export const toCronRun = (row: ListedRun): CronRun => ({
   id: row.id,
   cron_id: row.cron,
   kind: row.kind,
@@ -52,6 +52,8 @@ export const toCronRun = (row: RunRow): CronRun => ({
   reason: row.reason,
   request_id: row.job,
   exit_code: row.exit_code,
+  from_version: row.from_version,
+  version: row.version,
   started_at: iso(row.started_at),
   ended_at: iso(row.ended_at),
   duration_ms: row.duration_ms,

@@ -166,6 +166,10 @@ class CronRun(TypedDict):
     #: Its job
     request_id: Optional[str]
     exit_code: Optional[int]
+    #: Version of the workspace that it began with
+    from_version: Optional[int]
+    #: Version that it left; null where it changed nothing
+    version: Optional[int]
     started_at: Optional[str]
     ended_at: Optional[str]
     #: Of the script
