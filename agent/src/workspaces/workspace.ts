@@ -147,11 +147,14 @@ export class Workspace {
   /** The machine is gone. What is not durable stays and is tried again. */
   async vacate(): Promise<void> {
     clearInterval(this.#interval);
-    if (this.#lost) await this.#live.forget();
-    else if (this.#settled) await this.#live.remove();
-    // Last: from here on another job may have it.
-    this.#occupant = undefined;
-    this.keepTrying();
+    try {
+      if (this.#lost) await this.#live.forget();
+      else if (this.#settled) await this.#live.remove();
+    } finally {
+      // Last: from here on another job may have it.
+      this.#occupant = undefined;
+      this.keepTrying();
+    }
   }
 
   /** Goes on, in the background, until what an ended machine left is durable. */

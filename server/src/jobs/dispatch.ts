@@ -262,7 +262,11 @@ export class Dispatch {
     try {
       await this.#followClock();
       if (this.#starting || now < this.#sweep.allowedFrom) return;
-      for (const row of await overdueJobs(this.#db)) await this.#judge(row);
+      const overdue = await overdueJobs(this.#db);
+      // The clock may have been set since it was looked at: the next look will tell.
+      const wall = overdue[0]?.now.getTime();
+      if (wall !== undefined && clockStepped(this.#clocks, { wall, steady: performance.now() }, STEP_MS)) return;
+      for (const row of overdue) await this.#judge(row);
     } catch (err) {
       // Without the database nobody could renew either.
       this.#sweep.allowedFrom = performance.now() + GRACE_MS;

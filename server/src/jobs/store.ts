@@ -229,17 +229,22 @@ export async function listJobs(
   return { jobs, total: Number(count.total) };
 }
 
-// Whoever changes many jobs at once locks them in the order of their ids: a database that was away for long goes on with many
-// renewals at the same time, also with those that nobody waits for any more.
+// It waits for nobody: a job that is locked just now is being changed by its own node or user, and must not cost all others of
+// the node their leases. It is renewed a second later.
 const RENEW = {
   name: "renew_leases",
-  text: `WITH locked AS (SELECT id FROM jobs WHERE id = ANY($2::uuid[]) ORDER BY id FOR NO KEY UPDATE)
-    UPDATE jobs SET lease_until = now() + $6::double precision * interval '1 second',
-      activity_because = coalesce(given.because, activity_because)
-    FROM locked JOIN unnest($2::uuid[], $3::int[], $4::float8[], $5::text[]) AS given (id, attempt, idle_ms, because) USING (id)
-    WHERE jobs.id = locked.id AND jobs.attempt = given.attempt AND jobs.node = $1 AND jobs.status IN ('starting', 'running')
-    RETURNING jobs.id, jobs.status, jobs.no_sleep, jobs.idle_minutes, given.idle_ms,
-      jobs.stop_requested_at IS NOT NULL AS stop, jobs.sleep_requested_at IS NOT NULL AS sleep`,
+  text: `WITH given AS (
+      SELECT * FROM unnest($2::uuid[], $3::int[], $4::float8[], $5::text[]) AS given (id, attempt, idle_ms, because)
+    ), free AS (
+      SELECT id FROM jobs WHERE id = ANY($2::uuid[]) FOR NO KEY UPDATE SKIP LOCKED
+    ), renewed AS (
+      UPDATE jobs SET lease_until = now() + $6::double precision * interval '1 second',
+        activity_because = coalesce(given.because, activity_because)
+      FROM free JOIN given USING (id)
+      WHERE jobs.id = free.id AND jobs.attempt = given.attempt AND jobs.node = $1 AND jobs.status IN ('starting', 'running'))
+    SELECT jobs.id, jobs.status, jobs.no_sleep, jobs.idle_minutes, given.idle_ms,
+      jobs.stop_requested_at IS NOT NULL AS stop, jobs.sleep_requested_at IS NOT NULL AS sleep
+    FROM jobs JOIN given USING (id, attempt) WHERE jobs.node = $1 AND jobs.status IN ('starting', 'running')`,
 };
 
 export interface Renewed {

@@ -286,7 +286,7 @@ describe("a node that is away", () => {
     });
   });
 
-  it("has its leases renewed by many calls at once, in whatever order each names them: none waits for another for ever", async () => {
+  it("has its leases renewed by many calls at once, in whatever order each names them: none waits for another", async () => {
     const node = await registered("a");
     for (let i = 0; i < 30; i++) await createJob(world, { vcpus: 0.1, memory_mb: 32 });
     const jobs = await node.claim({ max: 30 });
@@ -298,6 +298,23 @@ describe("a node that is away", () => {
       const orders = Array.from({ length: 8 }, (_, i) => (i % 2 ? jobs : jobs.toReversed()));
       const answers = await Promise.all(orders.map((order) => node.renew(order)));
       expect(answers.map(({ status: code, body }) => [code, body.lost])).toEqual(orders.map(() => [200, []]));
+    }
+  });
+
+  it("has its leases renewed while one of its jobs is locked, and that one is not lost", async () => {
+    const node = await registered("a");
+    const [locked, other] = [await running(node), await running(node)];
+    await world.sql.query("UPDATE jobs SET lease_until = now() + interval '1 minute'");
+    const blocker = await world.sql.connect();
+    try {
+      await blocker.query("BEGIN");
+      await blocker.query("SELECT 1 FROM jobs WHERE id = $1 FOR UPDATE", [locked.id]);
+      expect((await node.renew([locked, other])).body.lost).toEqual([]);
+      const { rows } = await world.sql.query("SELECT id FROM jobs WHERE lease_until < now() + interval '30 seconds'");
+      expect(rows).toEqual([{ id: other.id }]);
+    } finally {
+      await blocker.query("ROLLBACK");
+      blocker.release();
     }
   });
 
