@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { type CreateJob, type ScriptEnd, scriptSeconds } from "@mags/protocol";
 import { StoreFull } from "@mags/storage";
 import { ImageUnavailable } from "../images/index.ts";
@@ -58,6 +59,24 @@ export async function describeEnd(
     return { ...result, reason: "out_of_memory", error };
   }
   return { ...result, reason: "exited", error: null };
+}
+
+const [FIRST_PAUSE_MS, LONGEST_PAUSE_MS] = [200, 5000];
+
+/**
+ * Ends a job however often that fails, until the agent closes: on a full disk nothing can be written down before there is room
+ * again, and nobody else would end the machine. Never throws.
+ */
+export async function insist(work: () => Promise<void>, closing: AbortSignal, failed: (cause: Error) => void) {
+  for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
+    try {
+      return await work();
+    } catch (cause) {
+      failed(cause as Error);
+    }
+    if (closing.aborted) return;
+    await delay(pause, undefined, { signal: closing }).catch(() => undefined);
+  }
 }
 
 type Base = Pick<ScriptEnd, "exit_code" | "signal" | "script_duration_ms" | "log_truncated">;

@@ -5,7 +5,7 @@ import type { CommandEnd, RunningCommand, Sandbox } from "../sandbox/driver.ts";
 import { adoptWrapped, killWrappers, preventStart } from "../sandbox/wrapper.ts";
 import { WorkspaceLost } from "../workspaces/index.ts";
 import type { JobContext } from "./context.ts";
-import { describeEnd, type Ended } from "./end.ts";
+import { describeEnd, type Ended, insist } from "./end.ts";
 import { type Guest, Machine, type Owner } from "./machine.ts";
 import type { JobRecord } from "./record.ts";
 import { Sleeper } from "./sleeper.ts";
@@ -393,8 +393,8 @@ export class Job implements Owner, Guest {
       this.#context.logger.error({ err: error, job: this.id }, "a job could not be run");
       this.log(`the job could not be run: ${error.message}`);
     }
-    await this.#finish(ended).catch((cause) =>
-      this.#context.logger.error({ err: cause, job: this.id }, "the end of a job could not be recorded"),
-    );
+    const failed = (err: Error) =>
+      this.#context.logger.error({ err, job: this.id }, "a job could not be ended; trying again");
+    await insist(() => this.#finish(this.#interrupted ?? ended), this.#context.closing, failed);
   }
 }
