@@ -29,18 +29,9 @@ import {
   sweepAllowedFrom,
 } from "./decide.ts";
 import { withSecrets } from "./handing-out.ts";
+import { giveUp, overdueJobs, retryLost } from "./lost-store.ts";
 import { markAsleep, markWaking, restart, waitingFor } from "./sleep-store.ts";
-import {
-  endWaiting,
-  giveUp,
-  type JobRow,
-  lockJobForNode,
-  markEnded,
-  markStarted,
-  overdueJobs,
-  renewLeases,
-  retryLost,
-} from "./store.ts";
+import { endWaiting, type JobRow, lockJobForNode, markEnded, markStarted, renewLeases } from "./store.ts";
 
 /** How long a job is a node's without renewal, `s`. */
 export const LEASE_SECONDS = 8;
