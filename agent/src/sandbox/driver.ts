@@ -102,7 +102,7 @@ export interface Session {
   resize(cols: number, rows: number): void;
   /** Sends a signal to every process of the session. */
   kill(signal: NodeJS.Signals): Promise<void>;
-  /** The caller left: closes the streams and sends SIGHUP to what is left of the session, as a closed line does. */
+  /** The caller left: closes the streams and sends SIGHUP to what is left of the session, as a closed line does. Never throws. */
   hangUp(): Promise<void>;
 }
 

@@ -180,7 +180,7 @@ class ContainerSession implements Session {
 
   async hangUp(): Promise<void> {
     this.#line.leave();
-    await this.kill("SIGHUP");
+    await this.kill("SIGHUP").catch(() => undefined);
   }
 }
 

@@ -48,7 +48,6 @@ export class Guest {
     // Whoever waits for an answer is told at once: a machine that is switched off closes no connection.
     const watch = setInterval(() => isUp() || this.close(), WATCH_MS);
     watch.unref();
-    client.on("error", () => undefined);
     client.on("close", () => {
       this.#closed = true;
       clearInterval(watch);
@@ -169,6 +168,8 @@ async function handshake(at: GuestAddress, isUp: () => boolean): Promise<Connect
   const { netns, address, privateKey, hostKey } = at;
   const socket = new Socket({ fd: inNetns(netns, () => openSocket("tcp")) });
   const client = new ssh2.Client();
+  // It may say a second one while it is given up for the first, and one that nobody hears ends the process.
+  client.on("error", () => undefined);
   const watch = setInterval(() => isUp() || socket.destroy(), WATCH_MS);
   try {
     socket.connect({ host: address, port: SSH_PORT });

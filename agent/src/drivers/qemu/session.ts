@@ -97,7 +97,7 @@ class GuestSession implements Session {
     this.#channel.end();
     this.stdout.resume();
     this.stderr?.resume();
-    await this.kill("SIGHUP");
+    await this.kill("SIGHUP").catch(() => undefined);
   }
 
   async #end(ended: Promise<number | null>): Promise<SessionEnd> {

@@ -50,9 +50,10 @@ export async function startMaster(master: Master, netns: string, groups: string[
   const args = ["-c", ENTER, "sh", groups.join(" "), "nsenter", `--net=${netns}`, ...user, ...ssh];
   const env = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", HOME: "/nonexistent" };
   let ended = false;
-  void startProcess("/bin/sh", args, { detached: true, env }).ended.then(() => {
+  const end = () => {
     ended = true;
-  });
+  };
+  startProcess("/bin/sh", args, { detached: true, env }).ended.then(end, end);
   const deadline = performance.now() + MASTER_MS;
   while (!existsSync(controlPath(master))) {
     if (ended || performance.now() > deadline) throw new GuestError("ssh has not reached the machine");
