@@ -10,7 +10,7 @@ const VALUE = "s3cret-value-of-the-test";
 let daemon: Daemon;
 let mags: Mags;
 beforeAll(async () => {
-  daemon = await Daemon.start();
+  daemon = await Daemon.start({ MAGS_LOG_LEVEL: "debug" });
   mags = await daemon.client();
   await mags.secrets.set("of-test", VALUE);
 });
@@ -70,7 +70,7 @@ test("the audit log has runs, commands and secrets, and no value of them", async
   expect(seqs).toEqual(seqs.map((_, index) => index + 1));
 });
 
-test("X-Request-Id goes from the request to the job's row", async () => {
+test("X-Request-Id goes from the request to the job's row, and is in every line about it", async () => {
   const headers = {
     authorization: `Bearer ${await daemon.token()}`,
     "content-type": "application/json",
@@ -79,5 +79,11 @@ test("X-Request-Id goes from the request to the job's row", async () => {
   const answer = await fetch(`${daemon.url}/api/v1/mags-jobs`, { method: "POST", headers, body: '{"script":"true"}' });
   expect(answer.headers.get("x-request-id")).toBe("edge-1");
   const { request_id } = (await answer.json()) as { request_id: string };
-  expect((await mags.status(request_id)).http_request_id).toBe("edge-1");
+  expect((await mags.wait(request_id)).http_request_id).toBe("edge-1");
+  const lines = (await daemon.stop()).split("\n").filter((line) => line.includes('"request":"edge-1"'));
+  const said = lines.map((line) => JSON.parse(line));
+  expect(said).toContainEqual(expect.objectContaining({ method: "POST", route: "/api/v1/mags-jobs", status: 202 }));
+  for (const event of ["started", "finished"])
+    expect(said).toContainEqual(expect.objectContaining({ job: request_id, attempt: 1, event }));
+  await daemon.start();
 });

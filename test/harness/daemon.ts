@@ -112,9 +112,10 @@ export class Daemon {
     await this.#process;
   }
 
-  async stop(): Promise<void> {
+  /** Answers everything that it said. */
+  async stop(): Promise<string> {
     this.#process?.kill("SIGTERM");
-    await this.#process;
+    return String((await this.#process)?.all ?? "");
   }
 
   /** Ids of the sandboxes that are there. */

@@ -390,11 +390,10 @@ export class Job implements Owner, Guest {
   async #failed(error: Error): Promise<void> {
     const ended = this.#interrupted ?? { by: "failure", error };
     if (ended.by === "failure") {
-      this.#context.logger.error({ err: error, job: this.id }, "a job could not be run");
+      this.#context.logger.error({ err: error }, "a job could not be run");
       this.log(`the job could not be run: ${error.message}`);
     }
-    const failed = (err: Error) =>
-      this.#context.logger.error({ err, job: this.id }, "a job could not be ended; trying again");
+    const failed = (err: Error) => this.#context.logger.error({ err }, "a job could not be ended; trying again");
     await insist(() => this.#finish(this.#interrupted ?? ended), this.#context.closing, failed);
   }
 }

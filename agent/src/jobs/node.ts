@@ -144,7 +144,7 @@ export class JobNode {
         // After a reboot the mark of a start may be lost with the page cache, so nothing is concluded from it; likewise with
         // the record itself.
         const token = rebooted || !record ? null : found.token;
-        adopted.push({ job: new Job(context, { ...found, token, assignment }), sandbox });
+        adopted.push({ job: this.#made({ ...found, token, assignment }), sandbox });
       } else {
         fresh.push(assignment);
       }
@@ -157,10 +157,19 @@ export class JobNode {
     // A machine before the jobs of others that run in it, which look for it.
     adopted.sort((a, b) => Number(a.sandbox === undefined) - Number(b.sandbox === undefined));
     for (const { job, sandbox } of adopted) this.#track(job, () => job.adopt(sandbox));
-    for (const assignment of fresh) this.#begin(new Job(context, unstarted(assignment)));
+    for (const assignment of fresh) this.#begin(this.#made(unstarted(assignment)));
     this.#takenUp.resolve();
     context.pool.start();
     context.workspaces.start();
+  }
+
+  #made(record: JobRecord): Job {
+    return new Job({ ...(this.#context as JobContext), logger: this.#logger(record.assignment) }, record);
+  }
+
+  /** Every line about a job names it, and the request that made it, as the lines of gateway and server do. */
+  #logger({ id, request_id }: Assignment): Logger {
+    return this.#options.logger.child({ job: id, request: request_id });
   }
 
   #begin(job: Job): void {
@@ -217,7 +226,7 @@ export class JobNode {
         };
         const { jobs } = await controlPlane.claim(request, this.#closing.signal);
         unheard = false;
-        for (const assignment of jobs) this.#begin(new Job(this.#context as JobContext, unstarted(assignment)));
+        for (const assignment of jobs) this.#begin(this.#made(unstarted(assignment)));
       } catch (error) {
         if (this.#closing.signal.aborted) return;
         unheard = true;
@@ -261,6 +270,7 @@ export class JobNode {
   async #report(what: Pick<ReportJob, "event"> & Record<string, unknown>, record: JobRecord): Promise<boolean> {
     const { id, attempt } = record.assignment;
     const body = { ...what, id, attempt } as ReportJob;
+    this.#logger(record.assignment).info({ attempt, event: what.event }, "a job has come so far");
     const answer = await this.#persist(`report ${what.event} of ${id}`, async () => {
       try {
         await this.#options.controlPlane.report(body);

@@ -99,7 +99,12 @@ function frame(context: Context, https: SecureContextOptions | null = null): Fas
   app.addHook("onRequest", async (request, reply) => {
     reply.header("X-Request-Id", request.id);
   });
-  app.addHook("onResponse", async (request, reply) => context.metrics.answered(request, reply));
+  app.addHook("onResponse", async (request, reply) => {
+    context.metrics.answered(request, reply);
+    const { method, routeOptions, id } = request;
+    const line = { request: id, method, route: routeOptions.url, status: reply.statusCode, ms: reply.elapsedTime };
+    context.logger.debug(line, "answered");
+  });
   installErrorHandling(app, rememberRoutes(app), context.logger);
   return app;
 }

@@ -290,7 +290,7 @@ export class Dispatch {
     });
     if (!done) return;
     this.#metrics.leasesLost.labels(action).inc();
-    this.#logger.warn({ job: row.id, node: row.node, action }, "lease ran out");
+    this.#logger.warn({ job: row.id, request: row.request_id, node: row.node, action }, "lease ran out");
     this.#events.emit(`job:${row.id}`);
     this.#events.emit("work");
   }
