@@ -231,6 +231,7 @@ it("whatever writers, deletions and collections do at a time: every committed ve
       } else if (each.do === "rollback") {
         // Forced, it makes the writer a stranger; it begins anew.
         await api("POST", `/${name}/rollback`, { version: each.of + 1, force: true });
+        await world.sql.query("UPDATE workspaces SET node = 'a' WHERE name = $1", [name]);
         const { rows } = await world.sql.query(
           "SELECT w.fence, v.id, v.number, v.manifest FROM workspaces w LEFT JOIN versions v ON v.id = w.latest WHERE w.name = $1",
           [name],

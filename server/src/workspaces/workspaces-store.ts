@@ -162,10 +162,10 @@ export async function deleteWorkspace(tx: Queryable, org: string, id: string): P
   await tx.query("DELETE FROM workspaces WHERE org = $1 AND id = $2", [org, id]);
 }
 
-/** What the writer has not made durable is given up: from now on it is refused. */
+/** What the writer has not made durable is given up: from now on it is refused, and its node told that the workspace is lost to it. */
 export async function fenceOff(tx: Queryable, id: string): Promise<void> {
   await tx.query(
-    "UPDATE workspaces SET fence = fence + 1, dirty = false, pending_bytes = 0, last_error = NULL WHERE id = $1",
+    "UPDATE workspaces SET fence = fence + 1, node = NULL, dirty = false, pending_bytes = 0, last_error = NULL WHERE id = $1",
     [id],
   );
 }
