@@ -105,7 +105,7 @@ test("a shell in the browser: typed into, resized, and taken up again when its c
   expect(await accessibilityFaults(page)).toEqual([]);
   await page.setViewportSize({ width: 700, height: 500 });
   // Looking for faults has moved the focus.
-  await screen.click();
+  await page.locator(".xterm-screen").click();
   await type("clear");
   await type("stty size");
   await expect.poll(size, { timeout: 20_000 }).toBeLessThan(wide);
@@ -237,6 +237,7 @@ test("a workspace shows what is durable, its history, and is rolled back, forked
   for (const text of ["one", "two"]) await mags.runAndWait(`echo ${text} > /root/file`, { workspaceId: "shelf" });
   await signIn();
   await page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Workspaces" }).click();
+  await page.getByRole("heading", { name: "Workspaces", level: 1 }).waitFor();
   await page.getByRole("link", { name: "shelf" }).click();
   await page.getByText(/Everything up to .* is durable/).waitFor();
   await page.getByRole("button", { name: "Roll back to version 1" }).click();
