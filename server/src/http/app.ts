@@ -98,6 +98,8 @@ function frame(context: Context, https: SecureContextOptions | null = null): Fas
   app.decorateRequest("machine", undefined);
   app.addHook("onRequest", async (request, reply) => {
     reply.header("X-Request-Id", request.id);
+    // The connection of an upgrade that is refused ends, which who sent it must know before using it again.
+    if (request.headers.upgrade !== undefined) reply.header("Connection", "close");
   });
   app.addHook("onResponse", async (request, reply) => {
     context.metrics.answered(request, reply);

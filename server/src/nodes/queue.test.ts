@@ -258,7 +258,7 @@ describe("a node that is away", () => {
       await world.sql.query("UPDATE nodes SET seen_at = now() - interval '1 minute' WHERE name = 'a'");
     };
     await lose();
-    const [second] = await b.claim({ waitMs: 20_000 });
+    const [second] = await b.claim({ waitMs: 30_000 });
     expect(second).toMatchObject({ id: first!.id, wake: null, volume: { workspace: { fence: 2 } } });
     expect(second!.attempt).toBeGreaterThan(first!.attempt + 1);
     // What the lost node says is of a start that is over.
