@@ -7,6 +7,7 @@ import type { Qmp } from "./qmp.ts";
 const SAVE_MS = 60_000;
 /** What a machine still does when the first connection to it has ended, `ms` */
 const SETTLE_MS = 300;
+const WATCH_MS = 100;
 
 /** Saves the state of a machine that is up, without its memory, to `file`, and ends it. QEMU may connect to `socket`. */
 export async function saveState(qmp: Qmp, file: string, socket: string, allow: () => void): Promise<void> {
@@ -19,7 +20,7 @@ export async function saveState(qmp: Qmp, file: string, socket: string, allow: (
     await qmp.execute("stop");
     await ignoreSharedMemory(qmp);
     await qmp.execute("migrate", { uri: `unix:${socket}` });
-    await pipeline(await connection, createWriteStream(file, { mode: 0o600 }), {
+    await pipeline(await whileItLives(qmp, connection), createWriteStream(file, { mode: 0o600 }), {
       signal: AbortSignal.timeout(SAVE_MS),
     });
     const { status, "error-desc": error } = await qmp.execute<Progress>("query-migrate");
@@ -27,6 +28,22 @@ export async function saveState(qmp: Qmp, file: string, socket: string, allow: (
     await qmp.execute("quit").catch(() => undefined);
   } finally {
     server.close();
+  }
+}
+
+/** What is waited for, unless QEMU ends before it comes: then whoever wants a machine would wait for ever. */
+async function whileItLives<T>(qmp: Qmp, wanted: Promise<T>): Promise<T> {
+  const done = new AbortController();
+  const watch = async (): Promise<never> => {
+    for (;;) {
+      await delay(WATCH_MS, undefined, { signal: done.signal });
+      await qmp.execute("query-status");
+    }
+  };
+  try {
+    return await Promise.race([wanted, watch()]);
+  } finally {
+    done.abort();
   }
 }
 
