@@ -277,6 +277,30 @@ describe("forwarding", () => {
       expect(await proxied(url)).toMatch(/^failed: /);
   });
 
+  it("that its client breaks off in the middle ends alone", async () => {
+    for (const [i, signal] of (["SIGTERM", "SIGKILL"] as const).entries()) {
+      const client = ssh(["-N"], { options: ["-L", `127.0.0.1:${port + 2 + i}:127.0.0.1:8000`] });
+      // The server inside waits for a request that never comes whole.
+      const half = async () => {
+        const socket = connect(port + 2 + i, "127.0.0.1");
+        await once(socket, "connect");
+        socket.write("GET / HT");
+        return socket;
+      };
+      let socket: Awaited<ReturnType<typeof half>> | undefined;
+      await untilEmpty(async () => {
+        socket = await half().catch(() => undefined);
+        return socket ? [] : ["no forwarding"];
+      });
+      const inside = "ss -Htn state established sport = :8000";
+      await untilEmpty(async () => ((await ssh([inside])).stdout === "" ? ["no connection inside"] : []));
+      client.kill(signal);
+      await client;
+      await untilEmpty(async () => ((await ssh([inside])).stdout === "" ? [] : ["the connection inside"]));
+      socket?.destroy();
+    }
+  });
+
   it("agent, X11 and remote forwarding are refused", async () => {
     const remote = await ssh(["true"], { options: ["-R", "9000:127.0.0.1:22", "-o", "ExitOnForwardFailure=yes"] });
     expect(remote.stderr).toContain("remote port forwarding failed");

@@ -9,6 +9,8 @@ import { ReflinkStore } from "@mags/storage";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
 const READY_MS = 60_000;
+/** How a line of the log begins that tells of a failure nobody caught. */
+const FATAL = '{"level":60,';
 
 /** A whole Mags in a process of its own, on its own data directory and port; it can be killed and started again. */
 export class Daemon {
@@ -104,6 +106,7 @@ export class Daemon {
     });
     ended.catch(() => undefined);
     await Promise.race([this.#ready(), ended]);
+    void this.#watch(this.#process);
   }
 
   /** kill -9, as a crash does it. */
@@ -217,6 +220,15 @@ export class Daemon {
       for (const job of (await mags.list({ status, pageSize: 200 })).jobs)
         await mags.stop(job.request_id).catch(() => undefined);
     await untilEmpty(async () => ((await mags.poolStatus()).busy_vms === 0 ? [] : ["busy sandboxes"]), 60_000);
+  }
+
+  /** What ends the daemon or one of its threads, and was not asked for, fails the whole run, whichever test was at it. */
+  async #watch(process: Running): Promise<void> {
+    const result = await process;
+    const said = String(result.all ?? "");
+    const fatal = said.split("\n").filter((line) => line.startsWith(FATAL));
+    if (fatal.length > 0) throw new Error(`magsd failed:\n${fatal.join("\n")}`);
+    if (result.exitCode) throw new Error(`magsd ended by itself (${result.exitCode}): ${said.slice(-4000)}`);
   }
 
   async #ready(): Promise<void> {

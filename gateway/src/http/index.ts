@@ -56,9 +56,16 @@ export async function startIngress(options: IngressOptions): Promise<{ port: num
   // A client that has said all it had to say still gets its answer.
   (server as unknown as { httpAllowHalfOpen: boolean }).httpAllowHalfOpen = true;
   server.on("connection", (socket: Socket) => ingress.visitors.admit(socket) || socket.destroy());
-  server.on("request", (request, response) => void ingress.serve(request, response));
-  server.on("checkContinue", (request, response) => void ingress.serve(request, response));
-  server.on("upgrade", (request, socket, head) => void ingress.upgrade(request, socket, head));
+  // A visitor's request that we fail at ends alone.
+  const end = (socket: Duplex) => (err: unknown) => {
+    options.logger.error({ err }, "a request to a sandbox could not be served");
+    socket.destroy();
+  };
+  const serve = (request: IncomingMessage, response: ServerResponse) =>
+    ingress.serve(request, response).catch(end(request.socket));
+  server.on("request", serve);
+  server.on("checkContinue", serve);
+  server.on("upgrade", (request, socket, head) => ingress.upgrade(request, socket, head).catch(end(socket)));
   server.on("connect", (_request, socket) => socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"));
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);

@@ -142,7 +142,10 @@ function serveChannels(client: Connection, needs: SessionNeeds): void {
   client.on("tcpip", (accept, reject, request) => {
     if (!admit(reject)) return;
     open++;
-    serveForward(request, accept, reject, needs).finally(() => open--);
+    // A connection that either end breaks off is no failure of ours.
+    serveForward(request, accept, reject, needs)
+      .catch(() => undefined)
+      .finally(() => open--);
   });
 }
 
