@@ -104,11 +104,14 @@ test("a shell in the browser: typed into, resized, and taken up again when its c
   await keepScreenshot(page, "terminal");
   expect(await accessibilityFaults(page)).toEqual([]);
   await page.setViewportSize({ width: 700, height: 500 });
-  // Looking for faults has moved the focus.
-  await page.locator(".xterm-screen").click();
-  await type("clear");
-  await type("stty size");
-  await expect.poll(size, { timeout: 20_000 }).toBeLessThan(wide);
+  // Looking for faults has moved the focus. The size reaches the terminal inside a moment after the page has it.
+  const sizeNow = async () => {
+    await page.locator(".xterm-screen").click();
+    await type("clear; stty size");
+    await page.waitForTimeout(300);
+    return size();
+  };
+  await expect.poll(sizeNow, { timeout: 20_000 }).toBeLessThan(wide);
   await type("clear; kept=yes; sleep 3; echo after");
   await page.evaluate("sockets.forEach((socket) => socket.close())");
   await page.getByText("Connected", { exact: true }).waitFor();
