@@ -12,6 +12,7 @@ reference=$3
 most_mb=$4
 verify=$([ "${5:-}" = plain ] && echo false || echo true)
 title=${reference#docker://}
+MOST_FILES=2000000
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"
 
@@ -25,23 +26,35 @@ said() { sed -n 's/.*level=fatal msg="\(.*\)"$/\1/p; s/^ *⨯ *//p' "$1" | tail 
 asked() {
   "$@" 2>"$work/stderr" && return
   cat "$work/stderr" >>"$log"
-  [ ! -e "$work/too-large" ] || fail "$reference is larger than $most_mb MiB when unpacked, or has too many files"
+  [ ! -e "$work/too-large" ] || fail "$reference $(cat "$work/too-large")"
   why=$(said "$work/stderr")
   fail "$reference cannot be pulled: ${why:-$(tail -n 1 "$work/stderr")}"
 }
 # Bytes and files that are free where images are.
 free() { stat -f -c '%a %S %d' "$images" | awk '{ printf "%d %d\n", $1 * $2 / 1048576, $3 }'; }
+# Bytes and files below the working directory.
+taken() { echo "$(du -sm "$work" | cut -f1) $(du -s --inodes "$work" | cut -f1)"; }
+# Sets `why` where it may not go on. What is free tells quickly that all is well; else others may have written there, too.
+judge() {
+  set -- $(free)
+  [ "$1" -ge 512 ] || why="does not fit: less than 512 MiB are free in $images"
+  [ $((free_mb - $1)) -gt "$most_mb" ] || [ $((free_files - $2)) -gt "$MOST_FILES" ] || return
+  set -- "$1" "$2" $(taken)
+  [ "$3" -le "$most_mb" ] && [ "$4" -le "$MOST_FILES" ] || why="is larger than $most_mb MiB when unpacked, or has too many files"
+  free_mb=$(($1 + $3)) free_files=$(($2 + $4))
+}
 # Runs a command for as long as it has not used up more than it may.
 within_size() {
   set +e
+  why=
   "$@" 9>&- &
   child=$!
   while kill -0 $child 2>/dev/null; do
-    set -- $(free)
-    if [ $((free_mb - $1)) -gt "$most_mb" ] || [ $((free_files - $2)) -gt 2000000 ] || [ "$1" -lt 512 ]; then
+    judge
+    if [ -n "$why" ]; then
       kill -9 $child
       wait $child 2>/dev/null
-      : >"$work/too-large"
+      echo "$why" >"$work/too-large"
       return 1
     fi
     sleep 0.1

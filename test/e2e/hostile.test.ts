@@ -45,7 +45,8 @@ echo left`;
     const { requestId } = await mags.run("trap '' TERM INT HUP QUIT; while :; do sleep 1; done", { timeout: 1 });
     const job = await mags.wait(requestId);
     expect(job).toMatchObject({ status: "error", reason: "timeout" });
-    expect(job.script_duration_ms).toBeGreaterThanOrEqual(1000);
+    // Timers may go off a moment early.
+    expect(job.script_duration_ms).toBeGreaterThanOrEqual(990);
     expect(job.script_duration_ms).toBeLessThan(15_000);
   });
 });

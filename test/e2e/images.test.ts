@@ -1,8 +1,11 @@
 /** Images from registries and recipes, in real machines; the registry is Debian's, on loopback. */
+
+import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 import { run, spawn } from "@mags/kit";
 import type { Mags } from "@mags/sdk";
@@ -198,7 +201,7 @@ test("hostile layers reach nothing outside of their own tree", async () => {
     ]),
   ]);
   const result = await runOn(reference, "ls -l /srv; find / -xdev -type b -o -xdev -type c | grep -v ^/dev/; true");
-  expect(result.status).toBe("completed");
+  expect(result).toMatchObject({ status: "completed" });
   expect(result.stdout).not.toMatch(/^[bc]/m);
   expect(await readFile(victim, "utf8")).toBe("untouched\n");
   const own = (await readdir(images)).filter((name) => name.startsWith("oci-"));
@@ -221,6 +224,18 @@ test("an image that unpacks to more than it may is given up on the way", async (
   expect(job.error).toContain("is larger than 64 MiB");
   expect(await halves()).toEqual([]);
 }, 120_000);
+
+test("what others write on the same disk meanwhile is not counted as an image's", async () => {
+  const reference = await pushed("beside:1", {}, [tar([{ name: "srv/data", content: randomBytes(20 * 1024 ** 2) }])]);
+  const beside = join(dir, "beside");
+  let pulling = true;
+  const pull = runOn(reference, "echo fits").finally(() => {
+    pulling = false;
+  });
+  // Each is larger than an image may be.
+  for (let i = 0; pulling && i < 100; i++) await run("fallocate", ["-l", "70M", `${beside}${i}`]).then(() => delay(20));
+  expect(await pull).toMatchObject({ status: "completed", stdout: "fits\n" });
+}, 60_000);
 
 test("Alpine comes from the configured mirror with its own apk, and only as the recipe knows it", async () => {
   const job = await mags.status((await runOn("alpine", "apk")).requestId);

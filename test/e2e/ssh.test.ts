@@ -8,16 +8,19 @@ import { run, spawn } from "@mags/kit";
 import type { Mags } from "@mags/sdk";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Daemon, untilEmpty } from "../harness/daemon.ts";
+import { type SshCall, SshClient } from "../harness/ssh.ts";
 
 let daemon: Daemon;
 let mags: Mags;
 let dir: string;
 let job: string;
+let client: SshClient;
 
 beforeAll(async () => {
   dir = await mkdtemp("/tmp/mags-ssh-");
   daemon = await Daemon.start();
   mags = await daemon.client();
+  client = new SshClient(daemon, dir);
   job = (
     await mags.run("mkdir -p /www; echo page > /www/index.html; exec python3 -m http.server 8000 -d /www", {
       persistent: true,
@@ -31,32 +34,10 @@ afterAll(async () => {
   await rm(dir, { recursive: true, force: true });
 });
 
-/** Asks for a key of a job, writes it down under `name` and pins the gateway's host key. */
-async function openDoor(id: string, name: string) {
-  const { body } = await daemon.http("POST", `/api/v1/mags-jobs/${id}/access`, { port: 22 });
-  await writeFile(join(dir, name), body.ssh_private_key, { mode: 0o600 });
-  await writeFile(join(dir, "known_hosts"), `[${body.ssh_host}]:${body.ssh_port} ${body.ssh_host_key}\n`);
-  return body as { ssh_host: string; ssh_port: number; ssh_user: string; ssh_host_key: string };
-}
-
-const CLIENT =
-  "-F none -o IdentitiesOnly=yes -o BatchMode=yes -o IdentityAgent=none -o StrictHostKeyChecking=yes -o ConnectTimeout=20";
-const options = (key = "key") => [
-  ...CLIENT.split(" "),
-  ...["-i", join(dir, key), "-o", `UserKnownHostsFile=${join(dir, "known_hosts")}`],
-];
+const openDoor = (id: string, name: string) => client.openDoor(id, name);
+const options = (key?: string) => client.options(key);
 const at = (user = "root") => `${user}@127.0.0.1`;
-const ssh = (
-  args: string[],
-  more: { input?: string; key?: string; user?: string; options?: string[]; env?: Record<string, string> } = {},
-) =>
-  spawn("ssh", [...options(more.key), "-p", String(daemon.sshPort), ...(more.options ?? []), at(more.user), ...args], {
-    reject: false,
-    input: more.input ?? "",
-    stripFinalNewline: false,
-    env: more.env ?? {},
-    timeout: 60_000,
-  });
+const ssh = (args: string[], more?: SshCall) => client.run(args, more);
 const remoteShell = () => ["ssh", ...options(), "-p", String(daemon.sshPort)].join(" ");
 const sum = (data: Buffer | string) => createHash("sha256").update(data).digest("hex");
 
@@ -234,78 +215,6 @@ describe("files", () => {
     await rsync(`${from}/`, `${at()}:/root/rsynced/`);
     await rsync(`${at()}:/root/rsynced/`, `${back}/`);
     expect(await tree(back)).toBe(await tree(from));
-  });
-});
-
-describe("forwarding", () => {
-  const forwarding = async (flags: string[]) => {
-    const client = ssh(["-N"], { options: [...flags, "-o", "ExitOnForwardFailure=yes"] });
-    return {
-      client,
-      [Symbol.asyncDispose]: async () => {
-        client.kill();
-        await client;
-      },
-    };
-  };
-  const port = 20_000 + (process.pid % 10_000);
-  const curl = async (...args: string[]) => {
-    const call = await spawn(
-      "curl",
-      ["-sS", "--max-time", "20", "--retry", "20", "--retry-delay", "1", "--retry-connrefused", ...args],
-      { reject: false },
-    );
-    return call.exitCode === 0 ? call.stdout : `failed: ${call.stderr}`;
-  };
-
-  it("-L leads to the sandbox's own ports", async () => {
-    await using _ = await forwarding(["-L", `127.0.0.1:${port}:127.0.0.1:8000`]);
-    expect(await curl(`http://127.0.0.1:${port}/`)).toBe("page");
-  });
-
-  it("-D leads to the sandbox's own ports by name, and nowhere else", async () => {
-    await using _ = await forwarding(["-D", `127.0.0.1:${port + 1}`]);
-    const proxied = (url: string) => curl("--socks5-hostname", `127.0.0.1:${port + 1}`, url);
-    expect(await proxied("http://localhost:8000/")).toBe("page");
-    const own = new URL(daemon.url).port;
-    for (const url of [
-      "http://10.0.0.1:80/",
-      "http://169.254.169.254/",
-      "http://example.com/",
-      `http://127.0.0.1:${own}/healthz`,
-    ])
-      expect(await proxied(url)).toMatch(/^failed: /);
-  });
-
-  it("that its client breaks off in the middle ends alone", async () => {
-    for (const [i, signal] of (["SIGTERM", "SIGKILL"] as const).entries()) {
-      const client = ssh(["-N"], { options: ["-L", `127.0.0.1:${port + 2 + i}:127.0.0.1:8000`] });
-      // The server inside waits for a request that never comes whole.
-      const half = async () => {
-        const socket = connect(port + 2 + i, "127.0.0.1");
-        await once(socket, "connect");
-        socket.write("GET / HT");
-        return socket;
-      };
-      let socket: Awaited<ReturnType<typeof half>> | undefined;
-      await untilEmpty(async () => {
-        socket = await half().catch(() => undefined);
-        return socket ? [] : ["no forwarding"];
-      });
-      const inside = "ss -Htn state established sport = :8000";
-      await untilEmpty(async () => ((await ssh([inside])).stdout === "" ? ["no connection inside"] : []));
-      client.kill(signal);
-      await client;
-      await untilEmpty(async () => ((await ssh([inside])).stdout === "" ? [] : ["the connection inside"]));
-      socket?.destroy();
-    }
-  });
-
-  it("agent, X11 and remote forwarding are refused", async () => {
-    const remote = await ssh(["true"], { options: ["-R", "9000:127.0.0.1:22", "-o", "ExitOnForwardFailure=yes"] });
-    expect(remote.stderr).toContain("remote port forwarding failed");
-    const agent = await ssh(['echo "<$SSH_AUTH_SOCK>"'], { options: ["-A"] });
-    expect(agent.stdout).toBe("<>\n");
   });
 });
 

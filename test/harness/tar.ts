@@ -3,7 +3,7 @@
 interface Entry {
   name: string;
   type?: "file" | "link" | "symlink" | "char" | "block" | "directory" | "fifo";
-  content?: string;
+  content?: string | Buffer;
   /** of a link */
   target?: string;
   mode?: number;
