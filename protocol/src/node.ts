@@ -32,6 +32,8 @@ export const Assignment = z.object({
   volume: JobVolume.nullable().default(null),
   /** values of its variables that are secrets; never written down */
   secrets: z.record(z.string(), z.string()).default({}),
+  /** further values that its log must not show: of secrets that were deleted since; never written down */
+  masked: z.array(z.string()).default([]),
   /** X-Request-Id of the request that made it */
   request_id: z.string().nullable().default(null),
   /** its script is known to have been started */

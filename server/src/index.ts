@@ -51,6 +51,7 @@ export { type EmbeddedPostgres, type EmbeddedPostgresOptions, startEmbeddedPostg
 export { openApiDocument } from "./http/document.ts";
 
 const KEY_SWEEP_MS = 3600_000;
+const SECRET_SWEEP_MS = 60_000;
 /** What is stored counts from one look to the next, so this is how exact its days are, `ms`. */
 const STORAGE_LOOK_MS = 300_000;
 const IDLE_MINUTES = 10;
@@ -203,6 +204,7 @@ async function start(
     repeat("collecting unused chunks", options.workspaces.collectMs, logger, (signal) => collector.round(signal)),
     repeat("removing old idempotency keys", KEY_SWEEP_MS, logger, () => sweepKeys(db)),
     repeat("encrypting secrets with the current key", KEY_SWEEP_MS, logger, (signal) => secrets.rotate(signal)),
+    repeat("removing deleted secrets", SECRET_SWEEP_MS, logger, () => secrets.tidy()),
     repeat("delivering events", DELIVER_MS, logger, (signal) => webhooks.deliverDue(signal)),
     repeat("tidying webhooks", KEY_SWEEP_MS, logger, () => webhooks.tidy()),
     repeat("linking the audit log", SEAL_MS, logger, (signal) => audit.seal(signal)),

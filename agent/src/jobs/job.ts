@@ -248,7 +248,7 @@ export class Job implements Owner, Guest {
     this.#log = LogCapture.open({
       dir,
       limitBytes: this.#context.logLimitBytes,
-      mask: Object.values(this.assignment.secrets),
+      mask: [...Object.values(this.assignment.secrets), ...this.assignment.masked],
     });
   }
 

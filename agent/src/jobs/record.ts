@@ -68,7 +68,7 @@ export class JobRecords {
   write(record: JobRecord): void {
     const path = join(this.directory(record.assignment.id), "job.json");
     // Values of secrets stay in memory; a successor is given them anew.
-    const kept = { ...record, assignment: { ...record.assignment, secrets: {} } };
+    const kept = { ...record, assignment: { ...record.assignment, secrets: {}, masked: [] } };
     writeFileSync(`${path}.new`, JSON.stringify(kept), { mode: 0o600 });
     renameSync(`${path}.new`, path);
   }

@@ -21,7 +21,7 @@ declare module "fastify" {
 }
 
 interface Audited {
-  entry: NewEntry;
+  entry(): NewEntry;
   written: boolean;
   /** Writes it beside what goes on. */
   ahead(): void;
@@ -47,24 +47,25 @@ export function auditRequests(app: FastifyInstance, needs: { db: Database; audit
     if (!caller) return done();
     const who: Acting = { actor: actorOf(caller), requestId: request.id, address: request.ip };
     if (!isNoted(request) || request.routeOptions.config.audit === "own") return acting.run(who, done);
+    who.beforeCommit = (tx) => write(tx);
     const ahead = () => {
       write(db).catch((err) => logger.error({ err, request_id: request.id }, "an audit entry could not be written"));
     };
-    const audited: Audited = { entry: entryOf(request, caller), written: false, ahead };
+    const audited: Audited = { entry: () => entryOf(request, caller, who.job), written: false, ahead };
     request.audited = audited;
     const write = async (q: Pick<Database, "query">) => {
       if (audited.written) return;
       audited.written = true;
-      await audit.note(q, audited.entry);
+      await audit.note(q, audited.entry());
     };
-    acting.run({ ...who, beforeCommit: write }, done);
+    acting.run(who, done);
   });
   app.addHook("onSend", async (request, reply) => {
     const { audited } = request;
     if (!audited || audited.written) return;
     if (reply.statusCode >= 400 && reply.statusCode < 500) return;
     audited.written = true;
-    await audit.note(db, { ...audited.entry, outcome: reply.statusCode >= 500 ? "failed" : "done" });
+    await audit.note(db, { ...audited.entry(), outcome: reply.statusCode >= 500 ? "failed" : "done" });
   });
   app.addHook("onError", async (request, _, error) => {
     // What was refused before its handler: no such scope.
@@ -88,7 +89,8 @@ function isNoted({ method, headers, routeOptions }: FastifyRequest): boolean {
   return (method !== "GET" && method !== "HEAD") || headers.upgrade !== undefined;
 }
 
-function entryOf(request: FastifyRequest, caller: Caller): NewEntry {
+/** `job` is the one that the request means, perhaps by name. */
+function entryOf(request: FastifyRequest, caller: Caller, job?: string): NewEntry {
   const params = Object.values((request.params ?? {}) as Record<string, string>);
   const body = describe(request.body);
   const schema = request.routeOptions.schema as { operationId?: string } | undefined;
@@ -99,7 +101,7 @@ function entryOf(request: FastifyRequest, caller: Caller): NewEntry {
     action: schema?.operationId ?? `${request.method} ${request.routeOptions.url}`,
     target: (params.length > 0 ? params.join("/") : ((named as string | undefined) ?? null))?.slice(0, LONGEST) ?? null,
     outcome: "done",
-    details: body,
+    details: job === undefined ? body : { ...body, job },
     requestId: request.id,
     address: request.ip,
   };

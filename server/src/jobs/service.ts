@@ -10,7 +10,7 @@ import {
   type UpdateJob,
 } from "@mags/protocol";
 import type { z } from "zod";
-import { whoActs } from "../db/acting.ts";
+import { acting, whoActs } from "../db/acting.ts";
 import type { Database, Queryable } from "../db/database.ts";
 import type { Events, Subscription } from "../db/events.ts";
 import type { Files } from "../files/service.ts";
@@ -273,13 +273,15 @@ export class Jobs {
   }
 
   async #resolve(q: Queryable, org: string, idOrName: string): Promise<string> {
-    if (UUID.test(idOrName)) return idOrName.toLowerCase();
-    const id = await findLiveByName(q, org, idOrName);
+    const id = UUID.test(idOrName) ? idOrName.toLowerCase() : await findLiveByName(q, org, idOrName);
     if (!id)
       throw new ApiError(
         "not_found",
         `there is no job with the id ${JSON.stringify(idOrName.slice(0, 128))}, and no live one of that name`,
       );
+    // A name is another job's tomorrow; the audit log tells which one it was.
+    const who = acting.getStore();
+    if (who) who.job = id;
     return id;
   }
 }

@@ -1,4 +1,5 @@
 import { ApiError, ClaimJobs, LeaveCluster, RegisterNode, RenewLeases, ReportJob } from "@mags/protocol";
+import { acting, whoActs } from "../db/acting.ts";
 import { type App, type Context, hangUp } from "../http/context.ts";
 import { requireMachine, speaksForItself } from "../http/machines.ts";
 
@@ -7,6 +8,8 @@ export function nodeRoutes({ dispatch, nodeAdmin, cluster, closing }: Context) {
   return async (app: App): Promise<void> => {
     app.addHook("onRequest", requireMachine(cluster, "agent"));
     app.addHook("preHandler", speaksForItself);
+    // What a node is given is noted with its address.
+    app.addHook("preHandler", (request, _, done) => acting.run({ ...whoActs(), address: request.ip }, done));
     app.post("/register", { schema: { hide: true, body: RegisterNode } }, ({ body }) => dispatch.register(body));
     app.post("/claim", { schema: { hide: true, body: ClaimJobs } }, async ({ body }, reply) => {
       const signal = hangUp(reply, closing);

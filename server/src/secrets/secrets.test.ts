@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import { randomBytes, randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { call, createJob, SECRET_KEY, startWorld, TestNode, type World } from "../testing.ts";
 import { SecretKeys } from "./keys.ts";
@@ -43,6 +43,9 @@ describe("a secret", () => {
     const audit = await call(world, "GET", "/api/v1/audit");
     const [read] = audit.body.entries;
     expect(read).toMatchObject({ action: "secret.read", target: "db@1", details: { job: id, variable: "PASSWORD" } });
+    // On behalf of whoever made the job, from the address of the node that has it.
+    expect(read).toMatchObject({ actor: { kind: "token", name: "admin" }, outcome: "done", address: "127.0.0.1" });
+    expect(read.request_id).toBe(view.body.http_request_id);
     const seen = [job.body, view.body, audit.body, (await call(world, "GET", "/api/v1/secrets")).body];
     expect(JSON.stringify(seen)).not.toContain(value);
     for (const table of ["secrets", "jobs", "audit", "idempotency_keys"]) {
@@ -81,6 +84,47 @@ describe("a secret", () => {
       error: expect.stringContaining("deleted"),
     });
     expect((await set("gone", "new")).body.version).toBe(2);
+  });
+
+  it("that is deleted stays, for masking, as long as a job that was given it may print it", async () => {
+    await set("held", "a deleted value");
+    const { body } = await createJob(world, { persistent: true, secrets: { H: "held" } });
+    const id: string = body.request_id;
+    const assignment = await handedOut(id);
+    await node.started(assignment!);
+    expect((await call(world, "DELETE", "/api/v1/secrets/held")).status).toBe(200);
+    expect((await createJob(world, { secrets: { X: "held@1" } })).status).toBe(400);
+    expect((await call(world, "GET", "/api/v1/secrets")).body.secrets).not.toContainEqual(
+      expect.objectContaining({ name: "held" }),
+    );
+    node.bootId = randomUUID();
+    const registered = await node.register();
+    const again = registered.body.held.find((job: { id: string }) => job.id === id);
+    expect(again).toMatchObject({ secrets: { H: "a deleted value" }, masked: [] });
+    // Of a machine that wakes only the log is kept from showing it.
+    await node.report({ event: "slept", id, attempt: again.attempt, because: "test" });
+    const waking = call(world, "POST", `/api/v1/mags-jobs/${id}/wake`);
+    await expect
+      .poll(() => handedOut(id), { timeout: 20_000 })
+      .toMatchObject({ secrets: {}, masked: ["a deleted value"] });
+    await call(world, "POST", `/api/v1/mags-jobs/${id}/stop`);
+    await waking;
+  });
+
+  it("that is too old to be kept is removed when the last job that names it has ended", async () => {
+    for (let version = 1; version <= 3; version++) await set("turns", `value ${version}`);
+    const job = await createJob(world, { secrets: { T: "turns@1" } });
+    for (let version = 4; version <= 13; version++) await set("turns", `value ${version}`);
+    const kept = async () =>
+      (await world.sql.query("SELECT version FROM secrets WHERE name = 'turns' ORDER BY version")).rows.map(
+        ({ version }) => version,
+      );
+    expect(await kept()).toEqual([1, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13]);
+    await call(world, "POST", `/api/v1/mags-jobs/${job.body.request_id}/stop`);
+    expect((await set("turns", "value 14")).body.versions).toHaveLength(10);
+    expect((await kept())[0]).toBe(5);
+    await call(world, "DELETE", "/api/v1/secrets/turns");
+    expect(await kept()).toEqual([]);
   });
 
   it("that does not exist is refused by name, and so is what is no name or no value", async () => {

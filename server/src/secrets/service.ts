@@ -1,11 +1,12 @@
 import type { Logger } from "@mags/kit";
 import { ApiError, type Assignment, type Secret, type SecretList, secretLimits } from "@mags/protocol";
 import type { Audit } from "../audit/service.ts";
-import { actorText, whoActs } from "../db/acting.ts";
+import { actorText, readActor, whoActs } from "../db/acting.ts";
 import type { Database, Queryable } from "../db/database.ts";
 import type { SecretKeys } from "./keys.ts";
 import {
   countSecrets,
+  creatorOf,
   deleteSecret,
   findVersions,
   insertVersion,
@@ -13,6 +14,7 @@ import {
   listSecrets,
   lockOutdated,
   nextVersion,
+  removeDeleted,
   reseal,
   type SecretRow,
   trimVersions,
@@ -41,6 +43,7 @@ export class Secrets {
       const { keyId: key_id, bytes: sealed } = this.#keys.seal(value, boundTo(org, name, version));
       await insertVersion(tx, { org, name, version, key_id, sealed, created_by: actorText(whoActs().actor) });
       await trimVersions(tx, org, name, secretLimits.versions);
+      await removeDeleted(tx, org);
       if ((await countSecrets(tx, org)) > secretLimits.perOrganisation)
         throw new ApiError(
           "quota_exceeded",
@@ -56,10 +59,14 @@ export class Secrets {
     return { secrets, total: secrets.length };
   }
 
-  /** With all versions; a job that is to be given one later ends with an error. Throws ApiError not_found. */
+  /**
+   * With all versions; a job that is to be given one later ends with an error. What a live job has been given stays, sealed,
+   * until that has ended, so that its log is masked to the end. Throws ApiError not_found.
+   */
   async remove(org: string, name: string): Promise<void> {
     await this.#db.transaction(async (tx) => {
       if (!(await deleteSecret(tx, org, name))) throw new ApiError("not_found", `there is no secret ${name}`);
+      await removeDeleted(tx, org);
     });
   }
 
@@ -70,7 +77,7 @@ export class Secrets {
     const found = await findVersions(q, org, wanted);
     return Object.fromEntries(
       wanted.map(({ variable, name, version }) => {
-        const row = found.find((secret) => secret.name === name && secret.wanted === version);
+        const row = found.find((secret) => secret.name === name && secret.wanted === version && !secret.deleted_at);
         const shown = version === null ? name : `${name}@${version}`;
         if (!row)
           throw new ApiError(
@@ -83,37 +90,44 @@ export class Secrets {
     );
   }
 
-  /** What a job's machine is given, noted in the audit log, and the variables whose secret is not there any more. */
-  async give({
-    id,
-    org,
-    spec,
-  }: Pick<Assignment, "id" | "org" | "spec">): Promise<{ values: Record<string, string>; missing: string[] }> {
+  /**
+   * What a job's machine is given, noted in the audit log, and the variables whose secret is not there any more. A machine
+   * that has been given a value keeps it when the secret is deleted (`isUp`); else it is told only what to mask.
+   */
+  async give({ id, org, spec, request_id: requestId }: GivenJob, isUp: boolean): Promise<Given> {
     // The specification of a job from before there were secrets has none.
     const wanted = Object.entries(spec.secrets ?? {}).map(([variable, reference]) => ({
       variable,
       ...parse(reference),
     }));
-    const values: Record<string, string> = {};
-    const missing: string[] = [];
-    if (wanted.length === 0) return { values, missing };
+    const given: Given = { values: {}, masked: [], missing: [] };
+    if (wanted.length === 0) return given;
     const found = await findVersions(this.#db, org, wanted);
+    const actor = readActor(await creatorOf(this.#db, org, id));
     for (const { variable, name, version } of wanted) {
-      const value = this.#value(found.find((secret) => secret.name === name && secret.wanted === version));
-      if (value === undefined) missing.push(variable);
-      else values[variable] = value;
-      const target = `${name}@${version}`;
-      const entry = { org, actor: { kind: "server", name: "job" }, action: "secret.read", target } as const;
-      const outcome = value === undefined ? "failed" : "done";
+      const row = found.find((secret) => secret.name === name && secret.wanted === version);
+      const value = this.#value(row);
+      const isGiven = value !== undefined && (isUp || !row?.deleted_at);
+      if (isGiven) given.values[variable] = value;
+      else given.missing.push(variable);
+      if (value !== undefined && !isGiven) given.masked.push(value);
       await this.#audit.note(this.#db, {
-        ...entry,
-        outcome,
+        org,
+        actor,
+        action: "secret.read",
+        target: `${name}@${version}`,
+        outcome: isGiven ? "done" : "failed",
         details: { job: id, variable },
-        requestId: null,
-        address: null,
+        requestId,
+        address: whoActs().address,
       });
     }
-    return { values, missing };
+    return given;
+  }
+
+  /** Removes what was deleted and is not needed for masking any more. */
+  async tidy(): Promise<void> {
+    await removeDeleted(this.#db, null);
   }
 
   #value(row: SecretRow | undefined): string | undefined {
@@ -151,6 +165,16 @@ export class Secrets {
     }
     return rows.length;
   }
+}
+
+type GivenJob = Pick<Assignment, "id" | "org" | "spec" | "request_id">;
+
+interface Given {
+  /** by variable */
+  values: Record<string, string>;
+  /** values that it is not given, but may have kept from before */
+  masked: string[];
+  missing: string[];
 }
 
 export { SecretKeys } from "./keys.ts";
