@@ -90,7 +90,7 @@ test("a secret that was deleted or changed while a script had it is masked to th
       log.filter(({ message }) => /^(on|last) /.test(message)).every(({ message }) => message.includes("***")),
     ).toBe(true);
     expect(log.filter(({ message }) => message === "***")).toHaveLength(1);
-    const copy = join(daemon.dataDir, "objects", logPrefix("default", id));
+    const copy = join(daemon.dataDir, "objects", "objects", logPrefix("default", id));
     const parts = async () =>
       Buffer.concat(
         await Promise.all(

@@ -217,6 +217,36 @@ describe("a firing", () => {
     expect(all.at(-1)).toMatchObject({ state: "skipped", reason: expect.stringMatching(/firings were missed/) });
   });
 
+  it.each([
+    ["skip", 0],
+    ["run_once", 1],
+    ["catch_up", 3],
+  ])("that no server was there for is made good by the next one as the policy says: %s", async (missed, good) => {
+    // Once an hour, half an hour from now: nothing is due but what the row says.
+    const minute = (new Date().getUTCMinutes() + 30) % 60;
+    const { id, next_run_at } = (await make({ cron_expression: `${minute} * * * *`, missed, catch_up: 3 })).body;
+    await world.server.close();
+    const hoursAgo = (hours: number) => new Date(Date.parse(next_run_at) - hours * 3600_000).toISOString();
+    await world.sql.query("UPDATE crons SET next_at = $2 WHERE id = $1", [id, hoursAgo(6)]);
+    world.server = await world.startServer();
+    await node.register();
+    for (let number = 0; number < good; number++) await finish();
+    const all = await until(
+      () => runs(id),
+      (list) => list.length > 0 && list.every(({ state }: { state: string }) => /skipped|succeeded/.test(state)),
+    );
+    const made = all.filter(({ state }: { state: string }) => state === "succeeded").reverse();
+    expect(made.map((run: { scheduled_at: string }) => run.scheduled_at)).toEqual(
+      [3, 2, 1].slice(3 - good).map(hoursAgo),
+    );
+    expect(all.length - good).toBe(1);
+    expect(all.at(-1)).toMatchObject({
+      state: "skipped",
+      reason: `${6 - good} firings were missed while no server was there`,
+    });
+    expect((await show(id)).next_run_at).toBe(next_run_at);
+  });
+
   it("whose job is refused is a failed run that says why, and the next one is fired all the same", async () => {
     const { id } = (await make()).body;
     await world.sql.query(`UPDATE crons SET request = '{"script": "x", "isolation": "vm"}' WHERE id = $1`, [id]);
