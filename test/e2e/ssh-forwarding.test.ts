@@ -18,6 +18,8 @@ beforeAll(async () => {
   const serve = "mkdir -p /www; echo page > /www/index.html; exec python3 -m http.server 8000 -d /www";
   const { requestId } = await (await daemon.client()).run(serve, { persistent: true });
   await client.openDoor(requestId);
+  const served = async () => (await client.run(["curl -s http://127.0.0.1:8000/"])).stdout;
+  await expect.poll(served, { timeout: 20_000 }).toBe("page\n");
 });
 afterAll(async () => {
   await daemon.remove();

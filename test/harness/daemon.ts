@@ -1,11 +1,13 @@
 import { createHash } from "node:crypto";
+import { createWriteStream } from "node:fs";
 import { access, mkdir, mkdtemp, readdir, readFile, readlink, rm } from "node:fs/promises";
 import { type AddressInfo, connect, createServer } from "node:net";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { createLogger, type Running, run, spawn } from "@mags/kit";
 import { Mags } from "@mags/sdk";
 import { ReflinkStore } from "@mags/storage";
+import { logsDir } from "./config.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
 const READY_MS = 60_000;
@@ -103,6 +105,8 @@ export class Daemon {
       reject: false,
       all: true,
     });
+    if (logsDir !== "")
+      this.#process.all?.pipe(createWriteStream(join(logsDir, `${basename(this.dataDir)}.log`), { flags: "a" }));
     const ended = this.#process.then((result) => {
       throw new Error(`magsd ended while starting (${result.exitCode ?? result.signal}): ${result.all}`);
     });

@@ -59,7 +59,7 @@ export async function waitingFor(tx: Queryable, workspace: string): Promise<stri
 
 /**
  * Gives a job that may not sleep another machine, because its own was lost; true when it was still that attempt's. What was
- * durable of its files is there again.
+ * durable of its files is there again. What the lost node still says of it is of an attempt that is over.
  */
 export async function restart(
   q: Queryable,
@@ -69,7 +69,7 @@ export async function restart(
 ): Promise<boolean> {
   const { rowCount } = await q.query(
     `WITH job AS (
-       UPDATE jobs SET status = 'accepted', wakes = wakes + 1, lease_until = NULL, sleep_requested_at = NULL,
+       UPDATE jobs SET status = 'accepted', attempt = attempt + 1, wakes = wakes + 1, lease_until = NULL, sleep_requested_at = NULL,
          activity_because = $4, activity_since = clock_timestamp()
        WHERE id = $2 AND attempt = $3 AND status IN ('starting', 'running') RETURNING id)
      SELECT ${NOTIFY} FROM job`,

@@ -330,6 +330,7 @@ describe("a node that is away", () => {
   it("loses its jobs when the lease runs out, but not before a restarted server has given it time", async () => {
     const node = await registered("a");
     const job = await running(node);
+    const stays = await running(node, { persistent: true, no_sleep: true });
     const since = performance.now();
     await world.restartServer();
     await world.sql.query("UPDATE jobs SET lease_until = now() - interval '1 minute'");
@@ -338,6 +339,11 @@ describe("a node that is away", () => {
     expect(lost).toMatchObject({ status: "error", reason: "node_lost", error: expect.stringContaining("Node a") });
     expect((await node.renew([job])).body.lost).toEqual([job.id]);
     expect((await node.finished(job)).status).toBe(409);
+    // One that may not sleep waits for another machine; what its lost one has to say does not end it.
+    await expect.poll(async () => (await status(stays.id)).status).toBe("accepted");
+    expect((await node.finished(stays)).status).toBe(409);
+    const [again] = await node.claim();
+    expect([again?.id, (again?.attempt ?? 0) > stays.attempt]).toEqual([stays.id, true]);
     expect(await node.claim()).toEqual([]);
   });
 

@@ -134,6 +134,7 @@ export class Guest {
 
   /** In order; resolves when the machine has heard of it. */
   async end(): Promise<void> {
+    if (this.#closed) return;
     const closed = once(this.#client, "close");
     this.#client.end();
     await closed;

@@ -1,6 +1,5 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
-import { createInterface } from "node:readline";
 
 /** A command that QEMU refused, or that it did not answer. */
 export class QmpError extends Error {
@@ -60,12 +59,18 @@ function deadline(ms: number) {
   };
 }
 
-/** What QEMU says but its events, of which nobody here wants to know. */
+/** What QEMU says but its events, of which nobody here wants to know. Throws when the connection ends, or is given up. */
 async function* messages(socket: Socket, signal: AbortSignal): AsyncGenerator<Message, never> {
   signal.addEventListener("abort", () => socket.destroy(), { once: true });
-  for await (const line of createInterface({ input: socket })) {
-    const message = JSON.parse(line) as Message & { event?: string };
-    if (message.event === undefined) yield message;
+  socket.setEncoding("utf8");
+  let begun = "";
+  for await (const text of socket) {
+    const lines = (begun + text).split("\n");
+    begun = lines.pop() as string;
+    for (const line of lines) {
+      const message = JSON.parse(line) as Message & { event?: string };
+      if (message.event === undefined) yield message;
+    }
   }
   throw new QmpError("QEMU has closed its monitor");
 }
