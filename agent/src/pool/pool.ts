@@ -1,8 +1,8 @@
 import type { Logger } from "@mags/kit";
 import type { PoolStatus } from "@mags/protocol";
 import type { z } from "zod";
-import type { Disk, Driver, Image, Sandbox, SandboxSize } from "../sandbox/driver.ts";
-import { Shelf } from "./shelf.ts";
+import type { Disk, Ready, Sandbox } from "../sandbox/driver.ts";
+import { Shelf, type Wanted } from "./shelf.ts";
 
 export interface PoolOptions {
   /** driver, image and size of which sandboxes are ready from the start */
@@ -11,13 +11,6 @@ export interface PoolOptions {
   min: number;
   max: number;
   logger: Logger;
-}
-
-/** What a sandbox shall be. */
-export interface Wanted {
-  driver: Driver;
-  image: Image;
-  size: SandboxSize;
 }
 
 /** How often it is looked what is no longer wanted, `ms`. */
@@ -36,6 +29,7 @@ export class Pool {
   readonly #options: PoolOptions;
   /** the one that was asked last is the last */
   readonly #shelves = new Map<string, Shelf>();
+  readonly #usual: string;
   #busy = 0;
   #filling: Promise<void> | undefined;
   #started = false;
@@ -44,7 +38,9 @@ export class Pool {
 
   constructor(options: PoolOptions) {
     this.#options = options;
-    this.#shelf(options.usual).target = options.min;
+    const usual = this.#shelf(Shelf.ofWhole(options.usual, options.logger));
+    usual.target = options.min;
+    this.#usual = usual.key;
     this.#recycler = setInterval(() => this.#recycle(), RECYCLE_MS);
     this.#recycler.unref();
   }
@@ -59,18 +55,25 @@ export class Pool {
   async take(wanted: Wanted, disk?: Disk): Promise<Sandbox> {
     this.#busy++;
     try {
-      const { driver, image, size } = wanted;
-      // Where the root lies on its disk from the start, one with a disk of the job's own is made for it.
-      if (disk && !driver.prepare) return await driver.create(image, size, disk);
-      const shelf = this.#shelf(wanted);
-      const ready = shelf.take();
-      if (!ready) this.#grow(shelf);
+      const ready = this.#takeReady(wanted, disk !== undefined);
       setTimeout(() => this.#fill(), REFILL_AFTER_MS);
+      const { driver, image, size } = wanted;
       return ready ? await ready.use(size, disk) : await driver.create(image, size, disk);
     } catch (error) {
       this.#busy--;
       throw error;
     }
+  }
+
+  /** One with a disk of its own serves no job that has one; one without serves both. */
+  #takeReady(wanted: Wanted, hasDisk: boolean): Ready | undefined {
+    const { logger } = this.#options;
+    const diskless = Shelf.ofDiskless(wanted, logger);
+    const shelf = hasDisk ? diskless && this.#shelf(diskless) : this.#shelf(Shelf.ofWhole(wanted, logger));
+    if (!shelf) return undefined;
+    const ready = shelf.take();
+    if (!ready) this.#grow(shelf);
+    return ready ?? (diskless && this.#shelves.get(diskless.key)?.take());
   }
 
   /** Counts an adopted sandbox as in use. */
@@ -102,11 +105,11 @@ export class Pool {
     await Promise.all([...this.#shelves.values()].map((shelf) => shelf.clear()));
   }
 
-  #shelf(wanted: Wanted): Shelf {
-    const key = Shelf.keyOf(wanted);
-    const shelf = this.#shelves.get(key) ?? new Shelf(wanted, this.#options.logger);
-    this.#shelves.delete(key);
-    this.#shelves.set(key, shelf);
+  /** The shelf of the same kind that is there, or this one; it was asked last now. */
+  #shelf(like: Shelf): Shelf {
+    const shelf = this.#shelves.get(like.key) ?? like;
+    this.#shelves.delete(shelf.key);
+    this.#shelves.set(shelf.key, shelf);
     return shelf;
   }
 
@@ -122,7 +125,7 @@ export class Pool {
 
   /** The usual kind is always there. */
   #leastOf(shelf: Shelf): number {
-    return shelf.key === Shelf.keyOf(this.#options.usual) ? this.#options.min : 0;
+    return shelf.key === this.#usual ? this.#options.min : 0;
   }
 
   #sum(count: (shelf: Shelf) => number): number {

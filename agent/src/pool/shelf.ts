@@ -7,24 +7,38 @@ const RETRY_MS = 1000;
 /** What has waited this long is replaced: its clock, and what it remembers of names and neighbours, grow old, `ms`. */
 const OLD_MS = 30 * 60_000;
 
+/** What a sandbox shall be. */
+export interface Wanted {
+  driver: Driver;
+  image: Image;
+  size: SandboxSize;
+}
+
 /** Ready sandboxes of one kind. */
 export class Shelf {
   readonly key: string;
   /** so many are wanted */
   target = 0;
-  readonly #wanted: { driver: Driver; image: Image; size: SandboxSize };
+  readonly #make: (closing: AbortSignal) => Promise<Ready>;
   readonly #logger: Logger;
   #items: { ready: Ready; since: number }[] = [];
 
-  constructor(wanted: { driver: Driver; image: Image; size: SandboxSize }, logger: Logger) {
-    this.key = Shelf.keyOf(wanted);
-    [this.#wanted, this.#logger] = [wanted, logger];
+  private constructor(key: string, make: (closing: AbortSignal) => Promise<Ready>, logger: Logger) {
+    [this.key, this.#make, this.#logger] = [key, make, logger];
   }
 
-  /** Sandboxes of one key are interchangeable. Where a disk is plugged in later, its size is no part of it. */
-  static keyOf({ driver, image, size }: { driver: Driver; image: Image; size: SandboxSize }): string {
-    const disk = driver.prepare ? "any" : size.diskGb;
-    return [driver.facts.driver, image.digest, size.vcpus, size.memoryMb, disk].join(" ");
+  /** Of whole sandboxes, with an empty disk of their own. */
+  static ofWhole({ driver, image, size }: Wanted, logger: Logger): Shelf {
+    const key = [...kindOf({ driver, image, size }), size.diskGb].join(" ");
+    return new Shelf(key, (closing) => asReady({ driver, image, size }, closing), logger);
+  }
+
+  /** Of such that are given their disk when it is known; undefined where the driver has none. */
+  static ofDiskless({ driver, image, size }: Wanted, logger: Logger): Shelf | undefined {
+    if (!driver.prepare) return undefined;
+    const prepare = driver.prepare.bind(driver);
+    const key = [...kindOf({ driver, image, size }), "diskless"].join(" ");
+    return new Shelf(key, (closing) => prepare(image, size, closing), logger);
   }
 
   get ready(): number {
@@ -42,10 +56,8 @@ export class Shelf {
 
   /** Makes one more; waits a while where that fails. */
   async add(closing: AbortSignal): Promise<void> {
-    const { driver, image, size } = this.#wanted;
     try {
-      const ready = driver.prepare ? await driver.prepare(image, size, closing) : await asReady(driver, image, size);
-      this.#items.push({ ready, since: performance.now() });
+      this.#items.push({ ready: await this.#make(closing), since: performance.now() });
     } catch (error) {
       if (closing.aborted) return;
       this.#logger.error({ err: error }, "a sandbox for the pool could not be made");
@@ -73,8 +85,12 @@ export class Shelf {
   }
 }
 
-async function asReady(driver: Driver, image: Image, size: SandboxSize): Promise<Ready> {
-  const sandbox = await driver.create(image, size);
+/** Sandboxes of one kind are interchangeable, but for their disks. */
+const kindOf = ({ driver, image, size }: Wanted) => [driver.facts.driver, image.digest, size.vcpus, size.memoryMb];
+
+async function asReady({ driver, image, size }: Wanted, closing: AbortSignal): Promise<Ready> {
+  const prepared = await driver.prepare?.(image, size, closing);
+  const sandbox = prepared ? await prepared.use(size) : await driver.create(image, size);
   return {
     isRunning: () => sandbox.isRunning(),
     use: async () => sandbox,
