@@ -1,7 +1,7 @@
 import type { Logger } from "@mags/kit";
 import type { PoolStatus } from "@mags/protocol";
 import type { z } from "zod";
-import type { Disk, Ready, Sandbox } from "../sandbox/driver.ts";
+import { type Disk, type Ready, type Sandbox, SandboxDied } from "../sandbox/driver.ts";
 import { Shelf, type Wanted } from "./shelf.ts";
 
 export interface PoolOptions {
@@ -17,6 +17,8 @@ export interface PoolOptions {
 const RECYCLE_MS = 60_000;
 /** Refilling waits this long after a sandbox was taken, so that it does not compete with the start of its script, `ms`. */
 const REFILL_AFTER_MS = 60;
+/** So many sandboxes may die one after another while they are handed out: a disk that kills each must not empty the pool. */
+const TRIES = 3;
 
 /**
  * Ready sandboxes, so that a run costs an exec and not a start: a shelf for each kind that was asked for of late.
@@ -55,10 +57,7 @@ export class Pool {
   async take(wanted: Wanted, disk?: Disk): Promise<Sandbox> {
     this.#busy++;
     try {
-      const ready = this.#takeReady(wanted, disk !== undefined);
-      setTimeout(() => this.#fill(), REFILL_AFTER_MS);
-      const { driver, image, size } = wanted;
-      return ready ? await ready.use(size, disk) : await driver.create(image, size, disk);
+      return await this.#another(() => this.#handOut(wanted, disk));
     } catch (error) {
       this.#busy--;
       throw error;
@@ -103,6 +102,24 @@ export class Pool {
     clearInterval(this.#recycler);
     await this.#filling;
     await Promise.all([...this.#shelves.values()].map((shelf) => shelf.clear()));
+  }
+
+  async #another(handOut: () => Promise<Sandbox>): Promise<Sandbox> {
+    for (let left = TRIES - 1; ; left--) {
+      try {
+        return await handOut();
+      } catch (error) {
+        if (!(error instanceof SandboxDied) || left === 0) throw error;
+        this.#options.logger.warn({ err: error }, "a sandbox died while it was handed out; another one is taken");
+      }
+    }
+  }
+
+  async #handOut(wanted: Wanted, disk: Disk | undefined): Promise<Sandbox> {
+    const ready = this.#takeReady(wanted, disk !== undefined);
+    setTimeout(() => this.#fill(), REFILL_AFTER_MS);
+    const { driver, image, size } = wanted;
+    return ready ? ready.use(size, disk) : driver.create(image, size, disk);
   }
 
   /** The shelf of the same kind that is there, or this one; it was asked last now. */

@@ -111,6 +111,11 @@ export class SessionRefused extends Error {
   override readonly name = "SessionRefused";
 }
 
+/** The sandbox has ended by itself before it could be used: another one may do. */
+export class SandboxDied extends Error {
+  override readonly name = "SandboxDied";
+}
+
 /** What a sandbox has used since it was made, and its memory now. */
 export interface Usage {
   /** CPU time, `ns` */
@@ -178,7 +183,7 @@ export type DriverFacts = Pick<RanBy, "driver" | "driver_version" | "isolation">
 /** What will be a sandbox when it is known with which disk; all but that is done. */
 export interface Ready {
   isRunning(): boolean;
-  /** Once; it is gone when that throws. */
+  /** Once; it is gone when that throws. Throws SandboxDied when it has ended by itself. */
   use(size: SandboxSize, disk?: Disk): Promise<Sandbox>;
   discard(): Promise<void>;
 }

@@ -2,13 +2,23 @@ import { chownSync } from "node:fs";
 import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { totalmem } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { bind, Cleanup, type Logger, run, unmount } from "@mags/kit";
 import type { Trace } from "@mags/protocol";
 import { distrust, type ReflinkStore, type Templates } from "@mags/storage";
 import type { Network } from "../../network/index.ts";
 import { listCgroups, prepareParent, removeCgroup } from "../../sandbox/cgroups.ts";
-import type { Disk, Driver, DriverFacts, Image, Ready, Sandbox, SandboxSize } from "../../sandbox/driver.ts";
-import { isAlive, readRecord, writeRecord } from "../../sandbox/record.ts";
+import {
+  type Disk,
+  type Driver,
+  type DriverFacts,
+  type Image,
+  type Ready,
+  type Sandbox,
+  SandboxDied,
+  type SandboxSize,
+} from "../../sandbox/driver.ts";
+import { isAlive, readRecord, type SandboxRecord, writeRecord } from "../../sandbox/record.ts";
 import type { Accelerator } from "./accelerator.ts";
 import { type Blank, type BlankContext, makeBlank } from "./blank.ts";
 import { type BootFiles, diskOf, readBootFiles, Shown } from "./files.ts";
@@ -35,6 +45,8 @@ export interface QemuDriverOptions {
 
 const ID = /^m[0-9a-f]{12}$/;
 const UP_MS = 60_000;
+/** How long after its QEMU a machine's supervisor may end, `ms`. */
+const DEATH_MS = 500;
 /** What the names of a machine's files in the store end in. */
 const [VOLUME, MEMORY] = [".vm", ".memory"];
 
@@ -113,7 +125,7 @@ export class QemuDriver implements Driver {
     const blank = await orUndo(() => makeBlank(this.#context, image, size, cleanup, signal));
     return {
       isRunning: () => isAlive(blank),
-      use: (wanted, disk) => orUndo(() => this.#finish(blank, image, wanted, disk, cleanup)),
+      use: (wanted, disk) => orUndo(() => orDied(blank, () => this.#finish(blank, image, wanted, disk, cleanup))),
       discard: () => cleanup.run(),
     };
   }
@@ -267,6 +279,18 @@ function refuseTooLarge(size: SandboxSize): void {
   const [needed, there] = [hostLimits(size).memory, totalmem()].map((bytes) => Math.floor(bytes / 1024 ** 2));
   if (Number(needed) > Number(there))
     throw new Error(`a machine of ${size.memoryMb} MiB takes ${needed} MiB of memory; this host has ${there} MiB`);
+}
+
+/** What fails because the machine has ended by itself is told apart; it is looked before anything of it is taken away. */
+async function orDied<T>(machine: Pick<SandboxRecord, "pid" | "startTime">, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (cause) {
+    const deadline = performance.now() + DEATH_MS;
+    while (isAlive(machine) && performance.now() < deadline) await delay(20);
+    if (isAlive(machine)) throw cause;
+    throw new SandboxDied(`the machine ended before it could be used: ${(cause as Error).message}`, { cause });
+  }
 }
 
 /** With its link to the host first: what it still says is nothing to anybody, and the link goes at once. */

@@ -1,10 +1,11 @@
 /** What is particular to virtual machines: that two never share what must be one's own, and what becomes of broken ones. */
-import { open, readFile, stat } from "node:fs/promises";
+import { copyFile, open, readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { run } from "@mags/kit";
+import { createLogger, run } from "@mags/kit";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { readImage } from "../../images/index.ts";
+import { Pool } from "../../pool/pool.ts";
 import { membersOf } from "../../sandbox/cgroups.ts";
 import type { Sandbox } from "../../sandbox/driver.ts";
 import { imageDir } from "../../sandbox/testing/config.ts";
@@ -41,8 +42,8 @@ async function destroyed<T>(sandboxes: Sandbox[], action: () => Promise<T>): Pro
 }
 
 /** The process of QEMU itself, which the supervisor has started. */
-async function qemuOf(sandbox: QemuSandbox): Promise<number> {
-  for (const pid of await membersOf(sandbox.cgroupsPath)) {
+async function qemuOf(cgroupsPath: string): Promise<number> {
+  for (const pid of await membersOf(cgroupsPath)) {
     if ((await readFile(`/proc/${pid}/comm`, "utf8").catch(() => "")).startsWith("qemu")) return pid;
   }
   throw new Error("the machine has no QEMU");
@@ -81,7 +82,7 @@ test("a machine has a kernel, a memory and a number of processes of its own", as
     expect(await inside(sandbox, "uname -r")).not.toBe(host);
     expect(Number(await inside(sandbox, "awk '/MemTotal/ {print $2}' /proc/meminfo"))).toBeLessThan(256 * 1024);
     // QEMU has none of root's powers.
-    const status = await readFile(`/proc/${await qemuOf(sandbox)}/status`, "utf8");
+    const status = await readFile(`/proc/${await qemuOf(sandbox.cgroupsPath)}/status`, "utf8");
     expect(status).toMatch(/^CapEff:\s+0+$/m);
     expect(status).toMatch(/^Seccomp:\s+2$/m);
     expect(status).not.toMatch(/^Uid:\s+0/m);
@@ -110,15 +111,52 @@ test("a machine that is switched off from inside has ended", async () => {
 test("a machine whose QEMU is killed has ended, and what is asked of it fails at once", async () => {
   const sandbox = await create();
   await destroyed([sandbox], async () => {
-    process.kill(await qemuOf(sandbox), "SIGKILL");
+    process.kill(await qemuOf(sandbox.cgroupsPath), "SIGKILL");
     expect(await sandbox.ended).toContain("QEMU ended with exit code 137");
     await expect(sandbox.open({ argv: ["/bin/true"], env: {} })).rejects.toThrow("gone");
   });
 });
 
+test.each([
+  ["before it is handed out", "before"],
+  ["while it is given its disk", "during"],
+])("a machine of the pool that dies %s is replaced by another", async (_, moment) => {
+  const usual = { driver, image: await readImage(imageDir, "base"), size: SIZE };
+  const volume = await drivers.volume();
+  const waiting = () => readdir(join(drivers.runDir, "sandboxes"));
+  const pool = new Pool({ usual, min: 0, max: 2, logger: createLogger("silent") });
+  pool.start();
+  try {
+    // The first that wants a disk of its own makes the pool keep another one ready.
+    const asked = await pool.take(usual, { make: (path) => copyFile(volume, path) });
+    await expect.poll(() => pool.status().idle_vms, { timeout: 120_000 }).toBe(1);
+    await asked.destroy();
+    pool.gone();
+    const [victim = ""] = await waiting();
+    const die = async () => process.kill(await qemuOf(`/mags-${drivers.instance}-vm/${victim}`), "SIGKILL");
+    const made: string[] = [];
+    const make = async (path: string) => {
+      made.push(path);
+      if (made.length === 1 && moment === "during") await die();
+      await copyFile(volume, path);
+    };
+    if (moment === "before") await die();
+    const sandbox = await pool.take(usual, { make });
+    await destroyed([sandbox], async () => {
+      if (moment === "during") expect(made[0]).toContain(victim);
+      expect(await inside(sandbox, "echo on")).toBe("on");
+      expect(made.at(-1)).toContain(sandbox.id);
+      expect(pool.status().busy_vms).toBe(1);
+      await expect.poll(waiting, { timeout: 60_000 }).not.toContain(victim);
+    });
+  } finally {
+    await pool.close();
+  }
+});
+
 test("a machine that is frozen can be removed", async () => {
   const sandbox = await create();
-  process.kill(await qemuOf(sandbox), "SIGSTOP");
+  process.kill(await qemuOf(sandbox.cgroupsPath), "SIGSTOP");
   await sandbox.destroy();
   expect(await membersOf(sandbox.cgroupsPath)).toEqual([]);
 });
@@ -142,7 +180,7 @@ test("the disk of a machine grows under a file that is open, and is whole afterw
 test("what QEMU says is kept up to a limit, and it runs on", async () => {
   const sandbox = await create();
   await destroyed([sandbox], async () => {
-    const file = await open(`/proc/${await qemuOf(sandbox)}/fd/2`, "a");
+    const file = await open(`/proc/${await qemuOf(sandbox.cgroupsPath)}/fd/2`, "a");
     for (let line = 0; line < 3000; line++) await file.write(`${"x".repeat(99)}\n`).catch(() => undefined);
     await file.close();
     const log = join(drivers.runDir, "sandboxes", sandbox.id, "qemu.log");

@@ -20,6 +20,7 @@ export async function openTestDrivers() {
   const opened: { driver: QemuDriver; network: Network }[] = [];
   return {
     dir,
+    instance,
     runDir,
     store,
     open: async () => {
