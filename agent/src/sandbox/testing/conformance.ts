@@ -110,6 +110,18 @@ export function conformance(name: string, subject: Subject, all = true): void {
         { user: "daemon" },
       ));
 
+    test("another user may open the streams of a command by name", () =>
+      inSandbox(
+        async (sandbox) => {
+          const result = await (
+            await start(sandbox, "echo out >/dev/stdout; echo err >/dev/stderr", {}, "daemon")
+          ).finish();
+          expect(result).toEqual({ end: { exitCode: 0 }, stdout: ["out"], stderr: ["err"] });
+        },
+        undefined,
+        { user: "daemon" },
+      ));
+
     test("reports a signal as 128 and its number", () =>
       inSandbox(async (sandbox) => {
         expect((await (await start(sandbox, "kill -TERM $$")).finish()).end).toEqual({ exitCode: 143 });

@@ -5,6 +5,8 @@ const REPRESENTATIVE = new Set([
   "keeps stdout and stderr apart and the exit code",
   "a kept disk has what earlier sandboxes wrote to it, whoever owns it, and stays",
   "runs as the user that the image names, at that user's home, and hands what it places to that user",
+  "another user may open the streams of a command by name",
+  "another user may open the streams of a session by name, in a terminal too",
   "a session ends by a signal, with all of its processes",
   "killCommand ends what a command has started, also in sessions of their own, and nothing else",
   "holds the limits of disk, memory and CPU",

@@ -100,6 +100,15 @@ export function sessions(inSandbox: InSandbox, test: Define): void {
       await expect(sandbox.open(shell("true", { user: "70000" }))).rejects.toThrow("outside of 0 to 65535");
     }));
 
+  test("another user may open the streams of a session by name, in a terminal too", () =>
+    inSandbox(async (sandbox) => {
+      const command = "echo out >/dev/stdout; echo err >/dev/stderr";
+      const piped = await talk(await sandbox.open(shell(command, { user: "daemon" })));
+      expect(piped).toEqual({ stdout: "out\n", stderr: "err\n", end: ended(0) });
+      const terminal = await talk(await sandbox.open(shell(command, { user: "daemon", tty: TTY })));
+      expect(terminal).toMatchObject({ stdout: expect.stringContaining("out\r\nerr\r\n"), end: ended(0) });
+    }));
+
   test("what cannot be started is told, not guessed", () =>
     inSandbox(async (sandbox) => {
       const failure = async (request: Partial<SessionRequest>) =>
