@@ -93,6 +93,31 @@ describe("a quota", () => {
     expect((await show(as)).used.jobs_per_minute).toBe(20 - refused.length);
   });
 
+  it("of workspaces holds however many are made at the same moment, and names what to do", async () => {
+    const { as } = await organisation({ workspaces: 3 });
+    const answers = await Promise.all(
+      Array.from({ length: 12 }, (_, index) => createJob(world, { workspace_id: `w${index}` }, as)),
+    );
+    expect(codes(answers).filter((status) => status === 202)).toHaveLength(3);
+    const refused = answers.find(({ status }) => status === 403);
+    expect(refused?.body.error).toMatchObject({ code: "quota_exceeded", field: "workspace_id" });
+    expect(refused?.body.message).toMatch(/has 3 workspaces and may have 3: delete/);
+    expect((await show(as)).used.workspaces).toBe(3);
+  });
+
+  it("of what is stored refuses a job that would write to a workspace, and no other", async () => {
+    const { id, as } = await organisation({ stored_bytes: 1000 });
+    await world.sql.query(
+      "INSERT INTO chunks (org, hash, epoch, bytes, stored_bytes, state, claimed_at) VALUES ($1, repeat('a', 64), 1, 1, 1001, 'stored', now())",
+      [id],
+    );
+    const refused = await createJob(world, { workspace_id: "w" }, as);
+    expect(refused).toMatchObject({ status: 403, body: { error: { code: "quota_exceeded" } } });
+    expect(refused.body.message).toMatch(/has 1001 bytes .* may have 1000: delete/);
+    expect((await createJob(world, {}, as)).status).toBe(202);
+    expect((await show(as)).used.stored_bytes).toBe(1001);
+  });
+
   it("that is taken back is the server's default, and 0 allows nothing", async () => {
     const { id, as } = await organisation({ sandboxes: 0, workspaces: 3 });
     expect((await createJob(world, {}, as)).status).toBe(403);

@@ -3,7 +3,7 @@ import type { Database, Queryable } from "../db/database.ts";
 import type { Events } from "../db/events.ts";
 import type { Quota } from "../workspaces/service.ts";
 import { refuseMachine } from "./decide.ts";
-import { jobsOfLastMinute, lockSums, readLimits, readSums, takeJob, writeLimits } from "./store.ts";
+import { jobsOfLastMinute, readLimits, readSums, takeJob, writeLimits } from "./store.ts";
 
 const TOPIC = "quotas";
 /** How long limits are believed where nobody says that they have changed, `ms` */
@@ -53,7 +53,7 @@ export class Quotas {
   async admitMachine(tx: Queryable, org: string, machine: { vcpus: number; memory_mb: number }): Promise<void> {
     const limits = await this.#limits(tx, org);
     if (limits.sandboxes === null && limits.vcpus === null && limits.memory_mb === null) return;
-    await lockSums(tx, org);
+    await this.#stored.lock(tx, org);
     const refusal = refuseMachine(limits, await readSums(tx, org), machine);
     if (refusal) throw new ApiError("quota_exceeded", refusal.message, refusal.field);
   }

@@ -31,11 +31,6 @@ export async function writeLimits(
   await tx.query("SELECT pg_notify('mags_events', $1)", [payload]);
 }
 
-/** Whoever is about to have one more machine up waits here for the one before: sums are judged one after the other. */
-export async function lockSums(tx: Queryable, org: string): Promise<void> {
-  await tx.query("SELECT pg_advisory_xact_lock(hashtextextended($1, 7070003))", [org]);
-}
-
 export interface Sums {
   sandboxes: number;
   vcpus: number;

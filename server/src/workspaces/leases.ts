@@ -127,6 +127,11 @@ export class Leases {
     const lock = job.on_busy === "fail" ? "write" : "use";
     let found = await findWorkspace(tx, org, name, lock);
     if (!found) {
+      await this.#quota.lock(tx, org);
+      // Another job may have made it while this one waited.
+      found = await findWorkspace(tx, org, name, lock);
+    }
+    if (!found) {
       await this.#quota.refuseWorkspace(tx, org);
       await insertWorkspace(tx, { id: randomUUID(), org, name, anonymous: false, image: rootfs_type, disk_gb });
       found = await findWorkspace(tx, org, name, lock);

@@ -32,14 +32,20 @@ export class Quota {
     return { workspaces, stored_bytes };
   }
 
-  /** Throws ApiError quota_exceeded when one more workspace would be too many. */
+  /** Whoever is about to have more of what is counted waits here for the one before: they are judged one after the other. */
+  async lock(tx: Queryable, org: string): Promise<void> {
+    await tx.query("SELECT pg_advisory_xact_lock(hashtextextended($1, 7070003))", [org]);
+  }
+
+  /** Throws ApiError quota_exceeded when one more workspace, made in the same transaction, would be too many. */
   async refuseWorkspace(q: Queryable, org: string): Promise<void> {
+    await this.lock(q, org);
     const { workspaces } = await this.#limits(q, org);
     const there = await countWorkspaces(q, org);
     if (there >= workspaces)
       throw new ApiError(
         "quota_exceeded",
-        `the organisation has ${there} workspaces and may have ${workspaces}`,
+        `the organisation has ${there} workspaces and may have ${workspaces}: delete some, or ask whoever runs this server for more`,
         "workspace_id",
       );
   }
