@@ -12,7 +12,7 @@ const WATCH_MS = 100;
 /** Saves the state of a machine that is up, without its memory, to `file`, and ends it. QEMU may connect to `socket`. */
 export async function saveState(qmp: Qmp, file: string, socket: string, allow: () => void): Promise<void> {
   const { promise: connection, resolve } = Promise.withResolvers<Socket>();
-  const server = createServer(resolve);
+  const server = createServer((socket) => resolve(socket.on("error", () => undefined)));
   await new Promise<void>((listening) => server.listen(socket, listening));
   try {
     allow();
@@ -51,10 +51,9 @@ async function whileItLives<T>(qmp: Qmp, wanted: Promise<T>): Promise<T> {
 export async function loadState(qmp: Qmp, file: string, socket: string): Promise<void> {
   await ignoreSharedMemory(qmp);
   await qmp.execute("migrate-incoming", { uri: `unix:${socket}` });
-  // QEMU hangs up when it has read enough; whether that went well its status says.
-  await pipeline(createReadStream(file), connect(socket), { signal: AbortSignal.timeout(SAVE_MS) }).catch(
-    () => undefined,
-  );
+  // QEMU hangs up when it has read enough, also after the last byte; whether that went well its status says.
+  const line = connect(socket).on("error", () => undefined);
+  await pipeline(createReadStream(file), line, { signal: AbortSignal.timeout(SAVE_MS) }).catch(() => undefined);
   const deadline = performance.now() + SAVE_MS;
   for (;;) {
     const { status } = await qmp.execute<{ status: string }>("query-status");
