@@ -2,7 +2,8 @@
 import { readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { mkdir, open } from "node:fs/promises";
 import { join } from "node:path";
-import { mountImage, run, unmount } from "@mags/kit";
+import { setTimeout as delay } from "node:timers/promises";
+import { loopOf, mountImage, run, unmount } from "@mags/kit";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { distrust, isTrusted } from "../volumes/trust.ts";
 import { makeMountable, mountVolume } from "./mountable.ts";
@@ -34,6 +35,8 @@ async function inVolume(work: (at: string) => void): Promise<void> {
   } finally {
     await run("umount", [target]);
   }
+  // The kernel lets go of the loop device a moment later; while it is there, the volume counts as mounted.
+  while (loopOf(volume)) await delay(10);
 }
 
 const debugfs = (command: string) => run("debugfs", ["-w", "-R", command, volume]);
