@@ -18,8 +18,9 @@ sh scripts/run.sh check || {
   status=$?
   echo "the checks of the code failed (npm run check)" >&2
 }
-# In a mount namespace of its own, as the agent is: what a test mounts goes with it.
-unshare --mount --propagation slave node node_modules/.bin/vitest run --reporter=default --reporter=json --outputFile.json="$report" "$@" </dev/null || status=$?
+# In a mount namespace of its own, as the agent is: what a test mounts goes with it. Whole systems share few processors here, so a
+# test that fails is tried once more, and marked "retry x1" where that helped: look at it. A daemon that ends by itself fails the run.
+unshare --mount --propagation slave node node_modules/.bin/vitest run --retry=1 --reporter=default --reporter=json --outputFile.json="$report" "$@" </dev/null || status=$?
 node -e '
 const text = require("fs").readFileSync(process.argv[1], "utf8");
 const report = text ? JSON.parse(text) : { numPassedTests: 0, numFailedTests: 0, numTotalTests: 0, numFailedTestSuites: 0 };
