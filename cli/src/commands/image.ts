@@ -69,9 +69,10 @@ async function show({ json }: Flags): Promise<void> {
 async function make(name: string, { node, json }: Flags): Promise<void> {
   const said = new Map<string, string>();
   const onProgress = (image: ImageOnNode) => {
-    if (image.step === null || said.get(image.node) === image.step) return;
-    said.set(image.node, image.step);
-    process.stderr.write(`${image.node}: ${image.step}\n`);
+    const step = image.step ?? (said.has(image.node) ? null : "begun");
+    if (step === null || said.get(image.node) === step) return;
+    said.set(image.node, step);
+    process.stderr.write(`${image.node}: ${step}\n`);
   };
   const images = await client().images.build(name, { node, onProgress });
   if (json) return printJson({ images });

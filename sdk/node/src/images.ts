@@ -32,6 +32,7 @@ export class ImagesClient {
     { onProgress, ...options }: { onProgress?: (image: ImageOnNode) => void } & ImageOptions = {},
   ): Promise<ImageOnNode[]> {
     const begun = (await this.make(image, options)).images;
+    for (const one of begun) onProgress?.(one);
     const isMeant = (found: ImageOnNode) =>
       begun.some(({ image, node }) => found.image === image && found.node === node);
     for (;;) {
