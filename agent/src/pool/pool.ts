@@ -57,22 +57,11 @@ export class Pool {
   async take(wanted: Wanted, disk?: Disk): Promise<Sandbox> {
     this.#busy++;
     try {
-      return await this.#another(() => this.#handOut(wanted, disk));
+      return await this.#handOut(wanted, disk);
     } catch (error) {
       this.#busy--;
       throw error;
     }
-  }
-
-  /** One with a disk of its own serves no job that has one; one without serves both. */
-  #takeReady(wanted: Wanted, hasDisk: boolean): Ready | undefined {
-    const { logger } = this.#options;
-    const diskless = Shelf.ofDiskless(wanted, logger);
-    const shelf = hasDisk ? diskless && this.#shelf(diskless) : this.#shelf(Shelf.ofWhole(wanted, logger));
-    if (!shelf) return undefined;
-    const ready = shelf.take();
-    if (!ready) this.#grow(shelf);
-    return ready ?? (diskless && this.#shelves.get(diskless.key)?.take());
   }
 
   /** Counts an adopted sandbox as in use. */
@@ -104,10 +93,13 @@ export class Pool {
     await Promise.all([...this.#shelves.values()].map((shelf) => shelf.clear()));
   }
 
-  async #another(handOut: () => Promise<Sandbox>): Promise<Sandbox> {
+  async #handOut(wanted: Wanted, disk: Disk | undefined): Promise<Sandbox> {
+    const { driver, image, size } = wanted;
     for (let left = TRIES - 1; ; left--) {
+      const ready = this.#takeReady(wanted, disk !== undefined);
+      setTimeout(() => this.#fill(), REFILL_AFTER_MS);
       try {
-        return await handOut();
+        return ready ? await ready.use(size, disk) : await driver.create(image, size, disk);
       } catch (error) {
         if (!(error instanceof SandboxDied) || left === 0) throw error;
         this.#options.logger.warn({ err: error }, "a sandbox died while it was handed out; another one is taken");
@@ -115,11 +107,15 @@ export class Pool {
     }
   }
 
-  async #handOut(wanted: Wanted, disk: Disk | undefined): Promise<Sandbox> {
-    const ready = this.#takeReady(wanted, disk !== undefined);
-    setTimeout(() => this.#fill(), REFILL_AFTER_MS);
-    const { driver, image, size } = wanted;
-    return ready ? ready.use(size, disk) : driver.create(image, size, disk);
+  /** One with a disk of its own serves no job that has one; one without serves both. */
+  #takeReady(wanted: Wanted, hasDisk: boolean): Ready | undefined {
+    const { logger } = this.#options;
+    const diskless = Shelf.ofDiskless(wanted, logger);
+    const shelf = hasDisk ? diskless && this.#shelf(diskless) : this.#shelf(Shelf.ofWhole(wanted, logger));
+    if (!shelf) return undefined;
+    const ready = shelf.take();
+    if (!ready) this.#grow(shelf);
+    return ready ?? (diskless && this.#shelves.get(diskless.key)?.take());
   }
 
   /** The shelf of the same kind that is there, or this one; it was asked last now. */

@@ -28,17 +28,15 @@ export class Shelf {
   }
 
   /** Of whole sandboxes, with an empty disk of their own. */
-  static ofWhole({ driver, image, size }: Wanted, logger: Logger): Shelf {
-    const key = [...kindOf({ driver, image, size }), size.diskGb].join(" ");
-    return new Shelf(key, (closing) => asReady({ driver, image, size }, closing), logger);
+  static ofWhole(wanted: Wanted, logger: Logger): Shelf {
+    return new Shelf(keyOf(wanted, wanted.size.diskGb), (closing) => asReady(wanted, closing), logger);
   }
 
   /** Of such that are given their disk when it is known; undefined where the driver has none. */
-  static ofDiskless({ driver, image, size }: Wanted, logger: Logger): Shelf | undefined {
-    if (!driver.prepare) return undefined;
-    const prepare = driver.prepare.bind(driver);
-    const key = [...kindOf({ driver, image, size }), "diskless"].join(" ");
-    return new Shelf(key, (closing) => prepare(image, size, closing), logger);
+  static ofDiskless(wanted: Wanted, logger: Logger): Shelf | undefined {
+    const { driver, image, size } = wanted;
+    const prepare = driver.prepare?.bind(driver);
+    return prepare && new Shelf(keyOf(wanted, "diskless"), (closing) => prepare(image, size, closing), logger);
   }
 
   get ready(): number {
@@ -85,8 +83,9 @@ export class Shelf {
   }
 }
 
-/** Sandboxes of one kind are interchangeable, but for their disks. */
-const kindOf = ({ driver, image, size }: Wanted) => [driver.facts.driver, image.digest, size.vcpus, size.memoryMb];
+/** Sandboxes of one key are interchangeable. */
+const keyOf = ({ driver, image, size }: Wanted, disk: number | "diskless"): string =>
+  [driver.facts.driver, image.digest, size.vcpus, size.memoryMb, disk].join(" ");
 
 async function asReady({ driver, image, size }: Wanted, closing: AbortSignal): Promise<Ready> {
   const prepared = await driver.prepare?.(image, size, closing);
