@@ -1,5 +1,5 @@
 /** Every kind of leftover on a machine, made for real: found, told in words, and taken away on request. */
-import { createHash, randomUUID } from "node:crypto";
+import { createHash, randomBytes, randomUUID } from "node:crypto";
 import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { run as runCommand, spawn } from "@mags/kit";
@@ -35,15 +35,15 @@ const inside = (path: string) => `/proc/${daemon.pid}/root${path}`;
 async function leaveThings(): Promise<{ what: string; there: () => Promise<boolean> }[]> {
   const memory = "/sys/fs/cgroup/memory";
   const root = (await exists(`${memory}/mags-${instance}`)) ? memory : "/sys/fs/cgroup";
-  const id = "m0123456789ab";
+  const [id, second, third] = [1, 2, 3].map(() => `m${randomBytes(6).toString("hex")}`) as [string, string, string];
   const cgroup = `${root}/mags-${instance}/${id}`;
   await mkdir(cgroup);
   const process = spawn("sleep", ["1000"], { reject: false });
   await writeFile(`${cgroup}/cgroup.procs`, String(process.pid));
-  const directory = `/run/mags/${instance}/sandboxes/m1123456789ab`;
+  const directory = `/run/mags/${instance}/sandboxes/${second}`;
   await mkdir(directory);
   const machines = join(daemon.dataDir, "agent/store/volumes/machines");
-  const disk = join(machines, "m2123456789ab.ext4");
+  const disk = join(machines, `${third}.ext4`);
   await writeFile(inside(disk), Buffer.alloc(4096));
   const device = await nsenter("losetup", "--show", "-f", disk);
   const link = `mg${instance.slice(0, 6)}-4001`;
@@ -55,9 +55,9 @@ async function leaveThings(): Promise<{ what: string; there: () => Promise<boole
   await mkdir(jobDirectory);
   return [
     { what: `cgroup ${id}`, there: () => exists(cgroup) },
-    { what: `directory m1123456789ab`, there: () => exists(directory) },
-    { what: `disk m2123456789ab`, there: () => exists(inside(disk)) },
-    { what: `loop m2123456789ab`, there: () => isOver(device, "m2123456789ab") },
+    { what: `directory ${second}`, there: () => exists(directory) },
+    { what: `disk ${third}`, there: () => exists(inside(disk)) },
+    { what: `loop ${third}`, there: () => isOver(device, third) },
     { what: "network 4001", there: () => exists(`/sys/class/net/${link}`) },
     { what: "network 4002", there: () => exists(netns) },
     { what: `job_directory ${job}`, there: () => exists(jobDirectory) },
@@ -92,6 +92,9 @@ test("what belongs to nothing that lives is told with exit code 1, taken away on
   const repaired = await daemon.cli(["fsck", "--repair", "--json"]);
   const report = JSON.parse(String(repaired.stdout));
   expect(report.differences.filter((each: { repaired: boolean }) => !each.repaired)).toEqual([]);
+  expect(report.differences.map(({ what }: { what: string }) => what).sort()).toEqual(
+    left.map(({ what }) => what).sort(),
+  );
   expect([repaired.exitCode, report.clean]).toEqual([0, true]);
   for (const { what, there } of left) expect(await there(), what).toBe(false);
   // The machine that is up is as it was.

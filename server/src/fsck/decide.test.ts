@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { NodeAudit } from "@mags/protocol";
 import { expect, it } from "vitest";
-import { inLedger, inStore, mends, onNodes } from "./decide.ts";
+import { inBoth, inLedger, inStore, isGone, mends, onNodes } from "./decide.ts";
 import type { LedgerFacts } from "./store.ts";
 
 const nothing: LedgerFacts = {
@@ -115,5 +115,31 @@ it("tells objects that are missing or known to nobody, and lets young ones be", 
         { hash: c, epoch: 2 },
       ],
     },
+  ]);
+});
+
+it("counts only what two looks have seen, and nothing as gone that a look could not see", () => {
+  const leftover = seen({}, { traces: [{ kind: "cgroup", name: "m2", held: false }] });
+  const silence = (why: string) =>
+    onNodes(
+      { ...nothing, nodes: [{ name: "n1", silentSeconds: 0, jobs: 0, dirty: 0 }] },
+      [{ name: "n1", silent: why }],
+      new Set(),
+    );
+  expect(inBoth(leftover, [])).toEqual([]);
+  expect(inBoth([], leftover)).toEqual([]);
+  expect(inBoth(leftover, leftover)).toEqual(leftover);
+  const silentOnce: [typeof leftover, typeof leftover][] = [
+    [silence("it hung"), leftover],
+    [leftover, silence("it hung")],
+    [silence("it hung"), []],
+    [silence("it hung"), silence("it answered 500")],
+  ];
+  for (const [first, second] of silentOnce) expect(kinds(inBoth(first, second))).toEqual(["node_silent"]);
+  const [difference] = leftover as [(typeof leftover)[number]];
+  expect([isGone(difference, []), isGone(difference, leftover), isGone(difference, silence("it hung"))]).toEqual([
+    true,
+    false,
+    false,
   ]);
 });

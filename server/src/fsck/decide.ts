@@ -252,6 +252,22 @@ function objectOf(key: string): { hash: string; epoch: number } | undefined {
   return hash === undefined ? undefined : { hash, epoch: Number(epoch) };
 }
 
-export const identity = ({ kind, where, what, said }: Found): string =>
-  // How late something is differs from look to look.
-  kind.endsWith("_overdue") ? `${kind} ${where} ${what}` : `${kind} ${where} ${what} ${said}`;
+/** What two looks have both seen, and every node that one of them could not look at: of what is there that look says nothing. */
+export function inBoth(first: Found[], second: Found[]): Found[] {
+  const [before, after] = [identities(first), identities(second)];
+  const silentBefore = first.filter((each) => isSilence(each) && !after.has(identity(each)));
+  return [...second.filter((each) => isSilence(each) || before.has(identity(each))), ...silentBefore];
+}
+
+/** Whether a look that came later shows that a difference is no more. */
+export function isGone(difference: Found, later: Found[]): boolean {
+  const unseen = later.some((each) => isSilence(each) && each.where === difference.where);
+  return !unseen && !identities(later).has(identity(difference));
+}
+
+const isSilence = ({ kind }: Found) => kind === "node_silent";
+const identities = (found: Found[]) => new Set(found.map(identity));
+
+/** What it says of how late something is, or why a node is silent, differs from look to look. */
+const identity = ({ kind, where, what, said }: Found): string =>
+  kind.endsWith("_overdue") || kind === "node_silent" ? `${kind} ${where} ${what}` : `${kind} ${where} ${what} ${said}`;

@@ -1,5 +1,8 @@
 /** The ledger against itself and the object store, with a real database and store. */
 import { randomUUID } from "node:crypto";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { type Assignment, filePartKey } from "@mags/protocol";
 import { chunkKey } from "@mags/storage";
 import { afterAll, beforeAll, expect, it } from "vitest";
@@ -91,6 +94,37 @@ it("tells of a node that is silent while by the ledger it has a job, and of that
   expect(report.differences).toMatchObject([{ kind: "node_silent", where: "n2", repair: null }]);
   expect(report.differences[0].said).toContain("1 job(s)");
 });
+
+it("says nothing is clean of a node that one look could not see, nor that a repair worked which it did not see", async () => {
+  const leftover = { kind: "cgroup", name: "m0123456789ab", held: false };
+  let answers: (object | undefined)[] = [];
+  // Answers undefined with a failure, and so it does to what is asked again.
+  const agent = createServer((request, response) => {
+    const answer = request.method === "POST" ? {} : answers.shift();
+    response.writeHead(answer ? 200 : 500).end(JSON.stringify(answer ?? {}));
+  }).listen(0, "127.0.0.1");
+  await once(agent, "listening");
+  const node = new TestNode(world, "n3");
+  node.address = `http://127.0.0.1:${(agent.address() as AddressInfo).port}`;
+  await node.register();
+  await world.sql.query("UPDATE nodes SET seen_at = now() - interval '1 hour' WHERE name <> 'n3'");
+  const audit = { jobs: [], traces: [leftover], copies: [], missing_rules: [] };
+  const clean = { ...audit, traces: [] };
+  const look = async (repair: boolean, ...given: typeof answers) => {
+    answers = given;
+    await node.renew([]);
+    const kept = (await fsck(repair)).differences.filter(({ where }: { where: string }) => where === "n3");
+    expect(answers).toEqual([]);
+    return told({ differences: kept });
+  };
+  expect(await look(false, audit, audit)).toEqual([["leftover", null]]);
+  expect(await look(false, undefined, audit, audit)).toEqual([["leftover", null]]);
+  expect(await look(false, undefined, undefined, audit)).toEqual([["node_silent", null]]);
+  expect(await look(true, audit, audit, clean)).toEqual([["leftover", true]]);
+  expect(await look(true, audit, audit, undefined, undefined)).toEqual([["leftover", false]]);
+  await new Promise((resolve) => agent.close(resolve));
+  await world.sql.query("DELETE FROM nodes WHERE name = 'n3'");
+}, 60_000);
 
 it("tells a host name that an alias and a job both have", async () => {
   await world.sql.query("UPDATE nodes SET seen_at = now() WHERE name = 'n2'");

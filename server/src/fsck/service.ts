@@ -5,13 +5,14 @@ import { manifestKey, type ObjectStore } from "@mags/storage";
 import type { Database } from "../db/database.ts";
 import type { Nodes } from "../nodes/service.ts";
 import { type Collector, readManifest } from "../workspaces/service.ts";
-import { type Found, identity, inLedger, inStore, type Mend, mends, type NodeLook, onNodes } from "./decide.ts";
+import { type Found, inBoth, inLedger, inStore, isGone, type Mend, mends, type NodeLook, onNodes } from "./decide.ts";
 import { inUploads, readFiles } from "./files.ts";
 import { knownJobs, type LedgerFacts, markLost, readLedger, readObjects, releaseHolder, setLatest } from "./store.ts";
 
 /** Longer than a sandbox takes to come or go, `ms`: what both looks see is no passing state. */
 const BETWEEN_LOOKS_MS = 4000;
-const AGENT_DEADLINE_MS = 10_000;
+const AGENT_DEADLINE_MS = 20_000;
+const ASK_AGAIN_MS = 1000;
 const READY_SECONDS = 15;
 /** Most differences of a kind that are listed. */
 const MOST = 1000;
@@ -45,13 +46,14 @@ export class Fsck {
     let look = await this.#look(signal);
     if (look.found.length > 0) {
       await delay(BETWEEN_LOOKS_MS, undefined, { signal });
-      look = both(look, await this.#look(signal));
+      const second = await this.#look(signal);
+      look = { ...second, found: inBoth(look.found, second.found) };
     }
     let differences = look.found.map((found) => shown(found, null));
     if (repair && look.found.length > 0) {
       await this.#mend(look.found, signal);
-      const after = new Set((await this.#look(signal)).found.map(identity));
-      differences = look.found.map((found) => shown(found, !after.has(identity(found))));
+      const { found: after } = await this.#look(signal);
+      differences = look.found.map((found) => shown(found, isGone(found, after)));
     }
     const clean = differences.every(({ repaired }) => repaired === true);
     return { clean, looked_at: look.looked_at, differences, took_ms: performance.now() - started };
@@ -61,7 +63,7 @@ export class Fsck {
     const { db } = this.#needs;
     // Machines before the ledger: a job that begins meanwhile is in the ledger for sure.
     const names = (await readLedger(db)).nodes;
-    const looks = await Promise.all(names.map((node) => this.#ask(node)));
+    const looks = await Promise.all(names.map((node) => this.#ask(node, signal)));
     const audits = looks.flatMap((look) => ("audit" in look ? [look.audit] : []));
     const traces = audits.flatMap((audit) => audit.traces);
     const known = await knownJobs(db, uuids(traces));
@@ -79,14 +81,16 @@ export class Fsck {
     };
   }
 
-  async #ask({ name, silentSeconds }: LedgerFacts["nodes"][number]): Promise<NodeLook> {
+  /** One that fails to answer is asked a second time: with no answer nothing can be said of it. */
+  async #ask({ name, silentSeconds }: LedgerFacts["nodes"][number], signal: AbortSignal): Promise<NodeLook> {
     if (silentSeconds > READY_SECONDS)
       return { name, silent: `nothing was heard of it for ${Math.round(silentSeconds)} s` };
+    const audit = () => this.#fetch(name, "audit", {});
     try {
-      const signal = AbortSignal.timeout(AGENT_DEADLINE_MS);
-      const response = await this.#needs.nodes.agentFetch(name, "/agent/v1/audit", { signal });
-      return { name, audit: NodeAudit.parse(await response.json()) };
+      const answer = await audit().catch(() => delay(ASK_AGAIN_MS, undefined, { signal }).then(audit));
+      return { name, audit: NodeAudit.parse(answer) };
     } catch (error) {
+      signal.throwIfAborted();
       return { name, silent: (error as Error).message };
     }
   }
@@ -157,20 +161,17 @@ export class Fsck {
   }
 
   async #tell(node: string, path: string, body: object): Promise<void> {
-    const response = await this.#needs.nodes.agentFetch(node, `/agent/v1/${path}`, {
-      method: "POST",
-      body: JSON.stringify(body),
-      headers: { "content-type": "application/json" },
-      signal: AbortSignal.timeout(AGENT_DEADLINE_MS),
-    });
+    const headers = { "content-type": "application/json" };
+    await this.#fetch(node, path, { method: "POST", body: JSON.stringify(body), headers });
+  }
+
+  async #fetch(node: string, path: string, init: RequestInit): Promise<unknown> {
+    const signal = AbortSignal.timeout(AGENT_DEADLINE_MS);
+    const response = await this.#needs.nodes.agentFetch(node, `/agent/v1/${path}`, { ...init, signal });
     const text = await response.text();
     if (!response.ok) throw new Error(`node ${node} answers ${response.status}: ${text.slice(0, 200)}`);
+    return JSON.parse(text);
   }
-}
-
-function both(first: Look, second: Look): Look {
-  const before = new Set(first.found.map(identity));
-  return { ...second, found: second.found.filter((each) => before.has(identity(each))) };
 }
 
 const shown = ({ mend: _, ...found }: Found, repaired: boolean | null): Difference => ({ ...found, repaired });
