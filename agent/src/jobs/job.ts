@@ -121,7 +121,7 @@ export class Job implements Owner, Guest {
   /** Runs the job to its end and reports it. Never throws. */
   async run(): Promise<void> {
     try {
-      this.#context.records.create(this.#record);
+      this.#context.records.write(this.#record);
       this.#openLog();
       const { waited_ms } = this.assignment;
       if (waited_ms !== null) this.log(`waited ${(waited_ms / 1000).toFixed(1)} s for the workspace`);

@@ -140,7 +140,7 @@ export class JobNode {
         const sandbox = own ? await drivers.adopt(own) : undefined;
         if (sandbox) keep.add(sandbox.id);
         // A job of before a reboot may have run, so it is not run again: adopting it without a machine ends it.
-        records.create({ ...found, assignment });
+        records.write({ ...found, assignment });
         // After a reboot the mark of a start may be lost with the page cache, so nothing is concluded from it; likewise with
         // the record itself.
         const token = rebooted || !record ? null : found.token;

@@ -55,18 +55,16 @@ export class JobRecords {
     return wake ? join(this.directory(id), `wake-${wake.count}`) : this.directory(id);
   }
 
-  create(record: JobRecord): void {
-    mkdirSync(this.directory(record.assignment.id), { recursive: true, mode: 0o700 });
-    this.write(record);
-  }
-
   /**
-   * Replaces the record. Not flushed to the disk: it has to outlive the agent, which the page cache does, and not the
-   * machine, because after a reboot no script of before can be running and none is started a second time. Synchronous,
-   * because it lies on the way of every job, where three turns through the thread pool take longer than the calls.
+   * Makes or replaces the record, and its directory: on a full disk a job may end before there was room for one. Not flushed to
+   * the disk: it has to outlive the agent, which the page cache does, and not the machine, because after a reboot no script of
+   * before can be running and none is started a second time. Synchronous, because it lies on the way of every job, where three
+   * turns through the thread pool take longer than the calls.
    */
   write(record: JobRecord): void {
-    const path = join(this.directory(record.assignment.id), "job.json");
+    const directory = this.directory(record.assignment.id);
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    const path = join(directory, "job.json");
     // Values of secrets stay in memory; a successor is given them anew.
     const kept = { ...record, assignment: { ...record.assignment, secrets: {}, masked: [] } };
     writeFileSync(`${path}.new`, JSON.stringify(kept), { mode: 0o600 });
@@ -75,10 +73,11 @@ export class JobRecords {
 
   /** The record of a job, or undefined when the node has none that can be read. */
   async read(id: string): Promise<JobRecord | undefined> {
-    const text = await readFile(join(this.directory(id), "job.json"), "utf8").catch(() => undefined);
-    if (text === undefined) return undefined;
-    const parsed = JobRecord.safeParse(JSON.parse(text));
-    return parsed.success ? parsed.data : undefined;
+    const path = join(this.directory(id), "job.json");
+    // After a power cut it may be empty, because it is not flushed.
+    return readFile(path, "utf8")
+      .then((text) => JobRecord.parse(JSON.parse(text)))
+      .catch(() => undefined);
   }
 
   async ids(): Promise<string[]> {
