@@ -58,6 +58,25 @@ test("what a job writes to its workspace is durable at its end, and there for a 
     });
 });
 
+test("jobs in the machine of another run beside its script, while commands come and go", async () => {
+  const script = "until [ -e /root/go ]; do sleep 0.2; done; echo script";
+  const { requestId: id } = await mags.run(script, { persistent: true, workspaceId: "beside" });
+  await eventually("the machine", async () => (await mags.status(id)).status === "running");
+  const jobs = [1, 2, 3].map((number) =>
+    mags.runAndWait(`for round in 1 2 3 4; do sleep 0.3; echo ${number}; done`, { workspaceId: "beside" }),
+  );
+  const commands = Array.from({ length: 20 }, (_, number) => mags.exec(id, `echo ${number}`));
+  expect((await Promise.all(commands)).map(({ stdout }) => stdout)).toEqual(commands.map((_, number) => `${number}\n`));
+  expect((await Promise.all(jobs)).map(({ stdout }) => stdout)).toEqual(
+    ["1\n", "2\n", "3\n"].map((line) => line.repeat(4)),
+  );
+  await mags.exec(id, "touch /root/go");
+  await eventually("the script's end", async () => (await mags.status(id)).exit_code === 0);
+  expect(await stdoutOf(id)).toEqual(["script"]);
+  await mags.stop(id);
+  await mags.wait(id);
+});
+
 test("the node and the doctor say what sandboxes are, and why", async () => {
   const { nodes } = (await daemon.http("GET", "/api/v1/nodes")).body;
   const because = expect.stringMatching(/^virtual machines (with KVM|under software emulation, because .+)$/);

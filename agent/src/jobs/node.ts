@@ -140,7 +140,11 @@ export class JobNode {
         const sandbox = own ? await drivers.adopt(own) : undefined;
         if (sandbox) keep.add(sandbox.id);
         // A job of before a reboot may have run, so it is not run again: adopting it without a machine ends it.
-        records.write({ ...found, assignment });
+        try {
+          records.write({ ...found, assignment });
+        } catch (err) {
+          logger.warn({ err, job: assignment.id }, "the record of a job could not be renewed; the next step writes it");
+        }
         // After a reboot the mark of a start may be lost with the page cache, so nothing is concluded from it; likewise with
         // the record itself.
         const token = rebooted || !record ? null : found.token;

@@ -157,15 +157,17 @@ export class Pool {
       const shelf = [...this.#shelves.values()].findLast(({ ready, target }) => ready < target);
       if (!shelf) return;
       await shelf.add(this.#closing.signal);
+      // Fewer may be wanted by now.
+      shelf.discardSpare();
     }
   }
 
   #recycle(): void {
     for (const [key, shelf] of this.#shelves) {
       shelf.target = Math.max(this.#leastOf(shelf), shelf.target - 1);
-      if (shelf.target === 0 && this.#leastOf(shelf) === 0) this.#shelves.delete(key);
       shelf.discardOld();
       shelf.discardSpare();
+      if (shelf.target === 0 && shelf.empty) this.#shelves.delete(key);
     }
     this.#fill();
   }

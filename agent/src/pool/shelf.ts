@@ -22,6 +22,8 @@ export class Shelf {
   readonly #make: (closing: AbortSignal) => Promise<Ready>;
   readonly #logger: Logger;
   #items: { ready: Ready; since: number }[] = [];
+  /** what is being made or taken away */
+  readonly #works = new Set<Promise<void>>();
 
   private constructor(key: string, make: (closing: AbortSignal) => Promise<Ready>, logger: Logger) {
     [this.key, this.#make, this.#logger] = [key, make, logger];
@@ -43,6 +45,11 @@ export class Shelf {
     return this.#items.length;
   }
 
+  /** Whether it has nothing, and nothing comes or goes. */
+  get empty(): boolean {
+    return this.#items.length + this.#works.size === 0;
+  }
+
   /** One that is alive. */
   take(): Ready | undefined {
     for (let item = this.#items.shift(); item; item = this.#items.shift()) {
@@ -53,7 +60,11 @@ export class Shelf {
   }
 
   /** Makes one more; waits a while where that fails. */
-  async add(closing: AbortSignal): Promise<void> {
+  add(closing: AbortSignal): Promise<void> {
+    return this.#track(this.#add(closing));
+  }
+
+  async #add(closing: AbortSignal): Promise<void> {
     try {
       this.#items.push({ ready: await this.#make(closing), since: performance.now() });
     } catch (error) {
@@ -74,12 +85,21 @@ export class Shelf {
     for (const { ready } of this.#items.splice(this.target)) this.#discard(ready);
   }
 
+  /** When nothing is added any more; resolves when all is gone. */
   async clear(): Promise<void> {
-    await Promise.allSettled(this.#items.splice(0).map(({ ready }) => ready.discard()));
+    this.target = 0;
+    this.discardSpare();
+    await Promise.all(this.#works);
   }
 
   #discard(ready: Ready): void {
-    ready.discard().catch((error) => this.#logger.warn({ err: error }, "a sandbox of the pool could not be removed"));
+    const failed = (err: unknown) => this.#logger.warn({ err }, "a sandbox of the pool could not be removed");
+    void this.#track(ready.discard().catch(failed));
+  }
+
+  #track(work: Promise<void>): Promise<void> {
+    this.#works.add(work);
+    return work.finally(() => this.#works.delete(work));
   }
 }
 

@@ -254,6 +254,12 @@ export class Dispatch {
       await this.#followClock();
       if (this.#starting || now < this.#sweep.allowedFrom) return;
       const overdue = await overdueJobs(this.#db);
+      // A database that has hung meanwhile has heard no renewal either.
+      const answered = performance.now();
+      if (answered - now > GAP_MS) {
+        this.#sweep.allowedFrom = answered + GRACE_MS;
+        return;
+      }
       // The clock may have been set since it was looked at: the next look will tell.
       const wall = overdue[0]?.now.getTime();
       if (wall !== undefined && clockStepped(this.#clocks, { wall, steady: performance.now() }, STEP_MS)) return;

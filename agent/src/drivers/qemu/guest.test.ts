@@ -2,7 +2,8 @@ import { once } from "node:events";
 import { createServer, type Socket } from "node:net";
 import ssh2 from "ssh2";
 import { afterEach, expect, it } from "vitest";
-import { Guest, SSH_PORT } from "./guest.ts";
+import { SSH_PORT } from "./connection.ts";
+import { Guest } from "./guest.ts";
 
 /** A machine's address without a machine */
 const ADDRESS = "127.77.0.1";

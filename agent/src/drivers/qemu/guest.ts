@@ -1,75 +1,49 @@
-import { once } from "node:events";
-import { Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
-import { inNetns, openSocket } from "@mags/kit";
-import ssh2, { type Client, type ClientChannel, type ConnectConfig, type ExecOptions } from "ssh2";
+import type { ClientChannel, ExecOptions } from "ssh2";
+import { Connection, type GuestAddress, GuestError, type Started } from "./connection.ts";
 
-/** Port of the machine's SSH server: out of the way of what sandboxes usually listen on. */
-export const SSH_PORT = 22022;
-const HANDSHAKE_MS = 60_000;
-const CONNECT_MS = 2000;
-const RETRY_MS = 30;
-const WATCH_MS = 250;
-/** A machine that says nothing to so many questions is given up, with all that goes on in it. */
-const [KEEPALIVE_MS, KEEPALIVES] = [10_000, 9];
 /** How long a command of ours may take in a machine, `ms`. */
 const COMMAND_MS = 20_000;
 /** Most that is read of the answer to a command of ours, `bytes` */
 const ANSWER_BYTES = 1 << 20;
+/** How long it may take until a machine that is up takes another connection, `ms`. */
+const CONNECT_MS = 30_000;
+const POLL_MS = 20;
+/** Most connections for commands, and how many of them stay open when nobody uses them. */
+const [MOST, KEPT] = [100, 4];
 
-/** What could not be done in a machine: its SSH server is gone, or a command of ours failed or took too long. */
-export class GuestError extends Error {
-  override readonly name = "GuestError";
-}
-
-/** A command that runs in a machine, and its exit code; null when the machine has not said it. */
-export interface Started {
-  channel: ClientChannel;
-  code: Promise<number | null>;
-}
-
-export interface GuestAddress {
-  /** network namespace from which the machine is reached */
-  netns: string;
-  address: string;
-  privateKey: string;
-  /** the server's public key in base64; any where it is not known yet */
-  hostKey: string | undefined;
-}
-
-/** One SSH connection to a machine, over which everything goes but scripts. What is at its other end is not trusted. */
+/**
+ * The SSH connections to a machine, over which everything goes but scripts.
+ *
+ * A connection has one command at a time, and none has both commands and ports: where a command ends while another channel of the
+ * same connection is only half open, dropbear before 2024.86 closes that channel, or breaks off altogether (its issue 321).
+ */
 export class Guest {
-  readonly #client: Client;
-  readonly #socket: Socket;
+  readonly #at: GuestAddress;
+  readonly #isUp: () => boolean;
+  readonly #all = new Set<Connection>();
+  readonly #free: Connection[] = [];
+  /** how many wait for one */
+  #wanted = 0;
+  /** one handshake after another: of strangers dropbear lets few in */
+  #opening: Promise<unknown> = Promise.resolve();
+  #ports: Promise<Connection> | undefined;
   #closed = false;
 
-  private constructor({ client, socket }: Connected, isUp: () => boolean) {
-    [this.#client, this.#socket] = [client, socket];
-    // Whoever waits for an answer is told at once: a machine that is switched off closes no connection.
-    const watch = setInterval(() => isUp() || this.close(), WATCH_MS);
-    watch.unref();
-    client.on("close", () => {
-      this.#closed = true;
-      clearInterval(watch);
-    });
+  private constructor(at: GuestAddress, isUp: () => boolean) {
+    [this.#at, this.#isUp] = [at, isUp];
   }
 
+  /** It was closed on this side; a connection that breaks is replaced by another. */
   get closed(): boolean {
     return this.#closed;
   }
 
   /** Tries until `deadline` (of performance.now()), as long as `isUp`. Throws GuestError. */
   static async connect(at: GuestAddress, isUp: () => boolean, deadline: number): Promise<Guest> {
-    for (;;) {
-      try {
-        return new Guest(await handshake(at, isUp), isUp);
-      } catch (cause) {
-        const left = isUp() ? "" : "the machine has ended";
-        if (left || performance.now() > deadline)
-          throw new GuestError(`the machine is not reached: ${left || (cause as Error).message}`, { cause });
-        await delay(RETRY_MS);
-      }
-    }
+    const guest = new Guest(at, isUp);
+    guest.#free.push(await guest.#open(deadline));
+    return guest;
   }
 
   /** Runs one of our commands and answers what it said. Throws GuestError with its last words. */
@@ -100,103 +74,77 @@ export class Guest {
     }
   }
 
-  exec(command: string, options: ExecOptions, timeoutMs = COMMAND_MS): Promise<Started> {
-    return this.#within(timeoutMs, (done) =>
-      this.#client.exec(command, options, (error, channel) => {
-        if (error) return done(error, undefined as never);
-        // At once: the end may be in the same packet as the beginning.
-        const code = new Promise<number | null>((resolve) => {
-          channel.once("exit", (status: number | null) => resolve(status ?? null));
-          channel.once("close", () => resolve(null));
-        });
-        done(undefined, { channel, code });
-      }),
-    );
+  /** Throws GuestError. */
+  async exec(command: string, options: ExecOptions = {}, timeoutMs = COMMAND_MS): Promise<Started> {
+    const connection = await this.#take();
+    try {
+      const started = await connection.exec(command, options, timeoutMs);
+      const ended = new Promise((resolve) => started.channel.once("close", resolve));
+      // Without its exit code something of the command may go on, which would end in the middle of the next.
+      void Promise.all([started.code, ended]).then(([code]) => this.#leave(connection, code !== null));
+      return started;
+    } catch (error) {
+      this.#leave(connection, false);
+      throw error;
+    }
   }
 
   /** Throws as `net.connect` fails. */
   async dial(port: number): Promise<ClientChannel> {
-    try {
-      return await this.#within<ClientChannel>(COMMAND_MS, (done) =>
-        this.#client.forwardOut("127.0.0.1", 0, "127.0.0.1", port, done),
-      );
-    } catch (cause) {
-      if (!/channel open failure/i.test((cause as Error).message)) throw cause;
-      throw Object.assign(new Error(`connect ECONNREFUSED 127.0.0.1:${port}`, { cause }), { code: "ECONNREFUSED" });
-    }
+    const before = await this.#ports?.catch(() => undefined);
+    if (!before || before.closed) this.#ports = this.#open(performance.now() + CONNECT_MS);
+    return (await (this.#ports as Promise<Connection>)).dial(port, COMMAND_MS);
   }
 
-  /** At once, without a farewell to a machine that may be gone: that would keep its network for minutes. */
+  /** At once. */
   close(): void {
-    this.#socket.resetAndDestroy();
-    this.#client.destroy();
+    this.#closed = true;
+    for (const connection of this.#all) connection.close();
   }
 
   /** In order; resolves when the machine has heard of it. */
   async end(): Promise<void> {
-    if (this.#closed) return;
-    const closed = once(this.#client, "close");
-    this.#client.end();
-    await closed;
+    this.#closed = true;
+    await Promise.all([...this.#all].map((connection) => connection.end()));
   }
 
-  #within<T>(ms: number, action: (done: (error: Error | undefined, value: T) => void) => void): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const gone = () => reject(new GuestError("the connection to the machine has ended"));
-      if (this.#closed) return gone();
-      const timer = setTimeout(() => settle(() => reject(new GuestError("the machine does not answer"))), ms);
-      const settle = (how: () => void) => {
-        clearTimeout(timer);
-        this.#client.off("close", gone);
-        how();
-      };
-      this.#client.once("close", gone);
-      try {
-        action((error, value) => settle(() => (error ? reject(error) : resolve(value))));
-      } catch (error) {
-        settle(() => reject(error));
-      }
-    });
+  async #take(): Promise<Connection> {
+    const free = this.#takeFree();
+    if (free) return free;
+    this.#wanted++;
+    const next = this.#opening.then(() => this.#next()).finally(() => this.#wanted--);
+    this.#opening = next.catch(() => undefined);
+    return next;
   }
-}
 
-interface Connected {
-  client: Client;
-  socket: Socket;
-}
+  async #next(): Promise<Connection> {
+    for (const deadline = performance.now() + CONNECT_MS; ; await delay(POLL_MS)) {
+      const free = this.#takeFree();
+      if (free) return free;
+      if (this.#closed || this.#all.size < MOST) return this.#open(deadline);
+      if (performance.now() > deadline) throw new GuestError(`${MOST} commands of others go on in the machine`);
+    }
+  }
 
-async function handshake(at: GuestAddress, isUp: () => boolean): Promise<Connected> {
-  const { netns, address, privateKey, hostKey } = at;
-  const socket = new Socket({ fd: inNetns(netns, () => openSocket("tcp")) });
-  const client = new ssh2.Client();
-  // It may say a second one while it is given up for the first, and one that nobody hears ends the process.
-  client.on("error", () => undefined);
-  const watch = setInterval(() => isUp() || socket.destroy(), WATCH_MS);
-  try {
-    socket.connect({ host: address, port: SSH_PORT });
-    await once(socket, "connect", { signal: AbortSignal.timeout(CONNECT_MS) });
-    socket.setNoDelay(true);
-    const config: ConnectConfig = {
-      sock: socket,
-      username: "root",
-      privateKey,
-      readyTimeout: HANDSHAKE_MS,
-      keepaliveInterval: KEEPALIVE_MS,
-      keepaliveCountMax: KEEPALIVES,
-      hostVerifier: (key: Buffer) => hostKey === undefined || key.toString("base64") === hostKey,
-    };
-    client.connect(config);
-    const closed = once(client, "close").then(() => {
-      throw new GuestError("the machine has closed the connection");
-    });
-    closed.catch(() => undefined);
-    await Promise.race([once(client, "ready"), closed]);
-    return { client, socket };
-  } catch (error) {
-    client.destroy();
-    socket.destroy();
-    throw error;
-  } finally {
-    clearInterval(watch);
+  #takeFree(): Connection | undefined {
+    for (let free = this.#free.pop(); free; free = this.#free.pop()) if (!free.closed) return free;
+    return undefined;
+  }
+
+  #leave(connection: Connection, clean: boolean): void {
+    if (clean && !connection.closed && this.#free.length < KEPT + this.#wanted) this.#free.push(connection);
+    else connection.close();
+  }
+
+  async #open(deadline: number): Promise<Connection> {
+    if (this.#closed) throw new GuestError("the connection to the machine has ended");
+    const connection = await Connection.open(this.#at, this.#isUp, deadline);
+    if (this.#closed) {
+      connection.close();
+      throw new GuestError("the connection to the machine has ended");
+    }
+    this.#all.add(connection);
+    void connection.ended.then(() => this.#all.delete(connection));
+    return connection;
   }
 }

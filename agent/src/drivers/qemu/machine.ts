@@ -41,7 +41,7 @@ export const hostLimits = ({ vcpus, memoryMb }: MachineSpec["size"]) => ({
   memory: (memoryMb + GUEST_OVERHEAD_MB + QEMU_OVERHEAD_MB) * MiB,
   // QEMU's own threads must not wait behind those of the guest's CPUs.
   cpus: vcpus + 0.5,
-  processes: 128,
+  processes: 256,
 });
 
 /** All memory of a machine, `bytes` */

@@ -6,7 +6,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { type Cleanup, MemoryFile } from "@mags/kit";
 import type { NetworkPolicy } from "@mags/protocol";
 import type { NetworkSlot } from "../../network/index.ts";
-import { usage } from "../../sandbox/cgroups.ts";
+import { makeCgroup, usage } from "../../sandbox/cgroups.ts";
 import type {
   Command,
   CommandEnd,
@@ -21,10 +21,10 @@ import { environmentOf, ROOT, type User } from "../../sandbox/users.ts";
 import { adoptWrapped, startWrapped } from "../../sandbox/wrapper.ts";
 import { enterCommand, scriptText, whyNot } from "./enter.ts";
 import { Guest } from "./guest.ts";
-import { lastWords } from "./machine.ts";
+import { hostLimits, lastWords } from "./machine.ts";
 import type { Qmp } from "./qmp.ts";
 import { hangUpSessions, openSession, userOf } from "./session.ts";
-import { clientArgv, type Master } from "./ssh.ts";
+import { aloneArgv, clientArgv, type Master } from "./ssh.ts";
 
 /** What is written down of a machine; `pid` is its supervisor's. */
 export interface MachineRecord extends SandboxRecord {
@@ -64,6 +64,8 @@ export class QemuSandbox implements Sandbox {
   #connecting: Promise<Guest> | undefined;
   /** to be placed with the next command */
   readonly #files = new Map<string, string>();
+  /** commands whose connection is the master's, or their own */
+  readonly #running = new Set<RunningCommand>();
   #killing: Promise<void> | undefined;
   #silent = false;
 
@@ -109,7 +111,8 @@ export class QemuSandbox implements Sandbox {
     // With the files that it needs, so that its start is one message to the machine.
     const input = new MemoryFile(await this.#script(enter));
     try {
-      return this.#explained(startWrapped(command, clientArgv(this.#master, "sh"), input.fd), command.directory);
+      const argv = this.#running.size > 0 ? await this.#aloneArgv("sh") : clientArgv(this.#master, "sh");
+      return this.#explained(startWrapped(command, argv, input.fd), command.directory);
     } finally {
       closeSync(input.fd);
     }
@@ -220,6 +223,12 @@ export class QemuSandbox implements Sandbox {
     return name && name !== "root" ? userOf(await this.#reach(), name) : ROOT;
   }
 
+  /** For a second command at a time, see Guest. */
+  async #aloneArgv(command: string): Promise<string[]> {
+    const groups = await makeCgroup(this.cgroupsPath, hostLimits(this.size));
+    return aloneArgv(this.#master, netnsOf(this.#record), groups, command);
+  }
+
   get #master(): Master {
     return { dir: join(this.#parts.dir, "ssh"), address: this.#record.address };
   }
@@ -244,6 +253,8 @@ export class QemuSandbox implements Sandbox {
       const end = await running.earlier();
       return end && explain(end);
     };
+    this.#running.add(running);
+    void running.end.finally(() => this.#running.delete(running)).catch(() => undefined);
     return { ...running, earlier, end: running.end.then(explain) };
   }
 

@@ -4,8 +4,9 @@ import type { ClientChannel } from "ssh2";
 import type { Session, SessionEnd, SessionRequest } from "../../sandbox/driver.ts";
 import { signalOf } from "../../sandbox/exit-code.ts";
 import { environmentOf, findUser, ROOT, type User } from "../../sandbox/users.ts";
+import type { Started } from "./connection.ts";
 import { enterCommand, whyNot } from "./enter.ts";
-import type { Guest, Started } from "./guest.ts";
+import type { Guest } from "./guest.ts";
 import { quoted } from "./shell.ts";
 
 /** Longest command that goes by itself: dropbear takes no more than 9000 bytes. */

@@ -2,7 +2,7 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { startProcess } from "@mags/kit";
-import { GuestError, SSH_PORT } from "./guest.ts";
+import { GuestError, SSH_PORT } from "./connection.ts";
 
 /**
  * The connection that scripts run over: OpenSSH's client as a master, one a machine. It is a process of its own in the
@@ -41,19 +41,23 @@ export function writeMasterFiles({ dir }: Master, privateKey: string, hostKey: s
 /** Enters `groups` and goes on as ssh, without any privilege of root's. */
 const ENTER = `for file in $1; do echo $$ >"$file"; done; shift; exec "$@"`;
 
+function inMachine(netns: string, groups: string[], ssh: string[]): string[] {
+  const user = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"];
+  return ["/bin/sh", "-c", ENTER, "sh", groups.join(" "), "nsenter", `--net=${netns}`, ...user, ...ssh];
+}
+
 const MASTER_MS = 30_000;
 
 /** Resolves when clients can use it. Throws when it does not come about. */
 export async function startMaster(master: Master, netns: string, groups: string[]): Promise<void> {
-  const user = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"];
   const ssh = ["ssh", "-F", "none", "-M", "-N", "-n", ...options(master), "machine"];
-  const args = ["-c", ENTER, "sh", groups.join(" "), "nsenter", `--net=${netns}`, ...user, ...ssh];
+  const [shell, ...args] = inMachine(netns, groups, ssh) as [string, ...string[]];
   const env = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", HOME: "/nonexistent" };
   let ended = false;
   const end = () => {
     ended = true;
   };
-  startProcess("/bin/sh", args, { detached: true, env }).ended.then(end, end);
+  startProcess(shell, args, { detached: true, env }).ended.then(end, end);
   const deadline = performance.now() + MASTER_MS;
   while (!existsSync(controlPath(master))) {
     if (ended || performance.now() > deadline) throw new GuestError("ssh has not reached the machine");
@@ -79,4 +83,21 @@ export function clientArgv(master: Master, command: string): string[] {
     "machine",
     command,
   ];
+}
+
+/** The command line of a client that runs `command` over a connection of its own, because the master's has a command. */
+export function aloneArgv(master: Master, netns: string, groups: string[], command: string): string[] {
+  return inMachine(netns, groups, [
+    "ssh",
+    "-F",
+    "none",
+    "-T",
+    "-o",
+    "ControlPath=none",
+    "-o",
+    "LogLevel=QUIET",
+    ...options(master),
+    "machine",
+    command,
+  ]);
 }
