@@ -1,4 +1,6 @@
 import { randomUUID } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Assignment } from "@mags/protocol";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
@@ -346,6 +348,28 @@ describe("a node that is away", () => {
     expect([again?.id, (again?.attempt ?? 0) > stays.attempt]).toEqual([stays.id, true]);
     expect(await node.claim()).toEqual([]);
   });
+
+  it("loses no job because the database hung, in which nobody could renew", async () => {
+    const node = await registered("a");
+    const job = await running(node);
+    // Judged at once otherwise: it has long been said that this server may.
+    for (let count = 0; count < 24; count++) {
+      await sleep(500);
+      await node.renew([job]);
+    }
+    // Who comes anew is not served either.
+    const { rows } = await world.sql.query("SELECT pid FROM pg_stat_activity");
+    const [postmaster] = (await readFile(join(world.dir, "postgres/data/postmaster.pid"), "utf8")).split("\n");
+    const all = (signal: NodeJS.Signals) => {
+      for (const pid of [Number(postmaster), ...rows.map((row) => row.pid)]) process.kill(pid, signal);
+    };
+    all("SIGSTOP");
+    await sleep(9000);
+    all("SIGCONT");
+    await sleep(2000);
+    expect((await status(job.id)).status).toBe("running");
+    expect((await node.renew([job])).body.lost).toEqual([]);
+  }, 60_000);
 
   it("loses no job while it starts in the server's own process, however long that takes", async () => {
     const node = await registered("a");
