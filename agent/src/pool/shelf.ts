@@ -110,6 +110,10 @@ const keyOf = ({ driver, image, size }: Wanted, disk: number | "diskless"): stri
 async function asReady({ driver, image, size }: Wanted, closing: AbortSignal): Promise<Ready> {
   const prepared = await driver.prepare?.(image, size, closing);
   const sandbox = prepared ? await prepared.use(size) : await driver.create(image, size);
+  await sandbox.warmUp?.().catch(async (error) => {
+    await sandbox.destroy();
+    throw error;
+  });
   return {
     isRunning: () => sandbox.isRunning(),
     use: async () => sandbox,

@@ -141,6 +141,11 @@ export interface Sandbox {
   flush?(): Promise<void>;
   /** Gives the disk so many bytes, under those who use it. For the same drivers. */
   grow?(bytes: number): Promise<void>;
+  /**
+   * Does once what every script needs, and leaves nothing of it, so that the first script is not the slowest. For drivers whose
+   * sandboxes begin cold.
+   */
+  warmUp?(): Promise<void>;
   /** Puts a file readable by the user of the sandbox's image at `/run/mags/<name>`. */
   place(name: string, content: string): Promise<void>;
   /** Starts a command. Throws when it could not be started. */

@@ -20,13 +20,17 @@ export function enterCommand({ id, user, cwd, terminal = false, env, argv }: Ent
   return `exec enter ${words([id, ...who, cwd, terminal ? "1" : "0", ...rest])}`;
 }
 
-/** Text for a shell of the machine that puts files of user `owner` at /run/mags in the box and then becomes the command. */
+/**
+ * Text for a shell of the machine that puts files of user `owner` at /run/mags in the box and then becomes the command. Where
+ * nothing is in the way it starts no program: each is some milliseconds where the processor is emulated.
+ */
 export function scriptText(files: ReadonlyMap<string, string>, owner: number, command: string): string {
   const placed = [...files].map(([name, content]) => {
     const path = quoted(`/job/${name}`);
-    return `rm -f ${path}; printf %s ${quoted(content)} >${path}; chmod 400 ${path}; chown ${owner} ${path}`;
+    const own = owner === 0 ? "" : `; chown ${owner} ${path}`;
+    return `[ ! -e ${path} ] && [ ! -L ${path} ] || rm -rf ${path}; printf %s ${quoted(content)} >${path}${own}`;
   });
-  return `${[...placed, command].join("\n")}\n`;
+  return `${["umask 377", ...placed, "umask 22", command].join("\n")}\n`;
 }
 
 /** Why the command `id` was not started; undefined when it was. */

@@ -3,7 +3,7 @@ import { closeSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
-import { type Cleanup, MemoryFile } from "@mags/kit";
+import { type Cleanup, MemoryFile, run } from "@mags/kit";
 import type { NetworkPolicy } from "@mags/protocol";
 import type { NetworkSlot } from "../../network/index.ts";
 import { makeCgroup, usage } from "../../sandbox/cgroups.ts";
@@ -116,6 +116,15 @@ export class QemuSandbox implements Sandbox {
     } finally {
       closeSync(input.fd);
     }
+  }
+
+  async warmUp(): Promise<void> {
+    const id = `w${randomBytes(6).toString("hex")}`;
+    const env = environmentOf(ROOT, { env: { PATH: "/bin" } });
+    const enter = enterCommand({ id, user: ROOT, cwd: "/", env, argv: ["/bin/sh", `/run/mags/${id}`] });
+    const [program, ...args] = clientArgv(this.#master, "sh") as [string, ...string[]];
+    await run(program, args, { input: scriptText(new Map([[id, "true\n"]]), 0, enter) });
+    await (await this.#reach()).run(`rm -f /job/${id} /run/exec/${id}.*`);
   }
 
   adoptExec(directory: string): RunningCommand {
