@@ -129,6 +129,11 @@ export async function listCgroups(parent: string): Promise<Set<string>> {
   return names;
 }
 
+/** Kills what is in the cgroup `path`, and does not wait until it has gone. */
+export async function killCgroup(path: string): Promise<void> {
+  for (const tree of await trees()) await killMembers(join(tree, path));
+}
+
 /** Kills what is in the cgroup `path` and removes it from every tree. */
 export async function removeCgroup(path: string): Promise<void> {
   if (!(await isCgroup2(HYBRID_TREE))) await rm(join(HYBRID_TREE, path), { recursive: true, force: true });

@@ -58,6 +58,8 @@ export class Dispatch {
   readonly #secrets: Secrets;
   readonly #logger: Logger;
   readonly #idleMinutes: number;
+  /** when this server has heard of an attempt, by the clock that nobody can set */
+  readonly #heard = new Map<string, number>();
   #sweep: { allowedFrom: number; lastTick: number };
   #clocks: Clocks | undefined;
   #starting = false;
@@ -150,6 +152,7 @@ export class Dispatch {
     if (request.jobs.length === 0) return { lost: [], stop: [], sleep: [], removed };
     const kept = await renewLeases(this.#db, request.node, request.jobs, LEASE_SECONDS);
     const ids = new Set(kept.map((job) => job.id));
+    for (const job of request.jobs) if (ids.has(job.id)) this.#heard.set(attemptOf(job), performance.now());
     return {
       lost: request.jobs.map((job) => job.id).filter((id) => !ids.has(id)),
       stop: kept.filter((job) => job.stop).map((job) => job.id),
@@ -263,7 +266,9 @@ export class Dispatch {
       // The clock may have been set since it was looked at: the next look will tell.
       const wall = overdue[0]?.now.getTime();
       if (wall !== undefined && clockStepped(this.#clocks, { wall, steady: performance.now() }, STEP_MS)) return;
-      for (const row of overdue) await this.#judge(row);
+      for (const [attempt, at] of this.#heard) if (answered - at > LEASE_SECONDS * 1000) this.#heard.delete(attempt);
+      // Whose lease is over only by a clock that is being set is not lost.
+      for (const row of overdue) if (!this.#heard.has(attemptOf(row))) await this.#judge(row);
     } catch (err) {
       // Without the database nobody could renew either.
       this.#sweep.allowedFrom = performance.now() + GRACE_MS;
@@ -310,6 +315,8 @@ export class Dispatch {
     return true;
   }
 }
+
+const attemptOf = ({ id, attempt }: { id: string; attempt: number }) => `${id} ${attempt}`;
 
 const facts = (row: JobRow) => ({
   status: row.status,

@@ -6,7 +6,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { type Cleanup, MemoryFile, run } from "@mags/kit";
 import type { NetworkPolicy } from "@mags/protocol";
 import type { NetworkSlot } from "../../network/index.ts";
-import { makeCgroup, usage } from "../../sandbox/cgroups.ts";
+import { killCgroup, makeCgroup, usage } from "../../sandbox/cgroups.ts";
 import type {
   Command,
   CommandEnd,
@@ -67,6 +67,7 @@ export class QemuSandbox implements Sandbox {
   /** commands whose connection is the master's, or their own */
   readonly #running = new Set<RunningCommand>();
   #killing: Promise<void> | undefined;
+  #off: Promise<void> | undefined;
   #silent = false;
 
   constructor(parts: Parts) {
@@ -206,6 +207,7 @@ export class QemuSandbox implements Sandbox {
 
   async destroy(): Promise<void> {
     await this.kill();
+    await this.#off;
     await this.#parts.cleanup.run();
   }
 
@@ -216,7 +218,10 @@ export class QemuSandbox implements Sandbox {
         .then((guest) => guest.run("box down", "", DOWN_MS))
         .catch(() => undefined);
     this.#guest?.close();
-    await this.#parts.switchOff();
+    this.#off = this.#parts.switchOff();
+    this.#off.catch(() => undefined);
+    // What a killed process still is takes a while to go, for which nobody waits where no disk stays.
+    await (this.#record.kept ? this.#off : killCgroup(this.cgroupsPath));
   }
 
   /** A script that places what is to be placed, and then becomes `command`. */
