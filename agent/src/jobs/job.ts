@@ -1,11 +1,12 @@
 import { type ScriptEnd, type Synced, scriptSeconds, type VersionReason } from "@mags/protocol";
 import { Activity } from "../access/activity.ts";
-import { LogCapture } from "../logs/index.ts";
+import type { LogCapture } from "../logs/index.ts";
 import type { CommandEnd, RunningCommand, Sandbox } from "../sandbox/driver.ts";
 import { adoptWrapped, killWrappers, preventStart } from "../sandbox/wrapper.ts";
 import { WorkspaceLost } from "../workspaces/index.ts";
 import type { JobContext } from "./context.ts";
 import { describeEnd, type Ended, insist } from "./end.ts";
+import { closeLog, openLog } from "./log.ts";
 import { type Guest, Machine, type Owner } from "./machine.ts";
 import type { JobRecord } from "./record.ts";
 import { Sleeper } from "./sleeper.ts";
@@ -122,7 +123,7 @@ export class Job implements Owner, Guest {
   async run(): Promise<void> {
     try {
       this.#context.records.write(this.#record);
-      this.#openLog();
+      this.#log = openLog(this.#context, this.assignment);
       const { waited_ms } = this.assignment;
       if (waited_ms !== null) this.log(`waited ${(waited_ms / 1000).toFixed(1)} s for the workspace`);
       if (await this.#takeMachine()) await this.#runInMachine();
@@ -136,10 +137,10 @@ export class Job implements Owner, Guest {
   /** Goes on with a job of an earlier agent process; `sandbox` is its own machine's. Never throws. */
   async adopt(sandbox: Sandbox | undefined): Promise<void> {
     try {
-      this.#openLog();
-      this.log("the agent was restarted; the job goes on");
-      // Before anything waits: a job that runs in this machine looks for it next.
+      // Before anything waits or fails: a job that runs in this machine looks for it next.
       if (sandbox) this.#machine = Machine.adopt(this.#context, this, sandbox);
+      this.#log = openLog(this.#context, this.assignment);
+      this.log("the agent was restarted; the job goes on");
       this.#watch();
       this.#joinHost();
       await this.#goOn();
@@ -243,15 +244,6 @@ export class Job implements Owner, Guest {
     return { by: "script", end: { failed: "supervisor_lost", message: "the machine was gone after a restart" } };
   }
 
-  #openLog(): void {
-    const dir = this.#context.records.directory(this.id);
-    this.#log = LogCapture.open({
-      dir,
-      limitBytes: this.#context.logLimitBytes,
-      mask: [...Object.values(this.assignment.secrets), ...this.assignment.masked],
-    });
-  }
-
   async #untilEnd(end: Promise<CommandEnd>): Promise<Ended> {
     const seconds = scriptSeconds(this.spec);
     const timer = Promise.withResolvers<Ended>();
@@ -289,7 +281,8 @@ export class Job implements Owner, Guest {
     // Killed before the log is closed: what its children still printed is in it, and nothing comes after its end record.
     await this.#kill(this.#interrupted ?? ended);
     if (!(await this.#settle(this.#record.end))) return;
-    this.#closeLog(this.#record.end);
+    if (this.#log) closeLog(this.#log, this.#record.end);
+    this.#log = undefined;
     await this.#command?.release();
     this.#record.phase = "ended";
     this.#context.records.write(this.#record);
@@ -354,14 +347,6 @@ export class Job implements Owner, Guest {
       this.log(end.error as string);
     }
     return true;
-  }
-
-  #closeLog(end: ScriptEnd): void {
-    const status = end.reason === "exited" ? "completed" : end.reason === "stopped" ? "stopped" : "error";
-    this.#log?.finish({ status, exit_code: end.exit_code, signal: end.signal, reason: end.reason });
-    end.log_truncated = this.#log?.truncated ?? false;
-    this.#log?.close();
-    this.#log = undefined;
   }
 
   /** Takes this node's part of a job away that belongs to another attempt. */

@@ -24,9 +24,13 @@ const SYSTEM_LIMIT_BYTES = 1024 * 1024;
 
 type Stream = "stdout" | "stderr";
 const streams: Stream[] = ["stdout", "stderr"];
+const sources: LogSource[] = [...streams, "system"];
 interface Source {
   file: number;
+  /** what is in the file */
   size: number;
+  /** what of that is in the index */
+  indexed: number;
 }
 
 /**
@@ -35,11 +39,13 @@ interface Source {
  * Whoever writes to the FIFOs holds them open for reading too, so nothing breaks while no capture is there: the writer
  * waits once a pipe is full. Each piece is moved by splice(2) from pipe to file; what a killed agent had moved but not
  * yet indexed is found as the unindexed tail of a file, and goes into the index when the log is opened again.
-
+ *
  * Where values have to be masked, what a pipe holds is looked at in a copy (tee(2)) and taken out only once it is written: so
  * the beginning of a value waits in the pipe for its end, and outlives this process there.
  *
  * Output beyond the limit is taken and dropped, so that a script never stalls on its log; how much is counted.
+ *
+ * While the disk is full what is printed stays in the pipes, and a script that fills them waits; it goes on when there is room.
  *
  * Emits `data` when something was added.
  */
@@ -59,16 +65,25 @@ export class LogCapture extends EventEmitter<{ data: []; end: [] }> {
   #dropped: Record<Stream, number> = { stdout: 0, stderr: 0 };
   #closed = false;
   #ended = false;
-  readonly #tick = () => this.drain();
+  readonly #failed: (error: Error) => void;
+  #failing = false;
+  readonly #tick = () => this.#look();
 
-  /** Opens the log in `dir`, or goes on with one that an earlier process left. */
-  static open(options: { dir: string; limitBytes: number; mask?: string[] }): LogCapture {
-    return new LogCapture(options.dir, options.limitBytes, new Mask(options.mask ?? []));
+  /** Opens the log in `dir`, or goes on with one that an earlier process left. `failed` is told when it begins to fail. */
+  static open(options: {
+    dir: string;
+    limitBytes: number;
+    mask?: string[];
+    failed?: (error: Error) => void;
+  }): LogCapture {
+    const { dir, limitBytes, mask = [], failed = () => undefined } = options;
+    return new LogCapture(dir, limitBytes, new Mask(mask), failed);
   }
 
-  private constructor(dir: string, limit: number, mask: Mask) {
+  private constructor(dir: string, limit: number, mask: Mask, failed: (error: Error) => void) {
     super();
     this.setMaxListeners(0);
+    this.#failed = failed;
     this.#dir = dir;
     this.#limit = limit;
     this.#mask = mask;
@@ -83,7 +98,7 @@ export class LogCapture extends EventEmitter<{ data: []; end: [] }> {
     this.#pipes = { stdout: openPipe(this.stdoutFifo), stderr: openPipe(this.stderrFifo) };
     const openSource = (name: LogSource): Source => {
       const file = openSync(join(dir, name), constants.O_RDWR | constants.O_CREAT, 0o600);
-      return { file, size: fstatSync(file).size };
+      return { file, size: fstatSync(file).size, indexed: 0 };
     };
     this.#sources = { stdout: openSource("stdout"), stderr: openSource("stderr"), system: openSource("system") };
     this.#index = openSync(join(dir, "index"), constants.O_RDWR | constants.O_CREAT, 0o600);
@@ -105,22 +120,30 @@ export class LogCapture extends EventEmitter<{ data: []; end: [] }> {
     return this.#dropped.stdout + this.#dropped.stderr > 0;
   }
 
-  /** Adds a line of the agent's own. */
+  /** Adds a line of the agent's own; where it cannot be written it is left out. */
   system(message: string): void {
     const source = this.#sources.system;
     if (this.#closed || this.#ended || source.size > SYSTEM_LIMIT_BYTES) return;
-    const bytes = Buffer.from(`${message.replaceAll("\n", " ")}\n`);
-    writeSync(source.file, bytes, 0, bytes.length, source.size);
-    this.#append("system", bytes.length);
+    try {
+      this.#write("system", Buffer.from(`${message.replaceAll("\n", " ")}\n`));
+      this.#note("system");
+    } catch {
+      return;
+    }
     this.emit("data");
   }
 
-  /** Moves what the pipes hold; true when there was something. */
+  /** Moves what the pipes hold; true when there was something. Throws on a full disk: what was not moved is still there. */
   drain(): boolean {
     if (this.#closed) return false;
+    const before = this.#indexSize;
     let moved = false;
-    for (const stream of streams) moved = this.#take(stream) || moved;
-    if (moved) this.emit("data");
+    try {
+      for (const source of sources) this.#note(source);
+      for (const stream of streams) moved = this.#take(stream) || moved;
+    } finally {
+      if (this.#indexSize > before) this.emit("data");
+    }
     return moved;
   }
 
@@ -153,6 +176,18 @@ export class LogCapture extends EventEmitter<{ data: []; end: [] }> {
       closeSync(fd);
   }
 
+  #look(): boolean {
+    try {
+      const moved = this.drain();
+      this.#failing = false;
+      return moved;
+    } catch (error) {
+      if (!this.#failing) this.#failed(error as Error);
+      this.#failing = true;
+      return false;
+    }
+  }
+
   #take(stream: Stream): boolean {
     if (this.#copy) return this.#takeMasked(stream, this.#copy);
     const source = this.#sources[stream];
@@ -163,7 +198,8 @@ export class LogCapture extends EventEmitter<{ data: []; end: [] }> {
       if (room <= 0) return this.#drop(stream) || moved > 0;
       const count = splicePipe(this.#pipes[stream], source.file, source.size, Math.min(room, PIPE_BYTES));
       if (count === 0) break;
-      this.#append(stream, count);
+      source.size += count;
+      this.#note(stream);
       moved += count;
     }
     return moved > 0;
@@ -176,14 +212,12 @@ export class LogCapture extends EventEmitter<{ data: []; end: [] }> {
     for (let at = 0; at < copied; ) at += readSync(read, piece, at, copied - at, null);
     const { shown, taken } = this.#mask.apply(piece, this.#finishing);
     if (taken === 0) return false;
-    const source = this.#sources[stream];
     const room = Math.max(0, this.#limit - this.#sources.stdout.size - this.#sources.stderr.size);
     const kept = shown.subarray(0, room);
-    if (kept.length > 0) {
-      writeSync(source.file, kept, 0, kept.length, source.size);
-      this.#append(stream, kept.length);
-    }
+    this.#write(stream, kept);
     for (let left = taken; left > 0; ) left -= splicePipe(this.#pipes[stream], this.#null, 0, left);
+    // Not before: what fails then would be written once more.
+    this.#note(stream);
     if (kept.length < shown.length) this.#noteDropped(stream, shown.length - kept.length);
     return true;
   }
@@ -201,37 +235,52 @@ export class LogCapture extends EventEmitter<{ data: []; end: [] }> {
     writeFileSync(join(this.#dir, "dropped.json"), JSON.stringify(this.#dropped));
   }
 
-  #append(source: LogSource, length: number): void {
-    const { size } = this.#sources[source];
-    const record = encodeRecord({ time: Date.now(), source, offset: size, length });
-    writeSync(this.#index, record, 0, RECORD_BYTES, this.#indexSize);
-    this.#indexSize += RECORD_BYTES;
-    this.#sources[source].size += length;
+  /** All of it, or nothing. */
+  #write(name: LogSource, bytes: Buffer): void {
+    const source = this.#sources[name];
+    try {
+      writeWhole(source.file, bytes, source.size);
+    } catch (error) {
+      ftruncateSync(source.file, source.size);
+      throw error;
+    }
+    source.size += bytes.length;
   }
 
-  /** Completes the index of a log whose process was killed between moving bytes and noting them. */
+  /** Puts into the index what was moved since the last record. */
+  #note(name: LogSource): void {
+    const source = this.#sources[name];
+    const [offset, length] = [source.indexed, source.size - source.indexed];
+    if (length === 0) return;
+    writeWhole(this.#index, encodeRecord({ time: Date.now(), source: name, offset, length }), this.#indexSize);
+    this.#indexSize += RECORD_BYTES;
+    source.indexed = source.size;
+  }
+
+  /** Finds what is not in the index, because the process before was killed between moving bytes and noting them. */
   #recover(): void {
     this.#indexSize = Math.floor(fstatSync(this.#index).size / RECORD_BYTES) * RECORD_BYTES;
     ftruncateSync(this.#index, this.#indexSize);
-    const indexed: Record<LogSource, number> = { stdout: 0, stderr: 0, system: 0 };
     const buffer = Buffer.alloc(RECORD_BYTES * 1024);
     for (let at = 0; at < this.#indexSize; ) {
       const read = readSync(this.#index, buffer, 0, buffer.length, at);
       for (let offset = 0; offset + RECORD_BYTES <= read; offset += RECORD_BYTES) {
         const record: IndexRecord = decodeRecord(buffer, offset);
-        indexed[record.source] = record.offset + record.length;
+        this.#sources[record.source].indexed = record.offset + record.length;
       }
       at += read;
     }
-    for (const source of ["stdout", "stderr", "system"] as const) {
-      const { size } = this.#sources[source];
-      this.#sources[source].size = indexed[source];
-      if (size > indexed[source]) this.#append(source, size - indexed[source]);
-    }
+    // A file that lost its end with the power is shorter than its index says.
+    for (const source of Object.values(this.#sources)) source.size = Math.max(source.size, source.indexed);
     try {
       this.#dropped = JSON.parse(readFileSync(join(this.#dir, "dropped.json"), "utf8"));
     } catch {
       // nothing was dropped, or the count was being written: then the least that is known is none
     }
   }
+}
+
+/** A write to a disk that is just full ends early, the next one fails. */
+function writeWhole(file: number, bytes: Buffer, at: number): void {
+  for (let done = 0; done < bytes.length; ) done += writeSync(file, bytes, done, bytes.length - done, at + done);
 }

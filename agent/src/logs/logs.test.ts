@@ -1,7 +1,8 @@
+import { appendFileSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { mkdtemp, open, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { spawn } from "@mags/kit";
+import { mount, spawn, unmount } from "@mags/kit";
 import type { LogEntry, LogSource } from "@mags/protocol";
 import { readLogs } from "@mags/storage";
 import fc from "fast-check";
@@ -9,6 +10,8 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { LogCapture } from "./capture.ts";
 import { followLogs } from "./follow.ts";
 
+/** a mount that is there gets other options */
+const MS_REMOUNT = 32;
 const END = { status: "completed", exit_code: 0, signal: null, reason: "exited" };
 let dir: string;
 beforeEach(async () => {
@@ -26,6 +29,26 @@ const bytesOf = (entry: LogEntry) =>
   Buffer.concat([Buffer.from(entry.message, entry.encoding ?? "utf8"), Buffer.from(entry.newline ? "\n" : "")]);
 const joined = (entries: LogEntry[], source: LogSource) =>
   Buffer.concat(entries.filter((entry) => entry.source === source).map(bytesOf));
+
+/** Everything of a stream, page by page. */
+async function allOf(source: LogSource): Promise<string> {
+  const entries: LogEntry[] = [];
+  for (let after: string | undefined; ; ) {
+    const page = await readLogs({ dir, after });
+    entries.push(...page.logs);
+    if (page.next === null) return joined(entries, source).toString();
+    after = page.next;
+  }
+}
+
+/** Takes the last block of a file system. */
+function fill(path: string): void {
+  try {
+    for (;;) appendFileSync(path, Buffer.alloc(4096));
+  } catch (error) {
+    expect((error as NodeJS.ErrnoException).code).toBe("ENOSPC");
+  }
+}
 
 describe("a log", () => {
   test("has each stream's bytes, in order of arrival, with offsets that tile it", async () => {
@@ -51,7 +74,6 @@ describe("a log", () => {
         const dir = await mkdtemp("/tmp/mags-logs-");
         const log = LogCapture.open({ dir, limitBytes: 1e6 });
         const expected = { stdout: Buffer.alloc(0), stderr: Buffer.alloc(0) };
-        const { appendFileSync } = await import("node:fs");
         for (const [source, bytes] of writes as ["stdout" | "stderr", Uint8Array][]) {
           appendFileSync(join(dir, `${source}.fifo`), bytes);
           expected[source] = Buffer.concat([expected[source], bytes]);
@@ -101,13 +123,7 @@ describe("a log", () => {
     log.finish(END);
     log.close();
     await holder.close();
-    const lines: string[] = [];
-    for (let after: string | undefined; ; ) {
-      const page = await readLogs({ dir, after });
-      lines.push(...page.logs.filter((entry) => entry.source === "stdout").map((entry) => entry.message));
-      if (page.next === null) break;
-      after = page.next;
-    }
+    const lines = (await allOf("stdout")).trimEnd().split("\n");
     expect(lines.length).toBe(20_000);
     expect(lines.findIndex((line, number) => line !== `line ${number + 1}`)).toBe(-1);
   }, 120_000);
@@ -122,6 +138,68 @@ describe("a log", () => {
     expect(joined(logs, "stdout").length).toBe(1000);
     expect(end?.dropped).toEqual({ stdout: 4_999_000, stderr: 5 });
     expect(logs.filter((entry) => entry.level === "warn")).toHaveLength(2);
+  });
+
+  test.each([
+    ["as it is", []],
+    ["with values to mask", ["never-printed"]],
+  ])("on a full disk loses and doubles nothing, %s, and goes on when there is room", async (_, mask) => {
+    mount("tmpfs", "test", dir, "size=256k");
+    const failures: string[] = [];
+    const failed = (error: Error) => failures.push((error as NodeJS.ErrnoException).code ?? "");
+    let log = LogCapture.open({ dir, limitBytes: 1e6, mask, failed });
+    const holder = await open(log.stdoutFifo, "r+");
+    try {
+      const filler = join(dir, "filler");
+      writeFileSync(filler, Buffer.alloc(128 * 1024));
+      const writing = writer("seq 40000");
+      await vi.waitFor(() => expect(failures).toEqual(["ENOSPC"]), 20_000);
+      // Also for the next process, which says that it is there.
+      log.close();
+      log = LogCapture.open({ dir, limitBytes: 1e6, mask, failed });
+      for (let line = 0; line < 200; line++) log.system("the agent was restarted; the job goes on");
+      await vi.waitFor(() => expect(failures).toEqual(["ENOSPC", "ENOSPC"]), 20_000);
+      expect(() => log.finish(END)).toThrow("ENOSPC");
+      rmSync(filler);
+      mount("", "test", dir, "size=4m", MS_REMOUNT);
+      await writing;
+      log.finish(END);
+      const expected = Array.from({ length: 40_000 }, (_, line) => `${line + 1}\n`).join("");
+      expect((await allOf("stdout")) === expected).toBe(true);
+    } finally {
+      await holder.close();
+      log.close();
+      unmount(dir);
+    }
+  });
+
+  test("whose index has no room for what its file had has it there later, once", async () => {
+    mount("tmpfs", "test", dir, "size=64k");
+    const log = LogCapture.open({ dir, limitBytes: 1e6 });
+    try {
+      let expected = "";
+      const print = (line: number) => {
+        expected += `${line}\n`;
+        appendFileSync(log.stdoutFifo, `${line}\n`);
+        log.drain();
+      };
+      print(0);
+      fill(join(dir, "filler"));
+      // A record takes more than a line, so that the first page of the index is full before that of the stream.
+      let line = 1;
+      expect(() => {
+        for (; line < 1000; line++) print(line);
+      }).toThrow("ENOSPC");
+      expect(readFileSync(join(dir, "stdout"), "utf8")).toBe(expected);
+      for (const more of [1, 2, 3]) expect(() => print(line + more)).toThrow("ENOSPC");
+      rmSync(join(dir, "filler"));
+      print(1001);
+      log.finish(END);
+      expect(await allOf("stdout")).toBe(expected);
+    } finally {
+      log.close();
+      unmount(dir);
+    }
   });
 
   test("is followed as it grows; an unfinished line is shown after a moment, and completed", async () => {
