@@ -31,9 +31,19 @@ const activity = new Activity();
 beforeAll(async () => {
   world = await openTestDriver("access");
   sandbox = await world.create();
-  server = createServer().listen(0, "127.0.0.1");
+  ({ server, close: closeVisits } = await listen());
+  client = new AgentClient({ name: "n", address: address() }, { token: TOKEN });
+});
+afterAll(async () => {
+  closeVisits();
+  server.close();
+  await world.close();
+});
+
+async function listen(more: { beginMs?: number } = {}): Promise<{ server: Server; close: () => void }> {
+  const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
-  closeVisits = acceptVisitors(server, {
+  const close = acceptVisitors(server, {
     find: async (id) => {
       if (id === ASLEEP) throw new ApiError("unavailable", "no machine");
       if (id !== JOB) throw new ApiError("not_found", "not here");
@@ -44,16 +54,12 @@ beforeAll(async () => {
     },
     processSecret: SECRET,
     logger: createLogger("silent"),
+    ...more,
   });
-  client = new AgentClient({ name: "n", address: address() }, { token: TOKEN });
-});
-afterAll(async () => {
-  closeVisits();
-  server.close();
-  await world.close();
-});
+  return { server, close };
+}
 
-const address = () => `http://127.0.0.1:${(server.address() as { port: number }).port}`;
+const address = (of = server) => `http://127.0.0.1:${(of.address() as { port: number }).port}`;
 
 async function untilIdle(): Promise<void> {
   while (activity.open > 0) await delay(10);
@@ -110,6 +116,23 @@ test("whoever leaves ends the session", async () => {
   await untilIdle();
   const look = await client.open(JOB, sh("while pgrep -fx 'sleep 1005' >/dev/null; do sleep 0.05; done"));
   expect(await look.exit).toEqual(ended);
+});
+
+test("a caller that says nothing, or half of what it wants, is sent away and keeps nobody awake; one that has begun stays", async () => {
+  const strict = await listen({ beginMs: 500 });
+  const client = new AgentClient({ name: "n", address: address(strict.server) }, { token: TOKEN });
+  const talking = await client.open(JOB, sh("cat"));
+  const silent = await client.session(JOB);
+  const halting = await client.session(JOB);
+  halting.write(encodeFrame({ type: "open", value: { ...sh("true"), env: {}, detach: false } }).subarray(0, 9));
+  expect(activity.open).toBe(3);
+  await Promise.all([once(silent, "close"), once(halting, "close")]);
+  await vi.waitFor(() => expect(activity.open).toBe(1), 10_000);
+  talking.stdin.end("still here");
+  expect([await text(talking.stdout), await talking.exit]).toEqual(["still here", ended]);
+  await untilIdle();
+  strict.close();
+  strict.server.close();
 });
 
 test("what cannot be started is told by the exit", async () => {

@@ -26,6 +26,8 @@ export interface AccessOptions {
   authorize(request: IncomingMessage): void;
   /** callers in this process know it, and are given connections themselves */
   processSecret?: string | undefined;
+  /** longest time between the connection of a session and its first frame, 30 s by default, `ms` */
+  beginMs?: number;
   logger: Logger;
 }
 
@@ -33,6 +35,7 @@ const ROUTE = /^\/agent\/v1\/jobs\/([0-9a-f-]{36})\/(session|dial\/(\d{1,5}))$/;
 /** Longest wait for a port that takes no connections, `ms`. */
 const DIAL_MS = 10_000;
 const KEEP_ALIVE_MS = 30_000;
+const BEGIN_MS = 30_000;
 
 /**
  * Lets server and gateway into sandboxes: `POST /agent/v1/jobs/:id/dial/:port` with `Upgrade: tcp` is a connection to that
@@ -75,7 +78,7 @@ async function visit(
   try {
     if (kind === "session") {
       accept(socket, kind);
-      await serveSession(socket, held.of(jobId, sandbox, environment));
+      await serveSession(socket, held.of(jobId, sandbox, environment), options.beginMs ?? BEGIN_MS);
     } else {
       await carry(socket, sandbox, Number(port), request, options.processSecret);
     }

@@ -20,13 +20,18 @@ export interface Sessions {
   attach(request: AttachSession): LiveSession;
 }
 
-/** Speaks the frames of a session on a connection until both have let go. Never throws. */
-export async function serveSession(connection: Duplex, sessions: Sessions): Promise<void> {
+/**
+ * Speaks the frames of a session on a connection until both have let go. A caller that has not said within `beginMs` what it wants is
+ * sent away: it would keep the machine awake for ever. Never throws.
+ */
+export async function serveSession(connection: Duplex, sessions: Sessions, beginMs: number): Promise<void> {
   const decoder = new FrameDecoder();
   let call: Call | undefined;
+  const deadline = setTimeout(() => connection.destroy(), beginMs);
   try {
     for await (const chunk of connection.iterator({ destroyOnReturn: false })) {
       for (const frame of decoder.push(chunk)) {
+        clearTimeout(deadline);
         if (call) call.take(frame);
         else call = await begin(frame, connection, sessions);
       }
@@ -37,6 +42,7 @@ export async function serveSession(connection: Duplex, sessions: Sessions): Prom
     if (!connection.destroyed)
       (call?.viewer ?? new Viewer(connection)).sayExit({ error: told ? message : `the session broke: ${message}` });
   } finally {
+    clearTimeout(deadline);
     await call?.live.detach(call.viewer);
   }
 }

@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import { join } from "@mags/kit";
-import { ErrorBody, ExecRequest, ExecResult } from "@mags/protocol";
+import { ApiError, ErrorBody, ExecRequest, ExecResult } from "@mags/protocol";
 import type { FastifyRequest } from "fastify";
 import { createWebSocketStream, type WebSocket } from "ws";
 import { z } from "zod";
@@ -83,19 +83,30 @@ function terminalRoute(app: App, { access, closing }: Context): void {
       },
       // Before the handshake, so that what is wrong is answered with a status.
       preHandler: async (request, reply) => {
+        if (!request.ws)
+          throw new ApiError("invalid_request", "a terminal is a WebSocket: ask for it with Upgrade: websocket");
         const signal = hangUp(reply, closing);
         const place = await access.find(orgOf(request), request.params.id, signal);
         noteAhead(request);
-        request.agentSocket = await access.connect(place, signal);
+        await connect(request, () => access.connect(place, signal), signal);
       },
     },
     ((socket: WebSocket, request: FastifyRequest) => {
       const { agentSocket } = request;
       if (!agentSocket) return socket.terminate();
+      request.agentSocket = undefined;
       keepAlive(socket);
       void join(createWebSocketStream(socket), agentSocket);
     }) as never,
   );
+}
+
+/** The handler may never run: a handshake can be wrong, or its caller gone. Then nobody else would let go of the machine. */
+async function connect(request: FastifyRequest, open: () => Promise<Socket>, signal: AbortSignal): Promise<void> {
+  request.agentSocket = await open();
+  const letGo = () => request.agentSocket?.destroy();
+  if (signal.aborted) letGo();
+  signal.addEventListener("abort", letGo, { once: true });
 }
 
 function keepAlive(socket: WebSocket): void {
