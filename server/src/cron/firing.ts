@@ -157,7 +157,7 @@ export class Firing {
       throw new ApiError("invalid_request", `${issue?.path.join(".")} ${issue?.message}`, issue?.path.join("."));
     }
     // What a refused job has written by then goes with it.
-    const several = !(await this.#jobs.createsAtOnce(cron.org, parsed.data));
+    const several = !(await this.#jobs.createsAtOnce(cron.org, parsed.data, tx));
     if (several) await tx.query("SAVEPOINT job");
     const { body, afterCommit } = await this.#asSchedule(cron, () =>
       this.#jobs.create(tx, cron.org, parsed.data),

@@ -11,11 +11,22 @@ export type { Database, Queryable, Statement } from "./queryable.ts";
 
 /** PostgreSQL may be restarting after a crash: new connections are tried this long, `ms`. */
 const CONNECT_PATIENCE_MS = 5000;
+/** How long anybody waits for one of the connections, `ms`; each may hang with the database. */
+const CONNECT_MS = 30_000;
+/** A server that has lost its power in a transaction keeps its locks no longer than this, `ms`. */
+const IDLE_TRANSACTION_MS = 40_000;
 const OLDEST_VERSION = 15;
 
 /** Connects, checks the version and migrates. Throws Error with what to do when the server is too old or too new for us. */
 export async function openDatabase(url: string, logger: Logger): Promise<Database> {
-  const pool = new pg.Pool({ connectionString: url, max: 24, keepAlive: true, application_name: "mags-server" });
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: 24,
+    keepAlive: true,
+    application_name: "mags-server",
+    connectionTimeoutMillis: CONNECT_MS,
+    idle_in_transaction_session_timeout: IDLE_TRANSACTION_MS,
+  });
   const broke = (err: Error) => logger.warn({ err: err.message }, "a database connection broke");
   pool.on("error", broke);
   // The pool listens on idle connections only; one that breaks in use, between two statements, would end the process.

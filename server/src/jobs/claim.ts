@@ -12,6 +12,8 @@ export interface Room {
   imageDigests: string[];
   labels: Record<string, string>;
   leaseSeconds: number;
+  /** nodes have had time to be heard, so the silence of one means something */
+  silenceCounts: boolean;
 }
 
 /** The disk of job `j`, whose workspace is `w` (if it writes to one) and which starts from version `v` (if from any). */
@@ -42,7 +44,7 @@ const REGISTERED =
  * A job that writes to a workspace must get its lease too, here, so that there is never a job without one: of those that
  * wait for it the oldest does, and `leases` locks the workspaces that nobody holds. What is not durable is on one node only,
  * and the job is left to it unless that node has been silent for 30 s, or for a lease where the job had the workspace already
- * and is to start again (its machine may not be away); a node that merely has the newest copy gets 2 s, and
+ * and is to start again (its machine may not be away), neither right after a time in which no node could be heard; a node that merely has the newest copy gets 2 s, and
  * none while it is drained. Where
  * the workspace's machine is up for a persistent job, `host` is that job and the new one needs no room. A job that was asleep
  * has its workspace all the time: it goes before those that wait for it. For jobs without a
@@ -65,8 +67,8 @@ const CLAIM = {
       AND (h.id IS NOT NULL OR (${FITS}
         AND (w.holder_job = j.id OR (w.holder_job IS NULL
           AND NOT EXISTS (SELECT 1 FROM jobs e WHERE e.workspace = j.workspace AND e.seq < j.seq AND e.status = 'accepted'))) AND (
-        w.node IS NULL OR w.node = $1 OR n.seen_at IS NULL OR n.seen_at < now() - interval '30 seconds'
-        OR (w.holder_job = j.id AND n.seen_at < now() - interval '8 seconds')
+        w.node IS NULL OR w.node = $1 OR n.seen_at IS NULL
+        OR ($11 AND n.seen_at < now() - CASE WHEN w.holder_job = j.id THEN interval '8 seconds' ELSE interval '30 seconds' END)
         OR (NOT w.dirty AND (n.draining_since IS NOT NULL OR greatest(w.used_at, j.created_at) < now() - interval '2 seconds')))))
     ORDER BY j.seq LIMIT $5 FOR UPDATE OF j SKIP LOCKED
   ), leases AS (
@@ -128,6 +130,7 @@ export async function claimJobs(q: Queryable, room: Room): Promise<Claimed[]> {
     room.leaseSeconds,
     room.imageDigests,
     JSON.stringify(room.labels),
+    room.silenceCounts,
   ];
   return (await q.query<Claimed>(CLAIM, values)).rows;
 }

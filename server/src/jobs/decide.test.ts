@@ -25,7 +25,7 @@ const row = (facts: Partial<JobFacts>): JobFacts => ({
 });
 
 describe("decideReport", () => {
-  const table: [string, Partial<JobFacts>, "started" | "script_ended" | "finished", number, string][] = [
+  const table: [string, Partial<JobFacts>, "started" | "script_ended" | "finished" | "slept", number, string][] = [
     ["a start is applied once", { status: "starting" }, "started", 2, "apply"],
     ["a repeated start changes nothing", { status: "running" }, "started", 2, "repeat"],
     ["an old attempt is fenced off", { status: "running" }, "finished", 1, "fenced"],
@@ -42,6 +42,9 @@ describe("decideReport", () => {
     ["the same end again", { status: "running", scriptEnded: true }, "script_ended", 2, "repeat"],
     ["a start after the script's end", { status: "running", scriptEnded: true }, "started", 2, "repeat"],
     ["the machine ends after the script", { status: "running", scriptEnded: true }, "finished", 2, "apply"],
+    ["a machine is put away", { status: "running" }, "slept", 2, "apply"],
+    ["the same again", { status: "sleeping" }, "slept", 2, "repeat"],
+    ["the same again when it is wanted already", { status: "accepted" }, "slept", 2, "repeat"],
     ["the first final reason wins", { status: "stopped", reason: "stopped" }, "finished", 2, "repeat"],
     ["a job given up is not taken back", { status: "error", reason: "node_lost" }, "finished", 2, "fenced"],
   ];
@@ -92,6 +95,7 @@ describe("decideLease", () => {
     ["running", 999_999, {}, "give_up"],
     ["starting", 999_999, {}, "give_up"],
     ["running", 999_999, { noSleep: true }, "restart"],
+    ["running", 999_999, { noSleep: true, stopping: true }, "give_up"],
     ["running", 1_000_001, { noSleep: true }, "keep"],
     ["sleeping", 1, {}, "keep"],
     ["accepted", 1, {}, "keep"],

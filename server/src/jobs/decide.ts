@@ -35,7 +35,8 @@ export function decideReport(
   if (report.event === "finished") return { action: "apply", reason: "the script ended" };
   if (report.event === "returned" && row.status !== "starting")
     return { action: "repeat", reason: "what has begun cannot be given back" };
-  if (report.event === "slept" && row.status === "sleeping")
+  // Of the same attempt: one that is wanted again has been put to sleep before.
+  if (report.event === "slept" && (row.status === "sleeping" || row.status === "accepted"))
     return { action: "repeat", reason: "it is known to sleep" };
   if (report.event === "started" && row.status !== "starting")
     return { action: "repeat", reason: "the script is known to run" };
@@ -145,7 +146,7 @@ export function decideLease(
     return { action: "keep", reason: "no lease is due in this state" };
   if (row.leaseUntil && row.leaseUntil > now) return { action: "keep", reason: "the lease holds" };
   const reason = "the lease ran out";
-  if (row.noSleep) return { action: "restart", reason };
+  if (row.noSleep && !row.stopping) return { action: "restart", reason };
   const again = row.retriesLeft > 0 && !row.stopping && !row.scriptEnded;
   return { action: again ? "retry" : "give_up", reason };
 }

@@ -42,6 +42,8 @@ const SWEEP_MS = 500;
 const LONGEST_START_MS = 300_000;
 /** A longer pause between two sweeps means that this server, or its database, was away, `ms`. */
 const GAP_MS = 3000;
+/** lock_not_available, which PostgreSQL says when lock_timeout is over */
+const LOCK_TIMEOUT = "55P03";
 /** The database's clock and our own may differ so much within a sweep, `ms`. */
 const STEP_MS = 2000;
 /** Claims look for work this often even when nobody says that there is some, `ms`. */
@@ -117,7 +119,7 @@ export class Dispatch {
     if (unheard.length > 0)
       return withSecrets(unheard, this.#secrets, (job, problem) => this.#cannotStart(job, problem));
     while (!signal.aborted) {
-      const jobs = await claimJobs(this.#db, room);
+      const jobs = await claimJobs(this.#db, { ...room, silenceCounts: this.#mayJudge() });
       const left = deadline - performance.now();
       if (jobs.length > 0 || left <= 0) return this.#handOut(jobs);
       await work.next(Math.min(left, POLL_MS), signal);
@@ -141,7 +143,12 @@ export class Dispatch {
 
   /** Takes back what a claim handed to a node that had hung up meanwhile. */
   async release(jobs: Assignment[]): Promise<void> {
-    await releaseJobs(this.#db, this.#events.payload("work"), jobs);
+    for (const job of jobs)
+      await this.#db.transaction(async (tx) => {
+        const row = await lockJobForNode(tx, job.id);
+        const toStop = row?.attempt === job.attempt && row.status === "starting" && row.stop_requested_at !== null;
+        return toStop ? this.#endUnrun(tx, row) : releaseJobs(tx, this.#events.payload("work"), [job]);
+      });
     this.#events.emit("work");
   }
 
@@ -198,11 +205,7 @@ export class Dispatch {
         return markEnded(tx, payload, report.id, "running", false, report.end, report.ran_by);
       case "slept": {
         // Its node was to stop it, and was restarted before it had written that down.
-        if (row.stop_requested_at !== null) {
-          await endWaiting(tx, payload, report.id);
-          await this.#leases.letGo(tx, row, true);
-          return;
-        }
+        if (row.stop_requested_at !== null) return this.#endUnrun(tx, row);
         await markAsleep(tx, payload, report.id, report.because);
         const waiting = row.workspace && (await waitingFor(tx, row.workspace));
         const because = waiting ? `job ${waiting} runs in its workspace` : decideAsleep(row, new Date());
@@ -210,11 +213,18 @@ export class Dispatch {
         return;
       }
       case "returned":
+        if (row.stop_requested_at !== null) return this.#endUnrun(tx, row);
         return releaseJobs(tx, this.#events.payload("work"), [report]);
       case "finished":
         await markEnded(tx, payload, report.id, finalStatus(report.end.reason), true, report.end, report.ran_by);
         await this.#leases.letGo(tx, row, true);
     }
+  }
+
+  /** A job that is to stop and that no machine has. */
+  async #endUnrun(tx: Queryable, row: JobRow): Promise<void> {
+    await endWaiting(tx, this.#events.payload(`job:${row.id}`), row.id);
+    await this.#leases.letGo(tx, row, true);
   }
 
   #measure(row: JobRow, report: ReportJob): void {
@@ -255,7 +265,7 @@ export class Dispatch {
     this.#sweep = { allowedFrom, lastTick: now };
     try {
       await this.#followClock();
-      if (this.#starting || now < this.#sweep.allowedFrom) return;
+      if (!this.#mayJudge(now)) return;
       const overdue = await overdueJobs(this.#db);
       // A database that has hung meanwhile has heard no renewal either.
       const answered = performance.now();
@@ -268,12 +278,16 @@ export class Dispatch {
       if (wall !== undefined && clockStepped(this.#clocks, { wall, steady: performance.now() }, STEP_MS)) return;
       for (const [attempt, at] of this.#heard) if (answered - at > LEASE_SECONDS * 1000) this.#heard.delete(attempt);
       // Whose lease is over only by a clock that is being set is not lost.
-      for (const row of overdue) if (!this.#heard.has(attemptOf(row))) await this.#judge(row);
+      for (const row of overdue) if (!this.#heard.has(attemptOf(row))) await this.#judgeUnlocked(row);
     } catch (err) {
       // Without the database nobody could renew either.
       this.#sweep.allowedFrom = performance.now() + GRACE_MS;
       this.#logger.warn({ err: (err as Error).message }, "the sweep of leases failed");
     }
+  }
+
+  #mayJudge(now = performance.now()): boolean {
+    return !this.#starting && now >= this.#sweep.allowedFrom && now - this.#sweep.lastTick < GAP_MS;
   }
 
   /** Leases end by the database's clock. When that was set, none is judged before the nodes had time to renew by the new one. */
@@ -287,13 +301,22 @@ export class Dispatch {
     this.#logger.warn("the database's clock was set; nodes get time to renew their leases");
   }
 
+  async #judgeUnlocked(row: JobRow & { now: Date }): Promise<void> {
+    await this.#judge(row).catch((err) => {
+      if (err.code !== LOCK_TIMEOUT) throw err;
+      this.#logger.warn({ job: row.id, err: err.message }, "the lease of a job that is locked was not judged");
+    });
+  }
+
   async #judge(row: JobRow & { now: Date }): Promise<void> {
     const stopping = row.stop_requested_at !== null;
     const retriesLeft = row.node_retries - row.lost_attempts.length;
     const { action } = decideLease({ ...facts(row), noSleep: row.no_sleep, stopping, retriesLeft }, row.now);
     if (action === "keep") return;
     const lost = `Node ${row.node} did not renew its lease for ${LEASE_SECONDS} seconds: it died or lost its connection.`;
-    const done = await this.#db.transaction((tx) => {
+    const done = await this.#db.transaction(async (tx) => {
+      // Whoever has the row locked and does not go on keeps only this one from being judged.
+      await tx.query("SET LOCAL lock_timeout = '2s'");
       if (action === "retry") return retryLost(tx, this.#events.payload("work"), row, lost);
       return action === "restart" && row.started_at !== null
         ? restart(tx, this.#events.payload("work"), row, lost)

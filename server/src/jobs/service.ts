@@ -95,9 +95,9 @@ export class Jobs {
     this.#secrets = needs.secrets;
   }
 
-  /** True when `create` writes with one statement, which needs no transaction. */
-  async createsAtOnce(org: string, job: CreateJob): Promise<boolean> {
-    return job.file_ids.length === 0 && !hasVolume(job) && (await this.#quotas.isFree(org));
+  /** True when `create` writes with one statement, which needs no transaction. `tx`: of who is in one already. */
+  async createsAtOnce(org: string, job: CreateJob, tx?: Queryable): Promise<boolean> {
+    return job.file_ids.length === 0 && !hasVolume(job) && (await this.#quotas.isFree(org, tx));
   }
 
   /** Queues a job. Throws ApiError when no node could ever run it, or what it names cannot be had. */

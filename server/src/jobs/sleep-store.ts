@@ -71,7 +71,7 @@ export async function restart(
     `WITH job AS (
        UPDATE jobs SET status = 'accepted', attempt = attempt + 1, wakes = wakes + 1, lease_until = NULL, sleep_requested_at = NULL,
          activity_because = $4, activity_since = clock_timestamp()
-       WHERE id = $2 AND attempt = $3 AND status IN ('starting', 'running') RETURNING id)
+       WHERE id = $2 AND attempt = $3 AND status IN ('starting', 'running') AND lease_until < now() RETURNING id)
      SELECT ${NOTIFY} FROM job`,
     [payload, job.id, job.attempt, because],
   );

@@ -349,6 +349,25 @@ describe("a node that is away", () => {
     expect(await node.claim()).toEqual([]);
   });
 
+  it("loses its jobs though one of them is locked, which is judged when it is free again", async () => {
+    const node = await registered("a");
+    const [locked, other] = [await running(node), await running(node)];
+    await world.restartServer();
+    const blocker = await world.sql.connect();
+    try {
+      await blocker.query("BEGIN");
+      await blocker.query("UPDATE jobs SET lease_until = now() - interval '1 minute'");
+      await blocker.query("COMMIT; BEGIN");
+      await blocker.query("SELECT 1 FROM jobs WHERE id = $1 FOR UPDATE", [locked.id]);
+      expect((await status(other.id, "?wait=25")).reason).toBe("node_lost");
+      expect((await status(locked.id)).status).toBe("running");
+    } finally {
+      await blocker.query("ROLLBACK");
+      blocker.release();
+    }
+    expect((await status(locked.id, "?wait=10")).reason).toBe("node_lost");
+  }, 60_000);
+
   it("loses no job because the database hung, in which nobody could renew", async () => {
     const node = await registered("a");
     const job = await running(node);

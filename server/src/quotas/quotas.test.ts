@@ -150,4 +150,13 @@ describe("a quota", () => {
       "quota_exceeded",
     );
   });
+
+  it("is read again by more jobs at once than the server has connections, and none waits for another for ever", async () => {
+    const { id, as } = await organisation({ sandboxes: 1000 });
+    const workspaces = Array.from({ length: 60 }, (_, index) => `at-once-${index}`);
+    // Now nobody knows the limits any more.
+    await call(world, "PATCH", `/api/v1/organisations/${id}/quota`, { sandboxes: null });
+    const answers = await Promise.all(workspaces.map((name) => createJob(world, { workspace_id: name }, as)));
+    expect(new Set(codes(answers))).toEqual(new Set([202]));
+  });
 });

@@ -28,9 +28,9 @@ export class Quotas {
     events.on(TOPIC, () => this.#known.clear());
   }
 
-  /** True where nothing has to be counted: then a job needs no transaction. */
-  async isFree(org: string): Promise<boolean> {
-    const { sandboxes, vcpus, memory_mb, jobs_per_minute } = await this.#limits(this.#db, org);
+  /** True where nothing has to be counted: then a job needs no transaction. `tx`: of who is in one already. */
+  async isFree(org: string, tx: Queryable = this.#db): Promise<boolean> {
+    const { sandboxes, vcpus, memory_mb, jobs_per_minute } = await this.#limits(tx, org);
     return [sandboxes, vcpus, memory_mb, jobs_per_minute].every((limit) => limit === null);
   }
 
@@ -39,7 +39,7 @@ export class Quotas {
    * quota_exceeded, rate_limited.
    */
   async admitJob(tx: Queryable, org: string, job: { vcpus: number; memory_mb: number }): Promise<void> {
-    if (await this.isFree(org)) return;
+    if (await this.isFree(org, tx)) return;
     const { jobs_per_minute } = await this.#limits(tx, org);
     await this.admitMachine(tx, org, job);
     if (jobs_per_minute === null) return;

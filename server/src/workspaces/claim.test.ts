@@ -214,6 +214,17 @@ describe("one writer at a time", () => {
     expect((await status(again.id)).status).toBe("running");
   });
 
+  it("a guest that is to stop, and whose host was gone before it began, is stopped", async () => {
+    const node = await registered("a");
+    const host = await start(node, { workspace_id: "ws", persistent: true });
+    await createJob(world, { workspace_id: "ws" });
+    const guest = await claimOne(node);
+    await call(world, "POST", `/api/v1/mags-jobs/${guest.id}/stop`);
+    await node.report({ event: "returned", id: guest.id, attempt: guest.attempt, message: "the machine is gone" });
+    expect(await status(guest.id)).toMatchObject({ status: "stopped", reason: "stopped" });
+    expect((await world.sql.query("SELECT holder_job FROM workspaces")).rows).toEqual([{ holder_job: host.id }]);
+  });
+
   it("a claim that never reached its node gives the workspace back", async () => {
     const node = await registered("a");
     await createJob(world, { workspace_id: "ws" });
@@ -252,12 +263,19 @@ describe("where the newest copy is", () => {
     await world.sql.query("UPDATE jobs SET created_at = now() - interval '1 hour'");
     expect(await other.claim()).toEqual([]);
     expect((await status(body.request_id)).waiting_for).toContain("node a has changes");
-    await world.sql.query("UPDATE nodes SET seen_at = now() - interval '31 seconds' WHERE name = 'a'");
+    const silent = () => world.sql.query("UPDATE nodes SET seen_at = now() - interval '31 seconds' WHERE name = 'a'");
+    await silent();
+    // While no server is there nobody can be heard, so a silence means nothing at first.
+    await world.restartServer();
+    await silent();
+    expect(await other.claim()).toEqual([]);
+    await sleep(10_500);
+    await silent();
     const taken = await claimOne(other);
     expect(taken.volume).toMatchObject({ dirty: false, workspace: { fence: 2 } });
     const late = await new Writer(world, node).progress(job, { dirty: true });
     expect(late.body).toEqual({ lost: [job.volume?.workspace?.id], raised: [] });
-  });
+  }, 40_000);
 
   it("another node is woken when the changes have become durable after the end of the job", async () => {
     const [node, other] = [await registered("a"), await registered("b")];

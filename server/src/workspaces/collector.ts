@@ -84,6 +84,8 @@ export class Collector {
 
   async #alone<T>(org: string, work: () => Promise<T>): Promise<T | undefined> {
     return this.#db.transaction(async (lock) => {
+      // It is there for its lock, while others do the work.
+      await lock.query("SET LOCAL idle_in_transaction_session_timeout = 0");
       const { rows } = await lock.query<{ free: boolean }>(
         "SELECT pg_try_advisory_xact_lock($1, hashtext($2)) AS free",
         [LOCK, org],

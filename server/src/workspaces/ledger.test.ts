@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Assignment } from "@mags/protocol";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { createJob, startWorld, TestNode, type World } from "../testing.ts";
 import { Writer } from "./testing/writer.ts";
 
@@ -83,10 +83,11 @@ describe("what a node says of its copies", () => {
     await world.sql.query("UPDATE nodes SET seen_at = now() - interval '1 hour'");
     const other = new TestNode(world, "b");
     await other.register();
-    await other.started((await other.claim())[0]!);
+    // As soon as the server has been there long enough for the silence of a node to mean something.
+    await other.started(await vi.waitUntil(async () => (await other.claim())[0], 15_000));
     await node.register();
     await answers(true);
-  });
+  }, 30_000);
 
   it("frees a workspace whose changes it was thought to have, unless a job has it", async () => {
     await writer.progress(job, told);
