@@ -1,6 +1,6 @@
-import { once } from "node:events";
 import type { Socket } from "node:net";
 import { PassThrough, type Readable, Writable } from "node:stream";
+import { drained } from "@mags/kit";
 import {
   dataHeader,
   encodeFrame,
@@ -101,8 +101,9 @@ export class RemoteSession {
     if (frame.type === "stdout" || frame.type === "stderr") {
       const stream = this.#output[frame.type];
       // A reader that is slow, or gone, must not fill our memory; one that is gone has no use for more.
-      if (!stream.destroyed && !stream.write(frame.data))
-        await Promise.race([once(stream, "drain"), once(stream, "close")]);
+      if (stream.destroyed) return;
+      stream.write(frame.data);
+      await drained(stream);
     } else if (frame.type === "credit") {
       this.#credit += frame.value.bytes;
       this.#credited();

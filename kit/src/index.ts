@@ -1,4 +1,5 @@
 export { Cleanup } from "./cleanup.ts";
+export { drained } from "./drained.ts";
 export { join } from "./join.ts";
 export { createLogger, type Logger } from "./log.ts";
 export { inParallel } from "./parallel.ts";

@@ -1,7 +1,7 @@
-import { once } from "node:events";
 import type { ServerResponse } from "node:http";
 import type { Readable } from "node:stream";
 import type { RemoteSession } from "@mags/agent-client";
+import { drained } from "@mags/kit";
 import type { SessionOptions } from "@mags/protocol";
 import {
   ApiError,
@@ -56,10 +56,11 @@ export async function stream(
 ): Promise<void> {
   let begun = false;
   const say = async (event: string, data: object) => {
+    if (out.destroyed) throw new Error("the caller has hung up");
     if (!begun) out.writeHead(200, { "content-type": "text/event-stream", "x-accel-buffering": "no", ...headers });
     begun = true;
-    if (!out.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`))
-      await Promise.race([once(out, "drain"), once(out, "close")]);
+    out.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
+    await drained(out);
   };
   const heartbeat = setInterval(() => begun && out.write(": still here\n\n"), HEARTBEAT_MS);
   const pieces = { stdout: new TextPieces(), stderr: new TextPieces() };
@@ -71,6 +72,7 @@ export async function stream(
     await say("exit", exit);
   } catch (error) {
     if (!begun) throw error;
+    if (out.destroyed) return;
     const known = error instanceof ApiError ? error : new ApiError("unavailable", (error as Error).message);
     await say("error", known.toBody());
   } finally {

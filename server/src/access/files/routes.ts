@@ -1,5 +1,5 @@
-import { once } from "node:events";
 import { Readable } from "node:stream";
+import { drained } from "@mags/kit";
 import {
   ApiError,
   DirectoryListing,
@@ -231,7 +231,8 @@ function watching(app: App, files: SandboxFiles, locate: Locate): void {
       try {
         for (; !next.done && !out.destroyed; next = await changes.next()) {
           const events = next.value.map((change) => `event: change\ndata: ${JSON.stringify(change)}\n\n`);
-          if (!out.write(events.join(""))) await Promise.race([once(out, "drain"), once(out, "close")]);
+          out.write(events.join(""));
+          await drained(out);
         }
       } catch (error) {
         const known = error instanceof ApiError ? error : new ApiError("internal", (error as Error).message);
