@@ -119,6 +119,8 @@ test("whoever leaves ends the session", async () => {
 });
 
 test("a caller that says nothing, or half of what it wants, is sent away and keeps nobody awake; one that has begun stays", async () => {
+  // The sessions of the test before are ended a moment after their exits.
+  await untilIdle();
   const strict = await listen({ beginMs: 500 });
   const client = new AgentClient({ name: "n", address: address(strict.server) }, { token: TOKEN });
   const talking = await client.open(JOB, sh("cat"));
