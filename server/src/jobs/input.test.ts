@@ -232,3 +232,9 @@ describe("Idempotency-Key", () => {
     expect([first.status, second.status, second.body]).toEqual([202, 202, first.body]);
   });
 });
+
+it("a persistent job cannot be started again, and the answer says what it has instead", async () => {
+  const { status, body } = await createJob(world, { node_retries: 1, persistent: true });
+  expect([status, body.error.field]).toEqual([400, "node_retries"]);
+  expect(body.message).toContain("no_sleep");
+});

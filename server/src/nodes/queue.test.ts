@@ -230,13 +230,6 @@ describe("stop and update", () => {
   });
 });
 
-it("a persistent job cannot be started again, and the answer says what it has instead", async () => {
-  await registered("a");
-  const { status: code, body } = await createJob(world, { node_retries: 1, persistent: true });
-  expect([code, body.error.field]).toEqual([400, "node_retries"]);
-  expect(body.message).toContain("no_sleep");
-});
-
 /** Asks as a node does that lives: a claim that hangs for long says nothing of that. */
 async function next(node: TestNode): Promise<Assignment | undefined> {
   for (let round = 0; round < 30; round++) {
