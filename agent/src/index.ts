@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from "node:crypto";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { Cleanup, type Credentials, type Logger, type UpstreamOptions } from "@mags/kit";
 import { jobLimits } from "@mags/protocol";
@@ -9,6 +9,7 @@ import { Audit } from "./audit/audit.ts";
 import { ControlPlane } from "./control-plane.ts";
 import { NodeDrivers, type Runtime } from "./drivers/index.ts";
 import { Images, type Registry } from "./images/index.ts";
+import { noteBoot, rebooted } from "./jobs/boot.ts";
 import type { BusyLimits } from "./jobs/idleness.ts";
 import { Metrics } from "./jobs/metrics.ts";
 import { JobNode } from "./jobs/node.ts";
@@ -172,20 +173,11 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     ...{ node: nodeName, drivers, images, pool, workspaces, traffic },
     ...{ objects, records, logLimitBytes, busy, logger },
   });
+  // Not before the jobs of before it are known for what they are.
+  await noteBoot(agentDir).catch((err) => logger.warn({ err }, "the boot of the machine was not noted"));
   audit = new Audit({ drivers: drivers.all, network, workspaces, records, store, node: () => node, logger });
   const audited = audit;
   cleanup.add("looking for leftovers", () => audited.close());
   audit.start();
   return { sandboxes: drivers.because, running: () => started.running, close: () => cleanup.run() };
-}
-
-/** True when the machine has booted since the last call with this directory. */
-async function rebooted(agentDir: string): Promise<boolean> {
-  const path = join(agentDir, "machine-boot-id");
-  const [now, before] = await Promise.all([
-    readFile("/proc/sys/kernel/random/boot_id", "utf8"),
-    readFile(path, "utf8").catch(() => undefined),
-  ]);
-  await writeFile(path, now);
-  return before !== undefined && before !== now;
 }

@@ -134,21 +134,17 @@ export class JobNode {
       if (record) known.add(records.runDirectory(assignment));
       // One that runs and has no record was started by an agent whose directory is lost.
       if (rebooted || assignment.running || (record && record.phase !== "assigned")) {
-        const found = record ?? { ...unstarted(assignment), phase: "started" as const };
+        const found = mayHaveRun(assignment, record, rebooted);
         // In the machine of another job there is nothing of its own to adopt.
         const own = assignment.host_job === null ? found.sandbox : null;
         const sandbox = own ? await drivers.adopt(own) : undefined;
         if (sandbox) keep.add(sandbox.id);
-        // A job of before a reboot may have run, so it is not run again: adopting it without a machine ends it.
         try {
-          records.write({ ...found, assignment });
+          records.write(found);
         } catch (err) {
           logger.warn({ err, job: assignment.id }, "the record of a job could not be renewed; the next step writes it");
         }
-        // After a reboot the mark of a start may be lost with the page cache, so nothing is concluded from it; likewise with
-        // the record itself.
-        const token = rebooted || !record ? null : found.token;
-        adopted.push({ job: this.#made({ ...found, token, assignment }), sandbox });
+        adopted.push({ job: this.#made(found), sandbox });
       } else {
         fresh.push(assignment);
       }
@@ -303,4 +299,14 @@ export class JobNode {
   #pause(ms: number): Promise<void> {
     return delay(ms, undefined, { signal: this.#closing.signal }).catch(() => undefined);
   }
+}
+
+/**
+ * What is to be concluded of a job that may have run. After a reboot the mark of its start may be lost with the page cache, and
+ * its record may be older than it: it is not run again, and adopting it without a machine ends it. Likewise without a record.
+ */
+function mayHaveRun(assignment: Assignment, record: JobRecord | undefined, rebooted: boolean): JobRecord {
+  const found = record ?? unstarted(assignment);
+  const phase = found.phase === "assigned" ? "started" : found.phase;
+  return { ...found, assignment, phase, token: rebooted || !record ? null : found.token };
 }

@@ -1,0 +1,82 @@
+/** A daemon takes up jobs that have not begun. */
+import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { type AddressInfo, createServer, type Socket } from "node:net";
+import { join } from "node:path";
+import type { Mags } from "@mags/sdk";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { Daemon } from "../harness/daemon.ts";
+import { type Registry, startRegistry } from "../harness/registry.ts";
+import { smallSystem } from "../harness/small-system.ts";
+
+const ARCH = process.arch === "arm64" ? "arm64" : "amd64";
+const OTHER_BOOT = "00000000-0000-0000-0000-000000000000\n";
+
+let dir: string;
+let registry: Registry;
+let gate: Awaited<ReturnType<typeof startGate>>;
+let daemon: Daemon;
+let mags: Mags;
+
+beforeAll(async () => {
+  dir = await mkdtemp("/tmp/mags-adoption-");
+  registry = await startRegistry();
+  gate = await startGate();
+  // The default image as every test has it, and nothing else.
+  await mkdir(join(dir, "images"));
+  const base = join(process.env.MAGS_IMAGE_DIR || "/var/cache/mags/images", "base");
+  await symlink(base, join(dir, "images/base"));
+  daemon = await Daemon.start({
+    MAGS_RUNTIME: "container",
+    MAGS_IMAGE_DIR: join(dir, "images"),
+    MAGS_REGISTRIES: `http://${gate.host}`,
+  });
+  mags = await daemon.client();
+});
+afterAll(async () => {
+  await daemon?.remove();
+  await gate?.close();
+  await registry?.close();
+  await rm(dir, { recursive: true, force: true });
+});
+
+/** Starts a job whose image does not come. */
+async function waiting(name: string): Promise<string> {
+  const layers = [await smallSystem(join(dir, name))];
+  const reference = await registry.push(`${name}:1`, { layers, arch: ARCH });
+  const before = gate.waiting;
+  const { requestId } = await mags.run("echo begun", { rootfsType: reference.replace(registry.host, gate.host) });
+  await expect.poll(() => gate.waiting, { timeout: 60_000 }).toBeGreaterThan(before);
+  return requestId;
+}
+
+test("a job that waited for its image when the machine was rebooted ends, and is not waited for", async () => {
+  const id = await waiting("rebooted");
+  await daemon.kill();
+  await writeFile(join(daemon.dataDir, "agent/machine-boot-id"), OTHER_BOOT);
+  await daemon.start();
+  expect(await mags.wait(id)).toMatchObject({ status: "error", reason: "supervisor_lost", exit_code: null });
+  expect((await mags.runAndWait("echo others run")).stdout).toBe("others run\n");
+});
+
+/** A port that takes connections and says nothing. */
+async function startGate() {
+  const held: Socket[] = [];
+  let waiting = 0;
+  const server = createServer((client) => {
+    client.on("error", () => client.destroy());
+    waiting++;
+    held.push(client);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    host: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    /** connections so far */
+    get waiting() {
+      return waiting;
+    },
+    close: () => {
+      for (const client of held) client.destroy();
+      return new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
