@@ -1,6 +1,6 @@
 /** A daemon takes up jobs that have not begun. */
 import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
-import { type AddressInfo, createServer, type Socket } from "node:net";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import type { Mags } from "@mags/sdk";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -20,7 +20,7 @@ let mags: Mags;
 beforeAll(async () => {
   dir = await mkdtemp("/tmp/mags-adoption-");
   registry = await startRegistry();
-  gate = await startGate();
+  gate = await startGate(Number(registry.host.split(":")[1]));
   // The default image as every test has it, and nothing else.
   await mkdir(join(dir, "images"));
   const base = join(process.env.MAGS_IMAGE_DIR || "/var/cache/mags/images", "base");
@@ -39,7 +39,7 @@ afterAll(async () => {
   await rm(dir, { recursive: true, force: true });
 });
 
-/** Starts a job whose image does not come. */
+/** Starts a job whose image does not come before the gate is opened. */
 async function waiting(name: string): Promise<string> {
   const layers = [await smallSystem(join(dir, name))];
   const reference = await registry.push(`${name}:1`, { layers, arch: ARCH });
@@ -48,6 +48,16 @@ async function waiting(name: string): Promise<string> {
   await expect.poll(() => gate.waiting, { timeout: 60_000 }).toBeGreaterThan(before);
   return requestId;
 }
+
+test("a job that waits for its image does so, too, after an orderly stop, and then runs", async () => {
+  const id = await waiting("orderly");
+  await daemon.stop();
+  await daemon.start();
+  expect((await mags.status(id)).status).toBe("starting");
+  gate.open();
+  expect(await mags.wait(id)).toMatchObject({ status: "completed", exit_code: 0, error: null });
+  gate.shut();
+});
 
 test("a job that waited for its image when the machine was rebooted ends, and is not waited for", async () => {
   const id = await waiting("rebooted");
@@ -58,14 +68,21 @@ test("a job that waited for its image when the machine was rebooted ends, and is
   expect((await mags.runAndWait("echo others run")).stdout).toBe("others run\n");
 });
 
-/** A port that takes connections and says nothing. */
-async function startGate() {
+/** A port before that of a registry, which holds connections until it is opened. */
+async function startGate(port: number) {
   const held: Socket[] = [];
+  let isOpen = false;
   let waiting = 0;
+  const pass = (client: Socket) => {
+    const there = connect(port, "127.0.0.1");
+    client.pipe(there).pipe(client);
+    for (const socket of [client, there]) socket.on("error", () => socket.destroy());
+  };
   const server = createServer((client) => {
     client.on("error", () => client.destroy());
     waiting++;
-    held.push(client);
+    if (isOpen) pass(client);
+    else held.push(client);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
@@ -73,6 +90,13 @@ async function startGate() {
     /** connections so far */
     get waiting() {
       return waiting;
+    },
+    open: () => {
+      isOpen = true;
+      for (const client of held.splice(0)) pass(client);
+    },
+    shut: () => {
+      isOpen = false;
     },
     close: () => {
       for (const client of held) client.destroy();

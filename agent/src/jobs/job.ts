@@ -373,6 +373,9 @@ export class Job implements Owner, Guest {
   }
 
   async #failed(error: Error): Promise<void> {
+    // What it waited for ends with the agent; nothing of it has run, so the next one begins it.
+    const unbegun = this.phase === "assigned" && !this.#interrupted && !this.#record.end;
+    if (unbegun && this.#context.closing.aborted) return;
     const ended = this.#interrupted ?? { by: "failure", error };
     if (ended.by === "failure") {
       this.#context.logger.error({ err: error }, "a job could not be run");
