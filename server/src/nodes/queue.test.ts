@@ -268,18 +268,12 @@ describe("a node that is away", () => {
     // What the lost node says is of a start that is over.
     expect((await a.finished(first!)).status).toBe(409);
     expect((await a.renew([first!])).body.lost).toEqual([first!.id]);
+    const loss = { attempt: first!.attempt, node: "a" };
     expect(await status(first!.id)).toMatchObject({
       status: "starting",
       started_at: null,
       node_retries: 1,
-      lost_attempts: [
-        {
-          attempt: first!.attempt,
-          node: "a",
-          started_at: expect.stringMatching(/Z$/),
-          error: expect.stringContaining("Node a"),
-        },
-      ],
+      lost_attempts: [{ ...loss, started_at: expect.stringMatching(/Z$/), error: expect.stringContaining("Node a") }],
     });
     await b.started(second!);
     await lose();
