@@ -65,6 +65,7 @@ export async function start(options: Start): Promise<RunningCommand | undefined>
     cwd: config.workdir ?? undefined,
     user: config.user ?? undefined,
     token,
+    lingers: spec.persistent && !options.guest,
     stdoutFifo: log.stdoutFifo,
     stderrFifo: log.stderrFifo,
   });

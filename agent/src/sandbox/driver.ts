@@ -51,6 +51,8 @@ export interface Command {
   user?: string | undefined;
   /** names this start among all of the directory, so that a later process can tell whether it began */
   token: string;
+  /** what it leaves in the background goes on printing after its end, for as long as the sandbox lives */
+  lingers?: boolean;
   stdoutFifo: string;
   stderrFifo: string;
 }

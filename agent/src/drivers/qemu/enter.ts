@@ -9,15 +9,17 @@ export interface Entrance {
   user?: User;
   cwd: string;
   terminal?: boolean;
+  /** what it leaves in the background goes on printing after its end */
+  lingers?: boolean;
   env: Readonly<Record<string, string>>;
   argv: readonly string[];
 }
 
-export function enterCommand({ id, user, cwd, terminal = false, env, argv }: Entrance): string {
+export function enterCommand({ id, user, cwd, terminal = false, lingers = false, env, argv }: Entrance): string {
   const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
   const who = [user?.uid ?? 0, user?.gid ?? 0, user?.groups.join(",") ?? ""].map(String);
   const rest = [env.PATH ?? "/usr/bin:/bin", argv[0] ?? "", ...variables, ...argv];
-  return `exec enter ${words([id, ...who, cwd, terminal ? "1" : "0", ...rest])}`;
+  return `exec enter ${words([id, ...who, cwd, terminal ? "terminal" : lingers ? "lingers" : "plain", ...rest])}`;
 }
 
 /**

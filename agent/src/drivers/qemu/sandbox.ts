@@ -21,6 +21,7 @@ import { environmentOf, ROOT, type User } from "../../sandbox/users.ts";
 import { adoptWrapped, startWrapped } from "../../sandbox/wrapper.ts";
 import { enterCommand, scriptText, whyNot } from "./enter.ts";
 import { Guest } from "./guest.ts";
+import { LINGERS, lingering } from "./lingering.ts";
 import { hostLimits, lastWords } from "./machine.ts";
 import type { Qmp } from "./qmp.ts";
 import { hangUpSessions, openSession, userOf } from "./session.ts";
@@ -104,11 +105,12 @@ export class QemuSandbox implements Sandbox {
   }
 
   async exec(command: Command): Promise<RunningCommand> {
-    const id = `c${randomBytes(6).toString("hex")}`;
+    const { lingers = false } = command;
+    const id = `${lingers ? LINGERS : "c"}${randomBytes(6).toString("hex")}`;
     writeFileSync(idPath(command.directory), id, { mode: 0o600 });
     const user = await this.#user(command.user);
     const { cwd = `~:${user.home}`, argv } = command;
-    const enter = enterCommand({ id, user, cwd, env: environmentOf(user, command), argv });
+    const enter = enterCommand({ id, user, cwd, lingers, env: environmentOf(user, command), argv });
     // With the files that it needs, so that its start is one message to the machine.
     const input = new MemoryFile(await this.#script(enter));
     try {
@@ -263,13 +265,22 @@ export class QemuSandbox implements Sandbox {
 
   #explained(running: RunningCommand, directory: string): RunningCommand {
     const explain = (end: CommandEnd) => this.#explain(end, directory);
+    const id = read(idPath(directory));
+    const lingers = id.startsWith(LINGERS)
+      ? lingering(
+          id,
+          () => this.#reach(),
+          () => this.isRunning(),
+        )
+      : undefined;
     const earlier = async () => {
-      const end = await running.earlier();
+      const end = (await running.earlier()) ?? (await lingers?.earlier());
       return end && explain(end);
     };
     this.#running.add(running);
     void running.end.finally(() => this.#running.delete(running)).catch(() => undefined);
-    return { ...running, earlier, end: running.end.then(explain) };
+    const end = lingers ? Promise.race([running.end, lingers.end(running.end)]) : running.end;
+    return { ...running, earlier, end: end.then(explain) };
   }
 
   /** 255 is what ssh says when it has lost the machine, and `enter` when it has not started the command. */
