@@ -2,7 +2,9 @@ import { join } from "node:path";
 import { Agents } from "@mags/agent-client";
 import { Cleanup, type Credentials, type Logger } from "@mags/kit";
 import type { ObjectStore } from "@mags/storage";
+import { Abandoned } from "./access/abandoned.ts";
 import { Access } from "./access/service.ts";
+import { Visits } from "./access/visits.ts";
 import { Audit } from "./audit/service.ts";
 import { repeat } from "./background.ts";
 import { Cluster } from "./cluster/service.ts";
@@ -54,6 +56,7 @@ const KEY_SWEEP_MS = 3600_000;
 const SECRET_SWEEP_MS = 60_000;
 /** What is stored counts from one look to the next, so this is how exact its days are, `ms`. */
 const STORAGE_LOOK_MS = 300_000;
+const VISIT_LOOK_MS = 5000;
 const IDLE_MINUTES = 10;
 const LOG_DAYS = 30;
 const FILE_SWEEP_MS = 60_000;
@@ -197,6 +200,10 @@ async function start(
   const sshKeys = new SshKeys(db, jobs, options.ssh);
   const { logDays: days = LOG_DAYS, objects } = options;
   const keptLogs = await KeptLogs.open({ db, objects, scratch: join(dataDir, "logs"), days });
+  const access = new Access(sleep, nodes);
+  const workspaces = new Workspaces(db, quota);
+  const visits = new Visits({ db, jobs, access, workspaces, live, logger });
+  const abandoned = new Abandoned(db, visits);
   dispatch.startSweeping();
   cleanup.add("sweep", () => dispatch.stopSweeping());
   const collector = new Collector(db, options.objects, options.workspaces, logger);
@@ -212,6 +219,7 @@ async function start(
     repeat("removing old logs", KEY_SWEEP_MS, logger, (signal) => keptLogs.sweep(signal)),
     repeat("firing schedules", CRON_FIRE_MS, logger, (signal) => crons.firing.fireDue(signal)),
     repeat("following the runs of schedules", CRON_FOLLOW_MS, logger, (signal) => crons.firing.follow(signal)),
+    repeat("ending visits of servers that died", VISIT_LOOK_MS, logger, () => abandoned.look()),
     repeat("looking at what is stored", STORAGE_LOOK_MS, logger, () => usage.look()),
     repeat("removing old runs of schedules", KEY_SWEEP_MS, logger, () => crons.forgetOldRuns()),
   ])
@@ -249,7 +257,8 @@ async function start(
     metricsToken: options.metricsToken,
     images: new Images(db, nodes),
     jobs,
-    access: new Access(sleep, nodes),
+    access,
+    visits,
     keptLogs,
     files,
     crons,
@@ -259,7 +268,7 @@ async function start(
     sshKeys,
     ledger: new Ledger(db, events, nodes, quota, metrics),
     doors: new Doors({ db, audit, urls, sshKeys, jobs, nodes, sleep }),
-    workspaces: new Workspaces(db, quota),
+    workspaces,
     live,
     imports: new Imports(db, quota, live),
     collector,

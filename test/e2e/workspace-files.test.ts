@@ -4,6 +4,7 @@ import { createReadStream } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { run as runCommand } from "@mags/kit";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Daemon } from "../harness/daemon.ts";
@@ -31,7 +32,7 @@ async function api(method: string, path: string, body?: string | Uint8Array<Arra
 }
 // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every shape
 const answer = async (response: Response): Promise<any> => response.json();
-const versions = async (name: string): Promise<{ version: number; reason: string }[]> =>
+const versions = async (name: string): Promise<{ version: number; reason: string; request_id: string }[]> =>
   (await answer(await api("GET", `${name}/versions`))).versions;
 
 test("a file of a workspace is read, listed and written while no job is there, and the next job finds it", async () => {
@@ -191,4 +192,28 @@ test("the command line writes a manifest beside an export, and takes no file tha
   await writeFile(`${file}.json`, JSON.stringify(other));
   const refused = await daemon.cli(["workspace", "import", "other", file, "--format", "oci"]);
   expect([refused.exitCode, refused.stderr]).toEqual([1, expect.stringContaining("not the one of its manifest")]);
+});
+
+test("a write whose server is killed in the middle leaves the workspace free and as it was", async () => {
+  await run(daemon, { workspace_id: "torn", script: "echo whole >/srv/file" });
+  const before = await versions("torn");
+  for (const name of ["a", "b"]) await writeFile(join(dir, name), Buffer.alloc(1 << 20, name));
+  const tar = join(dir, "torn.tar");
+  await runCommand("tar", ["-cf", tar, "-C", dir, "a", "b"]);
+  const body = new ReadableStream({
+    start: async (controller) => controller.enqueue((await readFile(tar)).subarray(0, (1 << 20) + 200_000)),
+  });
+  const headers = { authorization: `Bearer ${await daemon.token()}` };
+  const url = `${daemon.url}/api/v1/mags-workspaces/torn/import?path=/srv`;
+  const cut = fetch(url, { method: "POST", headers, body, duplex: "half" } as RequestInit).catch((error) => error);
+  const there = async () => (await api("GET", "torn/files?path=/srv/a").catch(() => undefined))?.status;
+  while ((await there()) !== 200) await delay(100);
+  await daemon.kill();
+  expect(await cut).toBeInstanceOf(Error);
+  await daemon.start();
+  const next = await run(daemon, { workspace_id: "torn", script: "ls /srv" });
+  expect(next.stdout).toEqual(["file"]);
+  const others = (await versions("torn")).filter(({ request_id }) => request_id !== next.id);
+  expect(others.map(({ version }) => version)).toEqual(before.map(({ version }) => version));
+  expect((await api("GET", "torn/files?path=/srv/a")).status).toBe(404);
 });

@@ -4,6 +4,7 @@ import type { Database } from "../db/database.ts";
 import type { Jobs } from "../jobs/service.ts";
 import type { LiveWorkspaces, Workspaces } from "../workspaces/service.ts";
 import type { Access, Place } from "./service.ts";
+import { beatVisit, insertVisit, removeVisit, type VisitRow } from "./visits-store.ts";
 
 /** Longest visit, `s`. The machine ends by itself then, also when no server is left that would end it. */
 const LONGEST_SECONDS = 3600;
@@ -11,6 +12,8 @@ const LONGEST_SECONDS = 3600;
 const POLL_MS = 500;
 /** How long the end of a visit's machine is waited for, `ms`. */
 const END_MS = 60_000;
+/** How often a visit says that its server lives, `ms`. */
+const BEAT_MS = 5000;
 
 /** A machine in which the files of a workspace are. */
 export interface Visit {
@@ -64,7 +67,6 @@ export class Visits {
     return {
       place: visit.place,
       end: async (whole) => {
-        if (!whole && !up) await this.#discard(org, name);
         await visit.end(whole);
         if (!whole) return;
         const { id } = await workspaces.find(org, name);
@@ -72,6 +74,15 @@ export class Visits {
         if (!done.synced) throw new ApiError("unavailable", done.message);
       },
     };
+  }
+
+  /** Ends the visit of a server that has died, unless it beats again: nothing of what it wrote is kept. */
+  async giveUp({ org, job, beat }: VisitRow): Promise<void> {
+    if (!(await this.#close(org, job, { whole: false, beat }))) return;
+    this.#needs.logger.warn(
+      { job },
+      "a server has died while it was at the files of a workspace; what it wrote is given up",
+    );
   }
 
   /** The job whose machine has the workspace; the end of one that is about to end is waited for. */
@@ -96,35 +107,55 @@ export class Visits {
     const name = `files-of-${(disk.workspace_id ?? disk.base_workspace_id ?? "").split("@")[0]}`;
     const script = `exec sleep ${LONGEST_SECONDS}`;
     const job = CreateJob.parse({ ...disk, name, script, timeout: LONGEST_SECONDS + 60 });
-    const made = await db.transaction((tx) => jobs.create(tx, org, job));
+    const made = await db.transaction(async (tx) => {
+      const made = await jobs.create(tx, org, job);
+      await insertVisit(tx, org, made.body.request_id);
+      return made;
+    });
     made.afterCommit();
     const id = made.body.request_id;
+    const beating = setInterval(() => void beatVisit(db, org, id).catch(() => undefined), BEAT_MS);
+    const end = (whole: boolean) => this.#end(org, id, whole).finally(() => clearInterval(beating));
     try {
-      return { place: await access.find(org, id, signal), end: () => this.#stop(org, id) };
+      return { place: await access.find(org, id, signal), end };
     } catch (error) {
-      await this.#stop(org, id);
+      await end(false);
       throw error;
     }
   }
 
-  /** What the machine has written so far will be no version. */
-  async #discard(org: string, name: string): Promise<void> {
-    const { db, workspaces, logger } = this.#needs;
-    await db
-      .transaction((tx) => workspaces.discard(tx, org, name))
-      .catch((err) =>
-        logger.warn({ err: err.message, workspace: name }, "a write that was cut off could not be undone"),
-      );
-  }
-
-  async #stop(org: string, id: string): Promise<void> {
-    const { db, jobs } = this.#needs;
-    const stops = jobs.stopping(org);
-    await db.transaction((tx) => stops.stop(tx, id));
-    stops.afterCommit();
+  /** Throws ApiError unavailable when others have given a whole write up. */
+  async #end(org: string, id: string, whole: boolean): Promise<void> {
+    const { jobs, logger } = this.#needs;
+    const done = await this.#close(org, id, { whole }).catch((err) => {
+      if (whole) throw err;
+      logger.warn({ err: err.message, job: id }, "a write that was cut off is given up later");
+    });
+    // It beats no more: as soon as the database is back, it is ended as that of a server that has died.
+    if (done === undefined) return;
+    if (whole && !done)
+      throw new ApiError("unavailable", "the write was given up: this server was not heard for too long");
     const signal = AbortSignal.timeout(END_MS);
     using changes = jobs.changes(id);
     while (!signal.aborted && !isFinal((await jobs.find(org, id)).status)) await changes.next(POLL_MS, signal);
+  }
+
+  /**
+   * Stops its machine, in one step with what becomes of the files: stopped in order, it would make a version of them. False when
+   * that has been done.
+   */
+  async #close(org: string, job: string, { whole, beat }: { whole: boolean; beat?: number }): Promise<boolean> {
+    const { db, jobs, workspaces } = this.#needs;
+    const stops = jobs.stopping(org);
+    const done = await db.transaction(async (tx) => {
+      await jobs.lock(tx, org, job);
+      if (!(await removeVisit(tx, { org, job, ...(beat === undefined ? {} : { beat }) }))) return false;
+      if (!whole) await workspaces.discard(tx, org, job);
+      await stops.stop(tx, job);
+      return true;
+    });
+    stops.afterCommit();
+    return done;
   }
 }
 

@@ -9,6 +9,7 @@ import type {
 } from "fastify";
 import type { ZodTypeProvider } from "fastify-type-provider-zod";
 import type { Access } from "../access/service.ts";
+import type { Visits } from "../access/visits.ts";
 import type { Audit } from "../audit/service.ts";
 import type { Cluster } from "../cluster/service.ts";
 import type { Crons } from "../cron/service.ts";
@@ -60,6 +61,7 @@ export interface Context {
   images: Images;
   jobs: Jobs;
   access: Access;
+  visits: Visits;
   keptLogs: KeptLogs;
   files: Files;
   crons: Crons;

@@ -162,6 +162,17 @@ export async function deleteWorkspace(tx: Queryable, org: string, id: string): P
   await tx.query("DELETE FROM workspaces WHERE org = $1 AND id = $2", [org, id]);
 }
 
+/** Id of the workspace that a job has had a machine on, unless another has it now; locked. */
+export async function writtenBy(tx: Queryable, org: string, job: string): Promise<string | undefined> {
+  const { rows } = await tx.query<{ id: string }>(
+    `SELECT w.id FROM workspaces w JOIN jobs j ON j.workspace = w.id
+     WHERE j.org = $1 AND j.id = $2 AND j.host_job IS NULL AND j.started_at IS NOT NULL
+       AND w.org = $1 AND (w.holder_job IS NULL OR w.holder_job = j.id) FOR NO KEY UPDATE OF w`,
+    [org, job],
+  );
+  return rows[0]?.id;
+}
+
 /** What the writer has not made durable is given up: from now on it is refused, and its node told that the workspace is lost to it. */
 export async function fenceOff(tx: Queryable, id: string): Promise<void> {
   await tx.query(

@@ -35,6 +35,7 @@ import {
   type User,
   usersOf,
   type WorkspaceRow,
+  writtenBy,
 } from "./workspaces-store.ts";
 
 /** Ends a job in the same transaction. */
@@ -168,10 +169,10 @@ export class Workspaces {
     return toVersion({ ...row, created_at: new Date() }, row.id) satisfies WorkspaceVersion;
   }
 
-  /** Gives up what the writer has not made durable; it will be told. */
-  async discard(tx: Queryable, org: string, name: string): Promise<void> {
-    const workspace = found(await findWorkspace(tx, org, name, "write"), name);
-    await fenceOff(tx, workspace.id);
+  /** Gives up what a job has written to its workspace and not made durable; it will be told. */
+  async discard(tx: Queryable, org: string, job: string): Promise<void> {
+    const workspace = await writtenBy(tx, org, job);
+    if (workspace) await fenceOff(tx, workspace);
   }
 
   /** Throws ApiError not_found, conflict for the latest version or one that a job is about to start from. */

@@ -14,7 +14,7 @@ import type { FastifyRequest } from "fastify";
 import { z } from "zod";
 import { callerOf, orgOf } from "../../http/auth.ts";
 import { type App, type Context, hangUp } from "../../http/context.ts";
-import { type Visit, Visits } from "../visits.ts";
+import type { Visit } from "../visits.ts";
 import { SandboxFiles } from "./service.ts";
 
 const tags = ["workspaces"];
@@ -34,14 +34,13 @@ export function workspaceFileRoutes(context: Context) {
     app.addHook("onRoute", (route) => {
       route.config = { ...route.config, scope: "run" };
     });
-    const visits = new Visits(context);
     const files = new SandboxFiles(context.access);
-    reading(app, context, visits, files);
-    writing(app, context, visits, files);
+    reading(app, context, files);
+    writing(app, context, files);
   };
 }
 
-function reading(app: App, { closing }: Context, visits: Visits, files: SandboxFiles): void {
+function reading(app: App, { closing, visits }: Context, files: SandboxFiles): void {
   const read = {
     tags,
     operationId: "readWorkspaceFile",
@@ -84,7 +83,7 @@ function reading(app: App, { closing }: Context, visits: Visits, files: SandboxF
   );
 }
 
-function writing(app: App, { closing, imports }: Context, visits: Visits, files: SandboxFiles): void {
+function writing(app: App, { closing, imports, visits }: Context, files: SandboxFiles): void {
   const write = {
     tags,
     operationId: "writeWorkspaceFile",
