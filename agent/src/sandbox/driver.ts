@@ -156,7 +156,7 @@ export interface Sandbox {
   adoptExec(directory: string): RunningCommand;
   /**
    * Kills the processes that are the command of `directory` or come from it, as far as that can be seen: by its `mark` in
-   * their environment, their session or their parents.
+   * their environment, their session or their parents. Where it has ended or was never begun, there is nothing to do.
    */
   killCommand(directory: string, mark: string): Promise<void>;
   /** Starts a command for somebody who is there. Throws SessionRefused, or Error when the sandbox is gone. */

@@ -1,10 +1,11 @@
 /** What is particular to virtual machines: that two never share what must be one's own, and what becomes of broken ones. */
-import { copyFile, open, readdir, readFile, stat } from "node:fs/promises";
+import { copyFile, mkdtemp, open, readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { createLogger, run } from "@mags/kit";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { readImage } from "../../images/index.ts";
+import { LogCapture } from "../../logs/index.ts";
 import { Pool } from "../../pool/pool.ts";
 import { membersOf } from "../../sandbox/cgroups.ts";
 import type { Sandbox } from "../../sandbox/driver.ts";
@@ -167,6 +168,28 @@ test("commands that begin while others end all come right, and none breaks off a
         expect(await inside(sandbox, `echo ${loop} ${round}`)).toBe(`${loop} ${round}`);
     });
     await Promise.all(loops);
+  });
+});
+
+test("a command that is killed before it has begun in the machine does not begin", async () => {
+  const sandbox = await create();
+  const directory = await mkdtemp(join(drivers.dir, "killed-"));
+  await destroyed([sandbox], async () => {
+    const log = LogCapture.open({ dir: directory, limitBytes: 1e6 });
+    const { end, release } = await sandbox.exec({
+      directory,
+      argv: ["/bin/sh", "-c", "touch /root/begun; sleep 1000"],
+      env: { PATH: "/usr/bin:/bin" },
+      token: "1",
+      stdoutFifo: log.stdoutFifo,
+      stderrFifo: log.stderrFifo,
+    });
+    // Its ssh is only just being started, while this goes over a connection that is there.
+    await sandbox.killCommand(directory);
+    expect(await end).toEqual({ exitCode: 137 });
+    await release();
+    log.close();
+    expect(await inside(sandbox, "ls /root/begun 2>/dev/null")).toBe("");
   });
 });
 

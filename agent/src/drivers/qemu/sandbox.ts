@@ -134,8 +134,10 @@ export class QemuSandbox implements Sandbox {
     return this.#explained(adoptWrapped(directory), directory);
   }
 
+  /** A command without an id was never begun. */
   async killCommand(directory: string): Promise<void> {
-    await (await this.#reach()).run(`box kill ${readFileSync(idPath(directory), "utf8")}`);
+    const id = read(idPath(directory));
+    if (id && this.isRunning()) await (await this.#reach()).run(`box kill ${id}`);
   }
 
   async open(request: SessionRequest): Promise<Session> {

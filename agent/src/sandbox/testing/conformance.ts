@@ -198,6 +198,14 @@ export function conformance(name: string, subject: Subject, all = true): void {
         expect(left.stdout.join()).not.toContain("sleep 1000");
       }));
 
+    test("killCommand does nothing where the command has ended or was never begun", () =>
+      inSandbox(async (sandbox) => {
+        const { directory, finish } = await start(sandbox, "exit 3");
+        expect((await finish()).end).toEqual({ exitCode: 3 });
+        await sandbox.killCommand(directory, "MARK=it");
+        await sandbox.killCommand(join(directory, "never"), "MARK=it");
+      }));
+
     test("holds the limits of disk, memory and CPU", () =>
       inSandbox(async (sandbox) => {
         const disk = await (await start(sandbox, "dd if=/dev/zero of=/root/x bs=1M count=300")).finish();

@@ -9,6 +9,7 @@ const REPRESENTATIVE = new Set([
   "another user may open the streams of a session by name, in a terminal too",
   "a session ends by a signal, with all of its processes",
   "killCommand ends what a command has started, also in sessions of their own, and nothing else",
+  "killCommand does nothing where the command has ended or was never begun",
   "holds the limits of disk, memory and CPU",
   "a sandbox and its command are found again by a new agent process",
   "reclaim removes what nobody keeps and spares what somebody does",
