@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { createLogger, run } from "@mags/kit";
@@ -128,5 +128,19 @@ test("after a session the next one's runtime is started ahead: it takes that ses
   );
   await sandbox.destroy();
   await vi.waitFor(async () => expect(await runtimes()).toEqual([]), 10_000);
+  await world.close();
+});
+
+test("a runtime that never comes back from a start is ended, the start fails with the reason, and nothing is left", async () => {
+  const world = await openTestDriver("hangs");
+  const ociRuntime = join(world.dir, "crun");
+  await writeFile(ociRuntime, '#!/bin/sh\ncase " $* " in *" run "*) kill -STOP $$ ;; esac\nexec crun "$@"\n', {
+    mode: 0o755,
+  });
+  const driver = await ContainerDriver.open({ ...world.options, ociRuntime, startMs: 500 });
+  const size = { vcpus: 1, memoryMb: 256, diskGb: 0.3 };
+  await expect(driver.create(await readImage(imageDir, "base"), size)).rejects.toThrow("it was not done after 0.5 s");
+  expect(await run("sh", ["-c", `ps -eo args= | grep -F ${world.dir}/crun | grep -v grep || true`])).toBe("");
+  expect(await driver.reclaim(new Set())).toBe(0);
   await world.close();
 });

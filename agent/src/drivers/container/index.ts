@@ -25,6 +25,8 @@ export interface ContainerDriverOptions {
   instance: string;
   /** `auto`, or name or path of an OCI runtime */
   ociRuntime: string;
+  /** how long it may take to start a container, `ms`; a minute by default */
+  startMs?: number;
   network: Network;
   volumes: Templates;
   logger: Logger;
@@ -57,7 +59,7 @@ export class ContainerDriver implements Driver {
     await mkdir(options.volumeDir, { recursive: true });
     if (!(await favourMoves()))
       options.logger.info("control groups without favordynmods: starts take some 15 ms longer");
-    const runtime = await Runtime.find(options.ociRuntime, join(options.runDir, "oci"));
+    const runtime = await Runtime.find(options.ociRuntime, join(options.runDir, "oci"), options.startMs);
     const driver = new ContainerDriver(options, runtime);
     await prepareParent(driver.#cgroupParent);
     return driver;

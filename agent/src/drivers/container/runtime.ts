@@ -1,8 +1,12 @@
 import { closeSync } from "node:fs";
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { emptyFile, run, startProcess } from "@mags/kit";
 import { cgroupLayout, hideHybridTree } from "../../sandbox/cgroups.ts";
+
+/** How long a runtime may take to start a container, `ms`. */
+const START_MS = 60_000;
 
 /** The OCI runtime on this host and the options that all its calls share. */
 export class Runtime {
@@ -11,16 +15,18 @@ export class Runtime {
   readonly version: string;
   readonly #stateDir: string;
   readonly #global: string[];
+  readonly #startMs: number;
 
-  private constructor(path: string, version: string, stateDir: string) {
+  private constructor(path: string, version: string, stateDir: string, startMs: number) {
     this.path = path;
+    this.#startMs = startMs;
     this.version = version;
     this.#stateDir = stateDir;
     this.#global = ["--root", stateDir, ...(version.startsWith("crun") ? ["--cgroup-manager=cgroupfs"] : [])];
   }
 
   /** `choice`: auto (crun, else runc), or a name or path. Throws when none is there, naming the package to install. */
-  static async find(choice: string, stateDir: string): Promise<Runtime> {
+  static async find(choice: string, stateDir: string, startMs = START_MS): Promise<Runtime> {
     const candidates = choice === "auto" ? ["crun", "runc"] : [choice];
     const problems: string[] = [];
     for (const candidate of candidates) {
@@ -29,7 +35,7 @@ export class Runtime {
         const name = /(\S+) version (\S+)/.exec(version);
         // crun sees the v2 tree of a hybrid host as a mistake of the host's; runc does not mind.
         if ((await cgroupLayout()) === "hybrid" && candidate.endsWith("crun")) await hideHybridTree();
-        return new Runtime(candidate, name ? `${name[1]} ${name[2]}` : version, stateDir);
+        return new Runtime(candidate, name ? `${name[1]} ${name[2]}` : version, stateDir, startMs);
       } catch (error) {
         problems.push(`${candidate}: ${(error as Error).message}`);
       }
@@ -51,18 +57,23 @@ export class Runtime {
     return ["/bin/sh", "-c", 'exec </proc/self/fd/0 "$0" "$@"', ...argv];
   }
 
-  /** Starts the container of `bundle` in the background; answers the pid of its first process. */
+  /** Starts the container of `bundle` in the background. One that fails may leave processes in its control group. */
   async start(id: string, bundle: string): Promise<void> {
     const log = join(bundle, "runtime.log");
     const args = ["--log", log, "run", "--detach", "--bundle", bundle, "--pid-file", join(bundle, "pid"), id];
     // A container inherits the caller's streams and owns them, so they are none of ours and none of the host's.
     const nothing = emptyFile();
-    const { ended } = startProcess(this.path, [...this.#global, ...args], { stdio: [nothing, nothing, nothing] });
+    const { pid, ended } = startProcess(this.path, [...this.#global, ...args], { stdio: [nothing, nothing, nothing] });
     closeSync(nothing);
-    const end = await ended;
-    if (end.exitCode === 0) return;
+    const late = new AbortController();
+    const end = await Promise.race([ended, delay(this.#startMs, undefined, { signal: late.signal })]);
+    late.abort();
+    if (end?.exitCode === 0) return;
+    // Not waited for: it may be held by the kernel.
+    if (!end) process.kill(pid, "SIGKILL");
     const said = await readFile(log, "utf8").catch(() => "");
-    throw new Error(`${this.version} could not start a container: ${said.trim().slice(-2000) || "it gave no reason"}`);
+    const why = end ? "it gave no reason" : `it was not done after ${this.#startMs / 1000} s`;
+    throw new Error(`${this.version} could not start a container: ${said.trim().slice(-2000) || why}`);
   }
 
   /**
