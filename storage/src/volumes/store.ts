@@ -64,14 +64,11 @@ export class ReflinkStore {
     const { dir } = options;
     await mkdir(dir, { recursive: true, mode: 0o700 });
     const image = join(dir, "volumes.xfs");
-    if (!(await exists(image)) && (await hasReflinks(dir))) {
-      const path = join(dir, "volumes");
-      await mkdir(path, { recursive: true, mode: 0o700 });
-      return new ReflinkStore(path, options);
-    }
-    if (!(await exists(image))) await makeImage(image, options.firstBytes ?? FIRST_BYTES);
     const path = join(dir, "volumes");
+    const native = !(await exists(image)) && (await isNative(dir, path));
+    if (!native && !(await exists(image))) await makeImage(image, options.firstBytes ?? FIRST_BYTES);
     await mkdir(path, { recursive: true, mode: 0o700 });
+    if (native) return new ReflinkStore(path, options);
     // Freed blocks go back to the host.
     mountImage("xfs", image, path, { data: "discard" });
     const store = new ReflinkStore(path, options, image);
@@ -158,6 +155,16 @@ async function makeImage(path: string, bytes: number): Promise<void> {
   await file.close();
   await run("mkfs.xfs", ["-q", "-m", "reflink=1", fresh]);
   await rename(fresh, path);
+}
+
+/** A full disk has no room to try it: then the directory is what it was taken for before. */
+async function isNative(dir: string, path: string): Promise<boolean> {
+  try {
+    return await hasReflinks(dir);
+  } catch (error) {
+    if (await exists(path)) return true;
+    throw error;
+  }
 }
 
 async function hasReflinks(dir: string): Promise<boolean> {

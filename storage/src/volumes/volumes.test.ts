@@ -1,5 +1,5 @@
 /** Volumes on a real XFS in a file, and on whatever the machine's own file system is. */
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { mkdir, mkdtemp, rm, stat, statfs, truncate } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -81,6 +81,26 @@ test("a store of our own grows when it fills, and gives back what is deleted", {
   // The kernel frees a removed file's blocks in the background, and tells the device with a later write of its journal.
   const settled = () => run("sync", ["-f", store.path]).then(used);
   await expect.poll(settled, { timeout: 60_000, interval: 500 }).toBeLessThan(300 * MiB);
+});
+
+test("a full disk whose own file system has reflinks is opened, and what is on it is there", async () => {
+  const [image, target] = [join(dir, "disk.xfs"), join(dir, "disk")];
+  writeFileSync(image, "");
+  await truncate(image, 400 * MiB);
+  await run("mkfs.xfs", ["-q", "-m", "reflink=1", image]);
+  await mkdir(target);
+  mountImage("xfs", image, target);
+  undo.push(() => unmount(target));
+  const first = await ReflinkStore.open({ dir: target, logger });
+  writeFileSync(join(first.path, "kept"), "kept");
+  await first.close();
+  for (let bytes = 400 * MiB; bytes >= 4096; bytes /= 2)
+    await run("fallocate", ["-l", String(Math.floor(bytes)), join(target, `filler-${bytes}`)]).catch(() => undefined);
+  expect(() => writeFileSync(join(target, "more"), Buffer.alloc(64 * 1024))).toThrow("ENOSPC");
+  const second = await ReflinkStore.open({ dir: target, logger });
+  expect(readFileSync(join(second.path, "kept"), "utf8")).toBe("kept");
+  expect((await second.space()).free).toBe(0);
+  await second.close();
 });
 
 test("new work is refused before the host's disk is full", async () => {
