@@ -1,7 +1,8 @@
-/** A daemon takes up jobs that have not begun. */
-import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+/** A daemon takes up jobs that have not begun, and machines that cannot be reached yet. */
+import { mkdir, mkdtemp, rm, rmdir, symlink, writeFile } from "node:fs/promises";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import type { Mags } from "@mags/sdk";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Daemon } from "../harness/daemon.ts";
@@ -66,6 +67,31 @@ test("a job that waited for its image when the machine was rebooted ends, and is
   await daemon.start();
   expect(await mags.wait(id)).toMatchObject({ status: "error", reason: "supervisor_lost", exit_code: null });
   expect((await mags.runAndWait("echo others run")).stdout).toBe("others run\n");
+});
+
+test("a machine that cannot be taken up keeps no daemon from starting, and its job goes on once it can", async () => {
+  const { requestId } = await mags.run("echo begun; until [ -e /root/go ]; do sleep 0.1; done; cat /root/go", {
+    workspaceId: "kept",
+  });
+  await expect.poll(async () => (await mags.logs(requestId)).map(({ message }) => message)).toContain("begun");
+  const machine = (await mags.status(requestId)).ran_by?.machine as string;
+  await daemon.kill();
+  // Where its disk is to be shown there is something else.
+  const disk = join("/run/mags", daemon.instance, "sandboxes", machine, "disk");
+  await rmdir(disk);
+  await writeFile(disk, "");
+  await daemon.start();
+  expect((await mags.runAndWait("echo others run")).stdout).toBe("others run\n");
+  await delay(2000);
+  expect(await mags.status(requestId)).toMatchObject({ status: "running", exit_code: null });
+  await rm(disk);
+  await expect
+    .poll(() => mags.exec(requestId, "echo gone on >/root/go").then(({ exitCode }) => exitCode, String), {
+      timeout: 60_000,
+    })
+    .toBe(0);
+  expect(await mags.wait(requestId)).toMatchObject({ status: "completed", exit_code: 0 });
+  expect((await mags.logs(requestId)).map(({ message }) => message)).toContain("gone on");
 });
 
 /** A port before that of a registry, which holds connections until it is opened. */

@@ -84,6 +84,10 @@ export class Job implements Owner, Guest {
   get machine() {
     return this.#machine;
   }
+  /** it is another node's, or another attempt's */
+  get abandoned() {
+    return this.#interrupted?.by === "lost";
+  }
 
   /** Ends the script (and a persistent job's machine); safe at any time. */
   stop(): void {

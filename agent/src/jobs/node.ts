@@ -129,6 +129,7 @@ export class JobNode {
     const known = new Set<string>();
     const fresh: Assignment[] = [];
     const adopted: { job: Job; sandbox: Sandbox | undefined }[] = [];
+    const late = new Map<string, Promise<Sandbox | undefined>>();
     for (const assignment of held) {
       const record = await records.read(assignment.id);
       if (record) known.add(records.runDirectory(assignment));
@@ -137,14 +138,23 @@ export class JobNode {
         const found = mayHaveRun(assignment, record, rebooted);
         // In the machine of another job there is nothing of its own to adopt.
         const own = assignment.host_job === null ? found.sandbox : null;
-        const sandbox = own ? await drivers.adopt(own) : undefined;
-        if (sandbox) keep.add(sandbox.id);
+        const job = this.#made(found);
+        let sandbox: Sandbox | undefined;
+        try {
+          sandbox = own ? await drivers.adopt(own) : undefined;
+          if (sandbox) keep.add(sandbox.id);
+        } catch (err) {
+          // Not known to be gone, so it stays; its job waits for it, and those of others that run in it.
+          logger.error({ err, job: job.id, sandbox: own }, "a sandbox could not be taken up; trying again");
+          keep.add(own as string);
+          late.set(job.id, this.#adoptLate(job, own as string));
+        }
         try {
           records.write(found);
         } catch (err) {
           logger.warn({ err, job: assignment.id }, "the record of a job could not be renewed; the next step writes it");
         }
-        adopted.push({ job: this.#made(found), sandbox });
+        adopted.push({ job, sandbox });
       } else {
         fresh.push(assignment);
       }
@@ -155,12 +165,34 @@ export class JobNode {
     const removed = await drivers.reclaim(keep);
     logger.info({ adopted: keep.size, removed }, "took up what an earlier agent left");
     // A machine before the jobs of others that run in it, which look for it.
-    adopted.sort((a, b) => Number(a.sandbox === undefined) - Number(b.sandbox === undefined));
-    for (const { job, sandbox } of adopted) this.#track(job, () => job.adopt(sandbox));
+    adopted.sort((a, b) => Number(a.job.assignment.host_job !== null) - Number(b.job.assignment.host_job !== null));
+    for (const { job, sandbox } of adopted) {
+      const { id, host_job } = job.assignment;
+      const waited = late.get(host_job ?? id);
+      this.#track(job, waited ? () => this.#takeUpLate(job, waited) : () => job.adopt(sandbox));
+    }
     for (const assignment of fresh) this.#begin(this.#made(unstarted(assignment)));
     this.#takenUp.resolve();
     context.pool.start();
-    context.workspaces.start();
+    const awaited = adopted
+      .filter(({ job }) => late.has(job.id))
+      .map(({ job }) => job.assignment.volume?.workspace?.id);
+    context.workspaces.start(new Set(awaited));
+  }
+
+  /** Undefined when it has gone, or is no longer waited for. */
+  #adoptLate(job: Job, sandbox: string): Promise<Sandbox | undefined> {
+    const adopt = async () => (job.abandoned ? undefined : this.#options.drivers.adopt(sandbox));
+    return this.#persist(`taking up sandbox ${sandbox} of job ${job.id}`, adopt);
+  }
+
+  async #takeUpLate(job: Job, waited: Promise<Sandbox | undefined>): Promise<void> {
+    const sandbox = await waited;
+    if (this.#closing.signal.aborted || job.abandoned) return;
+    const { host_job, volume } = job.assignment;
+    if (host_job !== null) return job.adopt(undefined);
+    if (!sandbox && volume?.workspace) this.#context?.workspaces.find(volume.workspace.id)?.keepTrying();
+    await job.adopt(sandbox);
   }
 
   #made(record: JobRecord): Job {

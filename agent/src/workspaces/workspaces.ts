@@ -65,9 +65,12 @@ export class Workspaces {
     return workspaces;
   }
 
-  /** Begins to tell the server how far things are, and to make durable what ended machines left. */
-  start(): void {
-    for (const workspace of this.#known.values()) if (!workspace.occupied) workspace.keepTrying();
+  /**
+   * Begins to tell the server how far things are, and to make durable what ended machines left; not of those in `awaited`, whose
+   * machine may be up.
+   */
+  start(awaited: ReadonlySet<string | undefined>): void {
+    for (const [id, workspace] of this.#known) if (!workspace.occupied && !awaited.has(id)) workspace.keepTrying();
     this.#reporting = this.#reportLoop();
   }
 
