@@ -77,6 +77,19 @@ test("jobs in the machine of another run beside its script, while commands come 
   await mags.wait(id);
 });
 
+test("a job in the machine of another whose files cannot be placed ends with the reason, and so does that other when it is stopped", async () => {
+  const { requestId: id } = await mags.run("sleep 1000", { persistent: true, workspaceId: "fragile" });
+  await eventually("the machine", async () => (await mags.status(id)).status === "running");
+  const fileIds = await mags.uploadFiles([{ name: "fragile", data: "abc" }]);
+  const parts = join(daemon.dataDir, "objects/objects/orgs/default/files", fileIds[0] as string);
+  const [part] = await readdir(parts);
+  await writeFile(join(parts, part as string), "abd");
+  const result = await mags.runAndWait("echo ran", { workspaceId: "fragile", fileIds });
+  expect(result).toMatchObject({ status: "error", stdout: "", error: expect.stringContaining("damaged") });
+  await mags.stop(id);
+  expect(await mags.wait(id)).toMatchObject({ status: "stopped" });
+});
+
 test("the node and the doctor say what sandboxes are, and why", async () => {
   const { nodes } = (await daemon.http("GET", "/api/v1/nodes")).body;
   const because = expect.stringMatching(/^virtual machines (with KVM|under software emulation, because .+)$/);
@@ -110,8 +123,11 @@ echo before; until [ -e /root/go ]; do sleep 0.2; done; echo after; exit 6`;
 
 describe.concurrent("a job is an error with the reason, and the next one runs,", () => {
   /** A job that runs, in a machine of which nothing is left afterwards. */
-  async function victim() {
-    const { requestId } = await mags.run("echo up; sleep 1000", { timeout: 600 });
+  async function victim(workspaceId?: string) {
+    const { requestId } = await mags.run("echo up; sleep 1000", {
+      timeout: 600,
+      ...(workspaceId && { workspaceId, persistent: true }),
+    });
     await eventually("the script", async () => (await stdoutOf(requestId)).length > 0);
     return { requestId, machine: (await mags.status(requestId)).vm_id as string };
   }
@@ -126,13 +142,23 @@ describe.concurrent("a job is an error with the reason, and the next one runs,",
     await eventually("the machine gone", async () => !(await daemon.sandboxes()).includes(machine));
   });
 
-  test("where its QEMU says nothing any more", async () => {
-    const { requestId, machine } = await victim();
+  test("where its QEMU says nothing any more, and so are the jobs of others that run in it", async () => {
+    const { requestId, machine } = await victim("silent");
+    const inside = async () => {
+      const guest = await mags.run("echo up; sleep 1000", { workspaceId: "silent" });
+      await eventually("the guest", async () => (await stdoutOf(guest.requestId)).length > 0);
+      expect((await mags.status(guest.requestId)).vm_id).toBe(machine);
+      return guest.requestId;
+    };
+    const [guest, stopped] = [await inside(), await inside()];
     await daemon.killSandbox(machine, "SIGSTOP");
+    await mags.stop(stopped);
     const job = await mags.wait(requestId);
     expect(job).toMatchObject({ status: "error", reason: "machine_ended" });
     // Whoever notices it first: the monitor, or the connection that the script runs over.
     expect(job.error).toMatch(/not answered for 30 s|not reached/);
+    expect(await mags.wait(guest)).toMatchObject({ status: "error", reason: "machine_ended" });
+    expect(await mags.wait(stopped)).toMatchObject({ status: "stopped" });
     await eventually("the machine gone", async () => !(await daemon.sandboxes()).includes(machine));
   });
 

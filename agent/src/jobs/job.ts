@@ -335,7 +335,7 @@ export class Job implements Owner, Guest {
     await this.#machine?.kill(`the machine of job ${this.id}, in which the script ran, ${status}`);
     const directory = this.#context.records.runDirectory(this.assignment);
     if (this.#host && ended.by !== "script" && ended.by !== "record")
-      await this.#host.sandbox.killCommand(directory, `MAGS_JOB_ID=${this.id}`);
+      await this.#host.killCommand(directory, `MAGS_JOB_ID=${this.id}`);
   }
 
   /** Waits until the workspace is durable, within bounds; false when the agent closes first: the next one goes on here. */

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import type { Logger } from "@mags/kit";
 import { type Assignment, DEFAULT_IMAGE, type NetworkPolicy, type VersionReason } from "@mags/protocol";
@@ -6,6 +7,9 @@ import type { Pool } from "../pool/pool.ts";
 import type { Disk, Drivers, Sandbox } from "../sandbox/driver.ts";
 import type { Workspace, Workspaces } from "../workspaces/index.ts";
 import type { TrafficReports } from "./traffic.ts";
+
+/** How long a machine that ends may take to end what a guest has started, before all of it ends anyway, `ms`. */
+const KILL_MS = 5000;
 
 /** What machines need of the node. */
 export interface MachineContext {
@@ -46,6 +50,7 @@ export class Machine {
   readonly #network: NetworkPolicy;
   readonly #job: string;
   readonly #guests = new Set<Guest>();
+  readonly #ends = Promise.withResolvers<void>();
   #ending = false;
 
   private constructor(context: MachineContext, owner: Owner, sandbox: Sandbox, workspace: Workspace | undefined) {
@@ -126,9 +131,19 @@ export class Machine {
     return this.#guests.size;
   }
 
+  /** Ends what a guest has started; one that no longer does what it is told, and ends, holds nobody up. */
+  async killCommand(directory: string, mark: string): Promise<void> {
+    const late = this.#ends.promise.then(() => delay(KILL_MS));
+    const killed = this.sandbox.killCommand(directory, mark).catch((error) => {
+      if (!this.#ending) throw error;
+    });
+    await Promise.race([killed, late]);
+  }
+
   /** Ends every process in it. `message` tells its guests why. */
   async kill(message: string): Promise<void> {
     this.#ending = true;
+    this.#ends.resolve();
     // Before the sandbox: a successor must not take our kill for the end of their scripts.
     await Promise.all([...this.#guests].map((guest) => guest.machineEnds(message)));
     await this.sandbox.kill();
