@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { chownSync, closeSync } from "node:fs";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { bind, Cleanup, makeSshKey, type SshKey, unmount } from "@mags/kit";
+import { bind, Cleanup, type Logger, makeSshKey, type SshKey, unmount } from "@mags/kit";
 import type { Network, NetworkSlot } from "../../network/index.ts";
 import { makeCgroup, removeCgroup } from "../../sandbox/cgroups.ts";
 import type { Image, SandboxSize } from "../../sandbox/driver.ts";
@@ -32,6 +32,7 @@ export interface BlankContext {
   accelerator: Accelerator;
   network: Network;
   saved: SavedMachines;
+  logger: Logger;
   /** the image as a file that QEMU's user may read */
   rootDisk(image: Image): Promise<string>;
   dirOf(id: string): string;
@@ -79,6 +80,33 @@ export async function makeBlank(
   const made = [context.boot.recipe, context.version, context.accelerator.name].join("\n");
   const saved = await context.saved.get(made, image, size, bootToSave(context, image, size, signal));
   signal?.throwIfAborted();
+  if (!saved) return makeFrom(context, { image, size, cleanup, signal });
+  const attempt = new Cleanup();
+  cleanup.add("machine", () => attempt.run());
+  try {
+    const blank = await makeFrom(context, { image, size, cleanup: attempt, signal, saved });
+    saved.proven = true;
+    return blank;
+  } catch (error) {
+    if (saved.proven || signal?.aborted) throw error;
+    // It may be broken, as by a disk that has lost some of it.
+    context.logger.warn({ err: error }, "a machine did not come up from the saved one, which is removed; it boots");
+    await context.saved.drop(saved);
+    await attempt.run();
+    return makeFrom(context, { image, size, cleanup, signal });
+  }
+}
+
+interface Making {
+  image: Image;
+  size: SandboxSize;
+  cleanup: Cleanup;
+  signal: AbortSignal | undefined;
+  saved?: Saved;
+}
+
+async function makeFrom(context: BlankContext, making: Making): Promise<Blank> {
+  const { image, size, cleanup, signal, saved } = making;
   const place = await makePlace(context, cleanup);
   const mac = makeMac();
   const key = saved?.key ?? makeSshKey("machine");

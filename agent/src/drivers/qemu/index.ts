@@ -78,6 +78,7 @@ export class QemuDriver implements Driver {
       boot,
       version,
       saved: new SavedMachines(options.store, options.logger),
+      logger: options.logger,
       memoryOf: (id) => join(options.volumeDir, `${id}${MEMORY}`),
       accelerator,
       network: options.network,
