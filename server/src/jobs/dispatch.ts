@@ -60,7 +60,7 @@ export class Dispatch {
   readonly #secrets: Secrets;
   readonly #logger: Logger;
   readonly #idleMinutes: number;
-  /** when this server has heard of an attempt, by the clock that nobody can set */
+  /** when this server has given or renewed the lease of an attempt, by the clock that nobody can set */
   readonly #heard = new Map<string, number>();
   #sweep: { allowedFrom: number; lastTick: number };
   #clocks: Clocks | undefined;
@@ -94,6 +94,7 @@ export class Dispatch {
       const fresh = await this.#nodes.register(tx, node);
       return heldJobs(tx, node.node, fresh, LEASE_SECONDS);
     });
+    this.#hear(held);
     return { held: await withSecrets(held, this.#secrets), lease_seconds: LEASE_SECONDS };
   }
 
@@ -128,11 +129,16 @@ export class Dispatch {
   }
 
   async #handOut(claimed: Claimed[]): Promise<Assignment[]> {
+    this.#hear(claimed);
     const jobs = claimed.map(({ queued_ms, ...job }) => {
       if (queued_ms !== null) this.#metrics.queueWait.observe(queued_ms / 1000);
       return job;
     });
     return withSecrets(jobs, this.#secrets, (job, problem) => this.#cannotStart(job, problem));
+  }
+
+  #hear(jobs: { id: string; attempt: number }[]): void {
+    for (const job of jobs) this.#heard.set(attemptOf(job), performance.now());
   }
 
   async #cannotStart({ id, attempt }: Assignment, problem: string): Promise<void> {
@@ -159,7 +165,7 @@ export class Dispatch {
     if (request.jobs.length === 0) return { lost: [], stop: [], sleep: [], removed };
     const kept = await renewLeases(this.#db, request.node, request.jobs, LEASE_SECONDS);
     const ids = new Set(kept.map((job) => job.id));
-    for (const job of request.jobs) if (ids.has(job.id)) this.#heard.set(attemptOf(job), performance.now());
+    this.#hear(request.jobs.filter((job) => ids.has(job.id)));
     return {
       lost: request.jobs.map((job) => job.id).filter((id) => !ids.has(id)),
       stop: kept.filter((job) => job.stop).map((job) => job.id),
