@@ -58,6 +58,14 @@ test("what a job writes to its workspace is durable at its end, and there for a 
     });
 });
 
+test("a job whose machine did not write all to its workspace in the end says so", async () => {
+  // The end holds the disk still, which fails where a script already does.
+  const script = "echo lost >/root/file; mount -t devtmpfs none /mnt; mount /mnt/sda /srv; fsfreeze -f /srv; exit 0";
+  const { status, exitCode, error } = await mags.runAndWait(script, { workspaceId: "unwritten" });
+  expect([status, exitCode]).toEqual(["completed", 0]);
+  expect(error).toMatch(/^the machine was switched off before all was written in workspace unwritten: box down failed/);
+});
+
 test("jobs in the machine of another run beside its script, while commands come and go", async () => {
   const script = "until [ -e /root/go ]; do sleep 0.2; done; echo script";
   const { requestId: id } = await mags.run(script, { persistent: true, workspaceId: "beside" });

@@ -4,6 +4,7 @@ import { StoreFull } from "@mags/storage";
 import { ImageUnavailable } from "../images/index.ts";
 import type { CommandEnd } from "../sandbox/driver.ts";
 import { signalOf } from "../sandbox/exit-code.ts";
+import { NotWritten } from "../workspaces/index.ts";
 
 /** What ended a job; the first of them wins. */
 export type Ended =
@@ -60,6 +61,10 @@ export async function describeEnd(
   }
   return { ...result, reason: "exited", error: null };
 }
+
+/** What is said of a workspace that could not be settled. */
+export const explainUnsettled = (error: Error): string =>
+  error instanceof NotWritten ? error.message : `${error.message}; the node keeps it and goes on trying`;
 
 const [FIRST_PAUSE_MS, LONGEST_PAUSE_MS] = [200, 5000];
 

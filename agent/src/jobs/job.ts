@@ -5,7 +5,7 @@ import type { CommandEnd, RunningCommand, Sandbox } from "../sandbox/driver.ts";
 import { adoptWrapped, killWrappers, preventStart } from "../sandbox/wrapper.ts";
 import { WorkspaceLost } from "../workspaces/index.ts";
 import type { JobContext } from "./context.ts";
-import { describeEnd, type Ended, insist } from "./end.ts";
+import { describeEnd, type Ended, explainUnsettled, insist } from "./end.ts";
 import { closeLog, openLog } from "./log.ts";
 import { type Guest, Machine, type Owner } from "./machine.ts";
 import type { JobRecord } from "./record.ts";
@@ -313,7 +313,7 @@ export class Job implements Owner, Guest {
       await this.#machine?.settle("sleep", SETTLE_MS);
     } catch (error) {
       if (this.#context.closing.aborted) return;
-      this.log(`${(error as Error).message}; the node keeps it and goes on trying`);
+      this.log(explainUnsettled(error as Error));
     }
     this.log(`asleep: ${because}`);
     this.#log?.drain();
@@ -345,9 +345,8 @@ export class Job implements Owner, Guest {
       await this.#machine?.settle(end.reason === "stopped" ? "stop" : "completion", SETTLE_MS);
     } catch (error) {
       if (this.#context.closing.aborted) return false;
-      const { message } = error as Error;
-      if (error instanceof WorkspaceLost) Object.assign(end, { reason: "workspace_lost", error: message });
-      else end.error ??= `${message}; the node keeps it and goes on trying`;
+      if (error instanceof WorkspaceLost) Object.assign(end, { reason: "workspace_lost", error: error.message });
+      else end.error ??= explainUnsettled(error as Error);
       this.log(end.error as string);
     }
     return true;

@@ -5,11 +5,13 @@ import { type Assignment, DEFAULT_IMAGE, type NetworkPolicy, type VersionReason 
 import { type Images, ImageUnavailable } from "../images/index.ts";
 import type { Pool } from "../pool/pool.ts";
 import type { Disk, Drivers, Sandbox } from "../sandbox/driver.ts";
-import type { Workspace, Workspaces } from "../workspaces/index.ts";
+import { NotWritten, type Workspace, type Workspaces } from "../workspaces/index.ts";
 import type { TrafficReports } from "./traffic.ts";
 
 /** How long a machine that ends may take to end what a guest has started, before all of it ends anyway, `ms`. */
 const KILL_MS = 5000;
+
+const LOST = "the machine was switched off before all was written";
 
 /** What machines need of the node. */
 export interface MachineContext {
@@ -150,12 +152,15 @@ export class Machine {
   }
 
   /**
-   * After `kill`: makes durable what was written, for at most `ms`, and tells the server. Throws NotDurable or
-   * WorkspaceLost; what is not durable then is tried again later.
+   * After `kill`: makes durable what was written, for at most `ms`, and tells the server. Throws NotDurable, of
+   * which more is tried later, WorkspaceLost, or NotWritten when all that has reached the disk is durable.
    */
   async settle(reason: VersionReason, ms: number): Promise<void> {
     try {
       await this.workspace?.settle(reason, ms);
+      const { unwritten } = this.sandbox;
+      if (this.workspace && unwritten !== undefined)
+        throw new NotWritten(`${LOST} in workspace ${this.workspace.name}: ${unwritten}`);
     } finally {
       if (this.workspace)
         await this.#context.workspaces

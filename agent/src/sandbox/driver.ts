@@ -181,6 +181,8 @@ export interface Sandbox {
   oomKills(): Promise<number>;
   /** Ends every process in it, at once. */
   kill(): Promise<void>;
+  /** After `kill`: why its disk, which stays, may lack what was written before. For drivers whose disk is not mounted here. */
+  readonly unwritten?: string | undefined;
   destroy(): Promise<void>;
 }
 

@@ -3,6 +3,11 @@ export class NotDurable extends Error {
   override readonly name = "NotDurable";
 }
 
+/** What was written has not reached the disk, and never will: the message says why. */
+export class NotWritten extends Error {
+  override readonly name = "NotWritten";
+}
+
 /** The workspace is no longer this node's; nothing can be made durable here. */
 export class WorkspaceLost extends Error {
   override readonly name = "WorkspaceLost";

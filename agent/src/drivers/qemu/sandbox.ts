@@ -70,6 +70,7 @@ export class QemuSandbox implements Sandbox {
   #killing: Promise<void> | undefined;
   #off: Promise<void> | undefined;
   #silent = false;
+  #unwritten: string | undefined;
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -93,6 +94,9 @@ export class QemuSandbox implements Sandbox {
   }
   get image() {
     return this.#record.image;
+  }
+  get unwritten() {
+    return this.#unwritten;
   }
 
   /** For a machine of an earlier agent process: connects, which may fail later as well as now. */
@@ -215,17 +219,24 @@ export class QemuSandbox implements Sandbox {
     await this.#parts.cleanup.run();
   }
 
-  /** A disk that stays is left whole, if the machine still does what it is told. */
   async #kill(): Promise<void> {
-    if (this.#record.kept && isAlive(this.#record) && !this.#silent)
-      await this.#connect()
-        .then((guest) => guest.run("box down", "", DOWN_MS))
-        .catch(() => undefined);
+    if (this.#record.kept) this.#unwritten = await this.#down();
     this.#guest?.close();
     this.#off = this.#parts.switchOff();
     this.#off.catch(() => undefined);
     // What a killed process still is takes a while to go, for which nobody waits where no disk stays.
     await (this.#record.kept ? this.#off : killCgroup(this.cgroupsPath));
+  }
+
+  /** Leaves the disk whole, with all that was written; answers why not, where the machine no longer does what it is told. */
+  async #down(): Promise<string | undefined> {
+    if (!isAlive(this.#record)) return endOf(this.#parts);
+    if (this.#silent) return "QEMU did not answer";
+    const down = this.#connect().then((guest) => guest.run("box down", "", DOWN_MS));
+    return down.then(
+      () => undefined,
+      (error: Error) => error.message,
+    );
   }
 
   /** A script that places what is to be placed, and then becomes `command`. */
