@@ -12,7 +12,7 @@ import type { Command, CommandEnd, RunningCommand } from "./driver.ts";
  * command and writes its exit status to a file. Then it stops itself and holds the FIFOs, whose content would go with
  * their last holder, until the agent has closed the log and kills it: a machine that stays has processes that print after
  * their script. So output and status outlive the agent, and the script, which cannot see the host's processes, cannot
- * harm them.
+ * harm them. On a full disk it waits for room for the status.
  *
  * `$1` is the directory of the run, `$2` and `$3` the FIFOs, `$4` a file whose making is the moment from which the
  * command counts as begun (who makes it first has decided, `set -C` refuses one that is there), the rest the command. The end of
@@ -20,7 +20,9 @@ import type { Command, CommandEnd, RunningCommand } from "./driver.ts";
  */
 const WRAPPER = `dir=$1; exec 1<>"$2" 2<>"$3"; set -C; : >"$4" || exit; set +C; shift 4
 "$@" 3>&-
-echo $? >"$dir/exit"; exec 3>&-
+code=$?
+{ until echo $code >"$dir/exit"; do sleep 0.5; done; } 2>/dev/null
+exec 3>&-
 while :; do kill -STOP $$; done`;
 
 const NAME = "mags-run";
