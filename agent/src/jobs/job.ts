@@ -305,6 +305,8 @@ export class Job implements Owner, Guest {
   /** Written down before anything ends, so that a successor goes on with it. The log is not closed: the job goes on. */
   async #fallAsleep(because: string): Promise<void> {
     this.#sleeper?.stop();
+    // Also where nothing told it to: what fails from here on is tried again as this.
+    this.#end({ by: "sleep", because });
     Object.assign(this.#record, { phase: "sleeping", because });
     this.#context.records.write(this.#record);
     await this.#machine?.kill(`the machine of job ${this.id}, in which the script ran, was put to sleep`);

@@ -92,14 +92,20 @@ export class Machine {
     let disk: Disk | undefined;
     if (attached) disk = { kept: attached.live, log };
     else if (attaching?.volume.version) disk = { ...context.workspaces.discarded(attaching), log };
+    let sandbox: Sandbox | undefined;
     try {
       const size = { vcpus: spec.vcpus, memoryMb: spec.memory_mb, diskGb: spec.disk_gb };
       const driver = context.drivers.for(spec);
-      const sandbox = await context.pool.take({ driver, image, size }, disk);
-      if (spec.network !== "default") await limit(context, sandbox, spec.network);
+      sandbox = await context.pool.take({ driver, image, size }, disk);
+      if (spec.network !== "default") await sandbox.limitNetwork(spec.network);
       owner.log(`machine ${sandbox.id} ready in ${Math.round(performance.now() - started)} ms`);
       return new Machine(context, owner, sandbox, workspace);
     } catch (error) {
+      // Whatever failed, limiting its network for one: nobody else knows of it.
+      if (sandbox) {
+        await destroy(context, sandbox);
+        context.pool.gone();
+      }
       await workspace?.detach();
       throw error;
     }
@@ -172,22 +178,17 @@ export class Machine {
   async remove(): Promise<void> {
     this.#ending = true;
     await this.#context.traffic.last(this.#job, this.sandbox);
-    await this.sandbox
-      .destroy()
-      .catch((error) =>
-        this.#context.logger.warn({ err: error, sandbox: this.sandbox.id }, "a sandbox could not be removed whole"),
-      );
+    await destroy(this.#context, this.sandbox);
     await this.workspace?.vacate();
     this.#context.pool.gone();
   }
 }
 
-/** A sandbox that cannot be limited is not used. */
-async function limit(context: MachineContext, sandbox: Sandbox, policy: NetworkPolicy): Promise<void> {
+/** Never throws. */
+async function destroy({ logger }: MachineContext, sandbox: Sandbox): Promise<void> {
   try {
-    await sandbox.limitNetwork(policy);
-  } catch (error) {
-    await sandbox.destroy().finally(() => context.pool.gone());
-    throw error;
+    await sandbox.destroy();
+  } catch (err) {
+    logger.warn({ err, sandbox: sandbox.id }, "a sandbox could not be removed whole");
   }
 }

@@ -217,12 +217,15 @@ export class JobNode {
 
   #track(job: Job, work: () => Promise<void>): void {
     this.#jobs.set(job.id, job);
-    const tracked = work().finally(() => {
-      if (this.#jobs.get(job.id) === job) this.#jobs.delete(job.id);
-      this.#running.delete(tracked);
-      if (job.phase === "reported") void this.#options.keeper.keep(job.assignment);
-      this.#wake();
-    });
+    const failed = (err: Error) => this.#logger(job.assignment).error({ err }, "a job was let go of");
+    const tracked = work()
+      .catch(failed)
+      .finally(() => {
+        if (this.#jobs.get(job.id) === job) this.#jobs.delete(job.id);
+        this.#running.delete(tracked);
+        if (job.phase === "reported") void this.#options.keeper.keep(job.assignment);
+        this.#wake();
+      });
     this.#running.add(tracked);
     this.#works.set(job, tracked);
   }
