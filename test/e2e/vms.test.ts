@@ -63,7 +63,17 @@ test("a job whose machine did not write all to its workspace in the end says so"
   const script = "echo lost >/root/file; mount -t devtmpfs none /mnt; mount /mnt/sda /srv; fsfreeze -f /srv; exit 0";
   const { status, exitCode, error } = await mags.runAndWait(script, { workspaceId: "unwritten" });
   expect([status, exitCode]).toEqual(["completed", 0]);
-  expect(error).toMatch(/^the machine was switched off before all was written in workspace unwritten: box down failed/);
+  const why = /^the machine was switched off before all was written in workspace unwritten: box down failed/;
+  expect(error).toMatch(why);
+  // Also where the end had another reason: then its log has it.
+  const late = await mags.runAndWait(script.replace("exit 0", "sleep 1000"), {
+    workspaceId: "unwritten-2",
+    timeout: 10,
+  });
+  expect(late.error).toContain("limit of 10 s");
+  expect(late.logs.map(({ message }) => message)).toContainEqual(
+    expect.stringMatching(why.source.replace("unwritten:", "unwritten-2:")),
+  );
 });
 
 test("jobs in the machine of another run beside its script, while commands come and go", async () => {

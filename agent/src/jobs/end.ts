@@ -4,7 +4,7 @@ import { StoreFull } from "@mags/storage";
 import { ImageUnavailable } from "../images/index.ts";
 import type { CommandEnd } from "../sandbox/driver.ts";
 import { signalOf } from "../sandbox/exit-code.ts";
-import { NotWritten } from "../workspaces/index.ts";
+import { NotWritten, WorkspaceLost } from "../workspaces/index.ts";
 
 /** What ended a job; the first of them wins. */
 export type Ended =
@@ -64,7 +64,9 @@ export async function describeEnd(
 
 /** What is said of a workspace that could not be settled. */
 export const explainUnsettled = (error: Error): string =>
-  error instanceof NotWritten ? error.message : `${error.message}; the node keeps it and goes on trying`;
+  error instanceof NotWritten || error instanceof WorkspaceLost
+    ? error.message
+    : `${error.message}; the node keeps it and goes on trying`;
 
 const [FIRST_PAUSE_MS, LONGEST_PAUSE_MS] = [200, 5000];
 

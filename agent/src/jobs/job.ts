@@ -347,9 +347,10 @@ export class Job implements Owner, Guest {
       await this.#machine?.settle(end.reason === "stopped" ? "stop" : "completion", SETTLE_MS);
     } catch (error) {
       if (this.#context.closing.aborted) return false;
-      if (error instanceof WorkspaceLost) Object.assign(end, { reason: "workspace_lost", error: error.message });
-      else end.error ??= explainUnsettled(error as Error);
-      this.log(end.error as string);
+      const why = explainUnsettled(error as Error);
+      if (error instanceof WorkspaceLost) Object.assign(end, { reason: "workspace_lost", error: why });
+      else end.error ??= why;
+      this.log(why);
     }
     return true;
   }
