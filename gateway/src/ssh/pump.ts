@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import type { Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
+import { drained } from "@mags/kit";
 
 /**
  * Carries what comes out of a sandbox into an SSH channel, at the pace of the channel's window and of the client's
@@ -13,7 +14,6 @@ export async function pump(from: Readable, to: Writable, connection: Socket): Pr
     if (to.destroyed) return;
     const written = new Promise<void>((resolve) => to.write(chunk, () => resolve()));
     await Promise.race([written, closed]);
-    if (connection.writableNeedDrain)
-      await Promise.race([once(connection, "drain"), once(connection, "close")]).catch(() => undefined);
+    await drained(connection);
   }
 }

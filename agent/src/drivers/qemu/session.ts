@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { PassThrough, type Readable, Writable } from "node:stream";
+import { drained } from "@mags/kit";
 import type { ClientChannel } from "ssh2";
 import type { Session, SessionEnd, SessionRequest } from "../../sandbox/driver.ts";
 import { signalOf } from "../../sandbox/exit-code.ts";
@@ -68,7 +69,7 @@ class GuestSession implements Session {
       write: (chunk, _encoding, done) => {
         // Whoever does not read their input any more is no error of the caller's.
         if (!channel.writable || channel.write(chunk)) done();
-        else resumed(channel, done);
+        else void drained(channel).then(() => done());
       },
       final: (done) => {
         if (terminal && channel.writable) channel.write(END_OF_INPUT);
@@ -108,14 +109,4 @@ class GuestSession implements Session {
     if (error !== undefined) return { exit_code: null, signal: null, error };
     return { exit_code: code, signal: signalOf(code), error: null };
   }
-}
-
-function resumed(channel: ClientChannel, done: () => void): void {
-  const go = () => {
-    channel.off("drain", go);
-    channel.off("close", go);
-    done();
-  };
-  channel.on("drain", go);
-  channel.on("close", go);
 }
