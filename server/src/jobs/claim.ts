@@ -135,25 +135,18 @@ export async function claimJobs(q: Queryable, room: Room): Promise<Claimed[]> {
   return (await q.query<Claimed>(CLAIM, values)).rows;
 }
 
-/** Puts claimed jobs back that have not begun; the attempt stays used, so a late receiver is fenced off. */
-export async function releaseJobs(
-  q: Queryable,
-  payload: string,
-  jobs: { id: string; attempt: number }[],
-): Promise<void> {
+/** Puts a claimed job back that has not begun; the attempt stays used, so a late receiver is fenced off. */
+export async function releaseJob(q: Queryable, payload: string, job: { id: string; attempt: number }): Promise<void> {
   await q.query(
-    `WITH locked AS (
-       SELECT id FROM jobs WHERE id = ANY($2::uuid[]) ORDER BY id FOR NO KEY UPDATE
-     ), back AS (
-       UPDATE jobs SET status = 'accepted', node = NULL, host_job = NULL, lease_until = NULL, attempt = jobs.attempt + 1
-       FROM locked JOIN unnest($2::uuid[], $3::int[]) AS given (id, attempt) USING (id)
-       WHERE jobs.id = locked.id AND jobs.attempt = given.attempt AND jobs.status = 'starting' AND (jobs.started_at IS NULL OR jobs.wakes > 0)
-       RETURNING jobs.id, jobs.workspace, jobs.wakes
+    `WITH back AS (
+       UPDATE jobs SET status = 'accepted', node = NULL, host_job = NULL, lease_until = NULL, attempt = attempt + 1
+       WHERE id = $2 AND attempt = $3 AND status = 'starting' AND (started_at IS NULL OR wakes > 0)
+       RETURNING id, workspace, wakes
      ), free AS (
        UPDATE workspaces w SET holder_job = NULL FROM back
        WHERE w.id = back.workspace AND w.holder_job = back.id AND back.wakes = 0)
      SELECT pg_notify('mags_events', $1) FROM back`,
-    [payload, jobs.map((j) => j.id), jobs.map((j) => j.attempt)],
+    [payload, job.id, job.attempt],
   );
 }
 

@@ -16,7 +16,7 @@ import type { Metrics } from "../metrics/metrics.ts";
 import type { Nodes } from "../nodes/service.ts";
 import type { Secrets } from "../secrets/service.ts";
 import type { Leases } from "../workspaces/service.ts";
-import { type Claimed, claimJobs, heldJobs, releaseJobs } from "./claim.ts";
+import { type Claimed, claimJobs, heldJobs, releaseJob } from "./claim.ts";
 import { databaseClock, endInTime } from "./clock-store.ts";
 import {
   type Clocks,
@@ -152,8 +152,8 @@ export class Dispatch {
     for (const job of jobs)
       await this.#db.transaction(async (tx) => {
         const row = await lockJobForNode(tx, job.id);
-        const toStop = row?.attempt === job.attempt && row.status === "starting" && row.stop_requested_at !== null;
-        return toStop ? this.#endUnrun(tx, row) : releaseJobs(tx, this.#events.payload("work"), [job]);
+        const returned = { event: "returned", attempt: job.attempt } as const;
+        if (row && decideReport(facts(row), returned).action === "apply") await this.#putBack(tx, row);
       });
     this.#events.emit("work");
   }
@@ -219,12 +219,17 @@ export class Dispatch {
         return;
       }
       case "returned":
-        if (row.stop_requested_at !== null) return this.#endUnrun(tx, row);
-        return releaseJobs(tx, this.#events.payload("work"), [report]);
+        return this.#putBack(tx, row);
       case "finished":
         await markEnded(tx, payload, report.id, finalStatus(report.end.reason), true, report.end, report.ran_by);
         await this.#leases.letGo(tx, row, true);
     }
+  }
+
+  /** A job that has not begun waits again, unless it is to stop. */
+  async #putBack(tx: Queryable, row: JobRow): Promise<void> {
+    if (row.stop_requested_at !== null) return this.#endUnrun(tx, row);
+    await releaseJob(tx, this.#events.payload("work"), row);
   }
 
   /** A job that is to stop and that no machine has. */
@@ -281,7 +286,7 @@ export class Dispatch {
       }
       // The clock may have been set since it was looked at: the next look will tell.
       const wall = overdue[0]?.now.getTime();
-      if (wall !== undefined && clockStepped(this.#clocks, { wall, steady: performance.now() }, STEP_MS)) return;
+      if (wall !== undefined && clockStepped(this.#clocks, { wall, steady: answered }, STEP_MS)) return;
       for (const [attempt, at] of this.#heard) if (answered - at > LEASE_SECONDS * 1000) this.#heard.delete(attempt);
       // Whose lease is over only by a clock that is being set is not lost.
       for (const row of overdue) if (!this.#heard.has(attemptOf(row))) await this.#judgeUnlocked(row);
