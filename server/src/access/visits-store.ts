@@ -16,7 +16,10 @@ export async function beatVisit(q: Queryable, org: string, job: string): Promise
 }
 
 /** True when it was still to be ended, and, where a beat is given, has not beaten since. */
-export async function removeVisit(tx: Queryable, { org, job, beat }: Omit<VisitRow, "beat"> & { beat?: number }) {
+export async function removeVisit(
+  tx: Queryable,
+  { org, job, beat }: Omit<VisitRow, "beat"> & { beat: number | undefined },
+) {
   const text = "DELETE FROM visits WHERE job = $1 AND org = $2 AND ($3::integer IS NULL OR beat = $3)";
   return (await tx.query(text, [job, org, beat ?? null])).rowCount === 1;
 }

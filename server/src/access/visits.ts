@@ -149,7 +149,7 @@ export class Visits {
     const stops = jobs.stopping(org);
     const done = await db.transaction(async (tx) => {
       await jobs.lock(tx, org, job);
-      if (!(await removeVisit(tx, { org, job, ...(beat === undefined ? {} : { beat }) }))) return false;
+      if (!(await removeVisit(tx, { org, job, beat }))) return false;
       if (!whole) await workspaces.discard(tx, org, job);
       await stops.stop(tx, job);
       return true;

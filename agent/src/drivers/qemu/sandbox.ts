@@ -118,8 +118,8 @@ export class QemuSandbox implements Sandbox {
     // With the files that it needs, so that its start is one message to the machine.
     const input = new MemoryFile(await this.#script(enter));
     try {
-      const argv = this.#running.size > 0 ? await this.#aloneArgv("sh") : clientArgv(this.#master, "sh");
-      return this.#explained(startWrapped(command, argv, input.fd), command.directory);
+      const client = this.#running.size > 0 ? await this.#aloneArgv("sh") : clientArgv(this.#master, "sh");
+      return this.#explained(startWrapped(command, client, input.fd), command.directory);
     } finally {
       closeSync(input.fd);
     }
