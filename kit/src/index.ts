@@ -2,7 +2,7 @@ export { Cleanup } from "./cleanup.ts";
 export { drained } from "./drained.ts";
 export { join } from "./join.ts";
 export { createLogger, type Logger } from "./log.ts";
-export { inParallel } from "./parallel.ts";
+export { allEnded, inParallel } from "./parallel.ts";
 export { type CommandOptions, RunError, type Running, type RunOptions, run, spawn } from "./run.ts";
 export { makeSshKey, type SshKey } from "./ssh-key.ts";
 export { blocking } from "./syscalls/blocking.ts";

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { inParallel } from "./parallel.ts";
+import { allEnded, inParallel } from "./parallel.ts";
 
 test("every item is worked on once, no more than the limit at a time", async () => {
   const seen: number[] = [];
@@ -39,4 +39,14 @@ test("items may come as they are made, and a failure of their maker is one of th
   }
   await expect(inParallel(2, items(), async (item) => seen.push(item))).rejects.toThrow("dry");
   expect(seen).toEqual([1, 2]);
+});
+
+test("of works begun together a failure is told when all have ended", async () => {
+  let ended = false;
+  const slow = delay(20).then(() => {
+    ended = true;
+  });
+  await expect(allEnded([slow, Promise.reject(new Error("no"))])).rejects.toThrow("no");
+  expect(ended).toBe(true);
+  expect(await allEnded([Promise.resolve(1), "two"])).toEqual([1, "two"]);
 });

@@ -17,7 +17,13 @@ export async function inParallel<T>(
       throw error;
     }
   };
-  const ends = await Promise.allSettled(Array.from({ length: limit }, worker));
-  const failure = ends.find((end) => end.status === "rejected");
-  if (failure) throw failure.reason;
+  await allEnded(Array.from({ length: limit }, worker));
+}
+
+/** As Promise.all, but a failure is thrown when all have ended: what undoes their work must not be overtaken by it. */
+export async function allEnded<T extends readonly unknown[]>(
+  works: T,
+): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
+  await Promise.allSettled(works);
+  return Promise.all(works);
 }

@@ -99,8 +99,7 @@ test(
       expect(lines).toEqual([String(number)]);
     }
     await daemon.stop();
-    await untilEmpty(() => daemon.leftovers());
-    await daemon.start();
+    await untilEmpty(() => daemon.leftovers()).finally(() => daemon.start());
   },
   PATIENCE * 90_000,
 );

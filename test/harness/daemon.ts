@@ -4,9 +4,8 @@ import { access, mkdir, mkdtemp, readdir, readFile, readlink, rm } from "node:fs
 import { type AddressInfo, connect, createServer } from "node:net";
 import { basename, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { createLogger, type Running, run, spawn } from "@mags/kit";
+import { type Running, run, spawn } from "@mags/kit";
 import { Mags } from "@mags/sdk";
-import { ReflinkStore } from "@mags/storage";
 import { logsDir } from "./config.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
@@ -22,6 +21,8 @@ export class Daemon {
   readonly sshPort: number;
   readonly #env: Record<string, string>;
   #process: Running | undefined;
+  /** what it said before it was stopped */
+  #said = "";
   /** those that were asked to stop */
   readonly #asked = new Set<Running>();
 
@@ -125,7 +126,13 @@ export class Daemon {
   async stop(): Promise<string> {
     if (this.#process) this.#asked.add(this.#process);
     this.#process?.kill("SIGTERM");
-    return String((await this.#process)?.all ?? "");
+    this.#said = String((await this.#process)?.all ?? "");
+    return this.#said;
+  }
+
+  /** Lines about a sandbox before the daemon was stopped. */
+  #saidOf(id: string): string[] {
+    return this.#said.split("\n").filter((line) => line.includes(id));
   }
 
   /** Ids of the sandboxes that are there. */
@@ -190,7 +197,7 @@ export class Daemon {
       if (name.includes(instance)) found.push(`netns ${name}`);
     for (const place of [instance, `${instance}-vm`])
       for (const name of await readdir(`/run/mags/${place}/sandboxes`).catch(() => [])) found.push(`sandbox ${name}`);
-    for (const name of await this.#disks()) found.push(`disk ${name}`);
+    for (const name of await this.#disks()) found.push(`disk ${name}`, ...this.#saidOf(name.replace(/\..*/, "")));
     for (const line of (await run("losetup", ["-a"])).split("\n"))
       if (line.includes(this.dataDir)) found.push(`loop ${line}`);
     const namespaces = new Set<string>();
@@ -208,17 +215,14 @@ export class Daemon {
     return found;
   }
 
-  /** Disks of sandboxes; they lie in a store that may be a file system of its own. */
+  /**
+   * Disks of sandboxes; they lie in a store that may be a file system of its own. A process looks there, in a mount namespace
+   * that goes with it: here, a daemon that another test starts at that moment would have the mount, too, and keep it.
+   */
   async #disks(): Promise<string[]> {
-    const store = await ReflinkStore.open({
-      dir: join(this.dataDir, "agent", "store"),
-      logger: createLogger("silent"),
-    });
-    try {
-      return await readdir(join(store.path, "machines"));
-    } finally {
-      await store.close();
-    }
+    const store = join(this.dataDir, "agent/store");
+    const look = join(import.meta.dirname, "disks.ts");
+    return JSON.parse(await run("unshare", ["--mount", process.execPath, look, store]));
   }
 
   async #stopJobs(): Promise<void> {

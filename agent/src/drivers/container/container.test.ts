@@ -2,7 +2,8 @@ import { randomUUID } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { createLogger, run } from "@mags/kit";
+import { setTimeout as delay } from "node:timers/promises";
+import { Cleanup, createLogger, run } from "@mags/kit";
 import { ReflinkStore, readLogs, Templates } from "@mags/storage";
 import { expect, test, vi } from "vitest";
 import { readImage } from "../../images/index.ts";
@@ -128,6 +129,24 @@ test("after a session the next one's runtime is started ahead: it takes that ses
   );
   await sandbox.destroy();
   await vi.waitFor(async () => expect(await runtimes()).toEqual([]), 10_000);
+  await world.close();
+});
+
+test("a start that finds no network leaves no disk, also where that was still to be made", async () => {
+  const world = await openTestDriver("full");
+  const network = await Network.open({ logger, instance: `f${instance.slice(1)}`, range: "10.214.255.0/29" });
+  const driver = await ContainerDriver.open({ ...world.options, network });
+  const taken = new Cleanup();
+  const image = await readImage(imageDir, "base");
+  const starts = async () => {
+    for (;;) await network.acquire(taken);
+  };
+  await expect(starts()).rejects.toThrow("in use");
+  await expect(driver.create(image, { vcpus: 1, memoryMb: 256, diskGb: 0.3 })).rejects.toThrow("in use");
+  await delay(1000);
+  await taken.run();
+  expect(await driver.traces()).toEqual([]);
+  await network.close();
   await world.close();
 });
 

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { Cleanup, type Logger } from "@mags/kit";
+import { allEnded, Cleanup, type Logger } from "@mags/kit";
 import type { Trace } from "@mags/protocol";
 import { makeMountable, type Templates } from "@mags/storage";
 import type { Network } from "../../network/index.ts";
@@ -72,7 +72,7 @@ export class ContainerDriver implements Driver {
     const slot = this.#takeSlot(cleanup);
     try {
       const dir = await this.#makeDir(id, cleanup);
-      const [network, volume] = await Promise.all([
+      const [network, volume] = await allEnded([
         this.#options.network.acquire(cleanup),
         this.#prepareDisk(id, size, disk, cleanup),
       ]);
