@@ -15,15 +15,20 @@ export interface Entrance {
   argv: readonly string[];
 }
 
+/** Names of variables that mean something to the machine's shell itself, or that it cannot have. */
+const ODD = /^(EPOCH\w*|FUNCNAME|LINENO|OPTIND|RANDOM|__name|__odd|__program)$|^[^A-Za-z_]|\W/;
+
 export function enterCommand({ id, user, cwd, terminal = false, lingers = false, env, argv }: Entrance): string {
-  const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
+  const all = Object.entries(env).map(([name, value]) => ({ odd: ODD.test(name), word: `${name}=${value}` }));
+  const variables = (odd: boolean) => all.filter((each) => each.odd === odd).map(({ word }) => word);
   const who = [user?.uid ?? 0, user?.gid ?? 0, user?.groups.join(",") ?? ""].map(String);
-  const rest = [env.PATH ?? "/usr/bin:/bin", argv[0] ?? "", ...variables, ...argv];
-  return `exec enter ${words([id, ...who, cwd, terminal ? "terminal" : lingers ? "lingers" : "plain", ...rest])}`;
+  const mode = terminal ? "terminal" : lingers ? "lingers" : "plain";
+  const program = [env.PATH ?? "/usr/bin:/bin", argv[0] ?? "", words(variables(true)), ...variables(false), ...argv];
+  return `set -- ${words([id, ...who, cwd, mode, ...program])}; . /sbin/enter`;
 }
 
 /**
- * Text for a shell of the machine that puts files of user `owner` at /run/mags in the box and then becomes the command. Where
+ * Text for a shell of the machine that puts files of user `owner` at /run/mags in the box and then runs the command. Where
  * nothing is in the way it starts no program: each is some milliseconds where the processor is emulated.
  */
 export function scriptText(files: ReadonlyMap<string, string>, owner: number, command: string): string {

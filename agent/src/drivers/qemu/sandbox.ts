@@ -42,6 +42,10 @@ const GROW_MS = 60_000;
 const WATCH_MS = 1000;
 const SILENT_MS = 30_000;
 const RECONNECT_MS = 10_000;
+/** Where the control groups of a machine's commands are. */
+const BOX = "/sys/fs/cgroup/box";
+/** The machine's shell, which the SSH server has started for it, does what it is given. */
+const FROM_INPUT = ". /proc/self/fd/0";
 
 export interface Parts {
   record: MachineRecord;
@@ -65,6 +69,8 @@ export class QemuSandbox implements Sandbox {
   #connecting: Promise<Guest> | undefined;
   /** to be placed with the next command */
   readonly #files = new Map<string, string>();
+  /** id of the first command, whose control group is there already */
+  #ahead: string | undefined;
   /** commands whose connection is the master's, or their own */
   readonly #running = new Set<RunningCommand>();
   #killing: Promise<void> | undefined;
@@ -110,7 +116,9 @@ export class QemuSandbox implements Sandbox {
 
   async exec(command: Command): Promise<RunningCommand> {
     const { lingers = false } = command;
-    const id = `${lingers ? LINGERS : "c"}${randomBytes(6).toString("hex")}`;
+    const ahead = lingers ? undefined : this.#ahead;
+    const id = ahead ?? newId(lingers ? LINGERS : "c");
+    if (ahead) this.#ahead = undefined;
     writeFileSync(idPath(command.directory), id, { mode: 0o600 });
     const user = await this.#user(command.user);
     const { cwd = `~:${user.home}`, argv } = command;
@@ -118,7 +126,7 @@ export class QemuSandbox implements Sandbox {
     // With the files that it needs, so that its start is one message to the machine.
     const input = new MemoryFile(await this.#script(enter));
     try {
-      const client = this.#running.size > 0 ? await this.#aloneArgv("sh") : clientArgv(this.#master, "sh");
+      const client = this.#running.size > 0 ? await this.#aloneArgv(FROM_INPUT) : clientArgv(this.#master, FROM_INPUT);
       return this.#explained(startWrapped(command, client, input.fd), command.directory);
     } finally {
       closeSync(input.fd);
@@ -126,12 +134,13 @@ export class QemuSandbox implements Sandbox {
   }
 
   async warmUp(): Promise<void> {
-    const id = `w${randomBytes(6).toString("hex")}`;
+    const [id, ahead] = [newId("w"), newId("c")];
     const env = environmentOf(ROOT, { env: { PATH: "/bin" } });
     const enter = enterCommand({ id, user: ROOT, cwd: "/", env, argv: ["/bin/sh", `/run/mags/${id}`] });
-    const [program, ...args] = clientArgv(this.#master, "sh") as [string, ...string[]];
+    const [program, ...args] = clientArgv(this.#master, FROM_INPUT) as [string, ...string[]];
     await run(program, args, { input: scriptText(new Map([[id, "true\n"]]), 0, enter) });
-    await (await this.#reach()).run(`rm -f /job/${id} /run/exec/${id}.*`);
+    await (await this.#reach()).run(`rm -f /job/${id} /run/exec/${id}.*; mkdir ${BOX}/${ahead}`);
+    this.#ahead = ahead;
   }
 
   adoptExec(directory: string): RunningCommand {
@@ -147,7 +156,7 @@ export class QemuSandbox implements Sandbox {
   async open(request: SessionRequest): Promise<Session> {
     const guest = await this.#reach();
     if (this.#files.size > 0) {
-      await guest.run("sh", await this.#script("true"));
+      await guest.run(FROM_INPUT, await this.#script("true"));
     }
     return openSession(guest, request);
   }
@@ -204,7 +213,7 @@ export class QemuSandbox implements Sandbox {
 
   async oomKills(): Promise<number> {
     if (!isAlive(this.#record)) return 0;
-    const events = this.#reach().then((guest) => guest.run("cat /sys/fs/cgroup/box/memory.events"));
+    const events = this.#reach().then((guest) => guest.run(`cat ${BOX}/memory.events`));
     return Number(/^oom_kill (\d+)$/m.exec(await events.catch(() => ""))?.[1] ?? 0);
   }
 
@@ -338,6 +347,8 @@ interface BlockStats {
   "node-name"?: string;
   stats: { wr_bytes: number };
 }
+
+const newId = (kind: string) => `${kind}${randomBytes(6).toString("hex")}`;
 
 export const netnsOf = (record: Pick<MachineRecord, "pid">): string => `/proc/${record.pid}/ns/net`;
 

@@ -7,6 +7,7 @@ const REPRESENTATIVE = new Set([
   "runs as the user that the image names, at that user's home, and hands what it places to that user",
   "another user may open the streams of a command by name",
   "another user may open the streams of a session by name, in a terminal too",
+  "a session's program is the image's own, looked for in the given path, and has the given variables and no other",
   "a session ends by a signal, with all of its processes",
   "killCommand ends what a command has started, also in sessions of their own, and nothing else",
   "killCommand does nothing where the command has ended or was never begun",

@@ -73,6 +73,24 @@ export function sessions(inSandbox: InSandbox, test: Define): void {
       });
     }));
 
+  test("a session's program is the image's own, looked for in the given path, and has the given variables and no other", () =>
+    inSandbox(async (sandbox) => {
+      const open = (argv: string[], env = {}) => sandbox.open({ argv, env: { PATH, ...env } }).then(talk);
+      expect((await open(["ls", "--version"])).stdout).toContain("GNU coreutils");
+      const own = "mkdir -p /opt/own; printf '#!/bin/sh\necho own $0\n' >/opt/own/ls; chmod +x /opt/own/ls";
+      await open(["sh", "-c", own]);
+      const both = "/opt/own:/usr/bin:/bin";
+      expect((await open(["ls"], { PATH: both })).stdout).toBe("own /opt/own/ls\n");
+      const given = { OPTIND: "x", "A.B": "c d", IFS: "/", name: "=", __program: "p", PWD: "/nowhere", Q: "'\n\"" };
+      const { stdout } = await open(["env", "-0"], given);
+      const seen = stdout.split("\0").filter((line) => line && !/^(HOME|USER|LOGNAME|SHELL|PATH)=/.test(line));
+      expect(seen.sort()).toEqual(
+        Object.entries(given)
+          .map(([name, value]) => `${name}=${value}`)
+          .sort(),
+      );
+    }));
+
   test("a session carries a hundred megabytes both ways, and nothing is lost", () =>
     inSandbox(async (sandbox) => {
       const session = await sandbox.open(shell("exec cat"));
