@@ -1,6 +1,7 @@
 /** Workspaces when things are lost, damaged, full or away; on a real S3 server. */
 import { mkdir, mkdtemp, readdir, rm, statfs, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { createLogger, mount, run as runCommand, unmount } from "@mags/kit";
 import { type EmbeddedPostgres, startEmbeddedPostgres } from "@mags/server";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -119,6 +120,25 @@ test("a damaged chunk ends the job with the object's name; where the node has a 
   } finally {
     await other.remove();
   }
+}, 120_000);
+
+test("a workspace whose file system the kernel has given up is durable as the disk has it, its job says so, and the next goes on", async () => {
+  const script = "echo before >/root/before; sync; echo ready; sleep 4; echo after >/root/after; exit 0";
+  const id = await start(daemon, job("given-up", script));
+  await until(daemon, id, ({ status }) => status === "running");
+  const loops = () => runCommand("losetup", ["-n", "-O", "NAME,BACK-FILE"]);
+  const ours = (line: string) => line.includes(daemon.dataDir) && line.includes("live.ext4");
+  const [device] = (await loops()).split("\n").filter(ours);
+  await delay(2000);
+  // As after an error that the kernel itself has met (fs/ext4/sysfs.c).
+  await writeFile(`/sys/fs/ext4/${device?.trim().split(" ")[0]?.split("/").at(-1)}/trigger_fs_error`, "a test");
+  const ended = await finished(daemon, id);
+  expect(ended).toMatchObject({ status: "completed", exit_code: 0 });
+  expect(ended.error).toMatch(/^some of what was written in workspace given-up may be missing: syncfs .*EROFS/);
+  const next = await run(daemon, job("given-up", "cat /root/before; echo on >/root/on"));
+  expect(next).toMatchObject({ status: "completed", error: null, stdout: ["before"] });
+  const last = await run(daemon, job("given-up", "cat /root/on"));
+  expect(last).toMatchObject({ status: "completed", error: null, stdout: ["on"] });
 }, 120_000);
 
 test("a node whose disk is almost full refuses new machines, says why, and takes work again when there is room", async () => {

@@ -167,6 +167,7 @@ export class Machine {
       const { unwritten } = this.sandbox;
       if (this.workspace && unwritten !== undefined)
         throw new NotWritten(`${LOST} in workspace ${this.workspace.name}: ${unwritten}`);
+      if (this.workspace?.unwritten !== undefined) throw new NotWritten(this.workspace.unwritten);
     } finally {
       if (this.workspace)
         await this.#context.workspaces

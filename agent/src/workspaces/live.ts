@@ -52,7 +52,8 @@ export class LiveVolume {
     const { workspace, version, disk_gb } = volume;
     if (!workspace) throw new Error("a volume without a workspace is not attached");
     this.#resolveCommit(version);
-    const state = { ...this.#state, org, name: workspace.name, fence: workspace.fence };
+    const { unwritten: _, ...before } = this.#state;
+    const state = { ...before, org, name: workspace.name, fence: workspace.fence };
     const kept = this.#there && this.#belongsTo(volume);
     if (kept) this.write(state);
     else {
@@ -91,7 +92,7 @@ export class LiveVolume {
   }
 
   /** What changes often and may be lost with this process. */
-  note(facts: Partial<Pick<WorkspaceState, "durable_at" | "last_sync_ms">>): void {
+  note(facts: Partial<Pick<WorkspaceState, "durable_at" | "last_sync_ms" | "unwritten">>): void {
     Object.assign(this.#state, facts);
   }
 

@@ -16,6 +16,8 @@ export const WorkspaceState = z.object({
   /** everything up to this time is durable, ISO 8601 */
   durable_at: z.string().nullable(),
   last_sync_ms: z.number().nullable(),
+  /** why some of what the machine has written may be missing, although all that is here is durable */
+  unwritten: z.string().optional(),
 });
 export type WorkspaceState = z.infer<typeof WorkspaceState>;
 

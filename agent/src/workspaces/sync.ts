@@ -16,6 +16,8 @@ const COMMIT_TRIES = 3;
 export interface SyncSteps {
   /** the snapshot is taken; so much had been written to the volume's device by then */
   taken(written: number): void;
+  /** some of what was written has not reached the disk */
+  unwritten(why: string): void;
   /** the workspace has a new version */
   committed(version: VersionRef): void;
 }
@@ -49,7 +51,7 @@ export class Sync {
     if (await this.#unchanged(parent)) return undefined;
     const started = performance.now();
     await rm(this.#live.files.taken, { force: true });
-    steps.taken(await this.#take());
+    steps.taken(await this.#take(steps));
     for (let tries = 1; ; tries++) {
       // Chunks that were collected meanwhile may be the parent's, too: then nothing is taken from it.
       const made = await this.#upload(tries === 1 ? parent : undefined);
@@ -99,7 +101,7 @@ export class Sync {
   }
 
   /** Takes the snapshot; answers how much had been written by then. */
-  async #take(): Promise<number> {
+  async #take(steps: SyncSteps): Promise<number> {
     const { store } = this.#shared;
     const { live, taken, scratch } = this.#live.files;
     const mountedAt = this.#occupant?.mountedAt;
@@ -109,7 +111,8 @@ export class Sync {
       return (await inside.stats()).written_bytes;
     }
     if (mountedAt !== undefined) {
-      await snapshot(store, live, mountedAt, taken);
+      const { damaged } = await snapshot(store, live, mountedAt, taken);
+      if (damaged !== undefined) steps.unwritten(damaged);
       return bytesWritten(mountedAt);
     }
     if (!loopOf(live)) {
@@ -119,7 +122,8 @@ export class Sync {
     // The machine is gone, but what it wrote may still be on its way to the file.
     mountVolume(live, scratch);
     try {
-      await snapshot(store, live, scratch, taken);
+      const { damaged } = await snapshot(store, live, scratch, taken);
+      if (damaged !== undefined) steps.unwritten(damaged);
     } finally {
       unmount(scratch);
     }

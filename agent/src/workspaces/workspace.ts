@@ -16,6 +16,9 @@ const INTERVAL_MS = 30_000;
 const [FIRST_PAUSE_MS, LONGEST_PAUSE_MS] = [500, 60_000];
 const SOON_PAUSE_MS = 5000;
 
+/** What the kernel says when the disk has not taken what was written to a mounted volume; said once, and not again. */
+const isLoss = ({ message }: Error): boolean => /^(syncfs|E(NOSPC|IO): .*, fdatasync)/.test(message);
+
 const UNKNOWN: WorkspacesReported = { lost: [], raised: [] };
 
 export type Progress = ReportWorkspaces["workspaces"][number];
@@ -66,6 +69,10 @@ export class Workspace {
   /** its live volume is here */
   get live() {
     return this.#live.there;
+  }
+  /** why some of what its machine has written is missing for good */
+  get unwritten() {
+    return this.#live.state.unwritten;
   }
   get occupied() {
     return this.#occupant !== undefined;
@@ -220,6 +227,7 @@ export class Workspace {
         taken: (written) => {
           this.#writtenBefore = written;
         },
+        unwritten: (why) => this.#noteUnwritten(why),
         committed: (version) => this.#live.committed(version),
       });
       const sync_ms = performance.now() - started;
@@ -249,6 +257,7 @@ export class Workspace {
       if (!this.#occupant) await this.#live.forget();
       return new WorkspaceLost(`workspace ${this.name}: ${this.#lost}`);
     }
+    if (isLoss(error)) this.#noteUnwritten(error.message);
     const message = this.#notDurable(error.message);
     if (!this.#shared.closing.aborted && !this.#abort.signal.aborted) {
       if (this.#error !== error.message) this.#occupant?.log(message);
@@ -256,6 +265,11 @@ export class Workspace {
       this.#error = error.message;
     }
     return new NotDurable(message, { cause: error });
+  }
+
+  /** Of what a machine has written there is one chance to write it out; what comes after does not make up for it. */
+  #noteUnwritten(why: string): void {
+    this.#live.note({ unwritten: `some of what was written in workspace ${this.name} may be missing: ${why}` });
   }
 
   /** A higher fence may be that of a job of this very node, which has not come as far as this: then it is raised. */

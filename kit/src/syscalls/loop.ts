@@ -2,7 +2,7 @@
  * Loop devices by their ioctls, without a process. Source: linux/loop.h (LOOP_CTL_GET_FREE, LOOP_CONFIGURE with struct
  * loop_config, since Linux 5.8), loop(4).
  */
-import { closeSync, existsSync, fstatSync, openSync, readdirSync } from "node:fs";
+import { closeSync, existsSync, fstatSync, openSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { check, libc, SyscallError } from "./libc.ts";
 import { mount } from "./mount.ts";
 
@@ -16,6 +16,7 @@ const LOOP_CTL_GET_FREE = 0x4c82;
 const LOOP_CONFIGURE = 0x4c0a;
 const LO_FLAGS_READ_ONLY = 1;
 const LO_FLAGS_AUTOCLEAR = 4;
+const LO_FLAGS_DIRECT_IO = 16;
 const LOOP_MAJOR = 7n;
 const S_IFBLK = 0o060000;
 /** sizeof(struct loop_info64); device and inode of the file stand at its start */
@@ -23,7 +24,8 @@ const INFO_BYTES = 232;
 /** sizeof(struct loop_config): fd, block size, struct loop_info64 (232 bytes at 8), eight reserved words */
 const CONFIG_BYTES = 304;
 const INFO_AT = 8;
-const FLAGS_AT = INFO_AT + 52;
+const INFO_FLAGS_AT = 52;
+const FLAGS_AT = INFO_AT + INFO_FLAGS_AT;
 const NAME_AT = INFO_AT + 56;
 const NAME_BYTES = 64;
 const TRIES = 100;
@@ -32,19 +34,21 @@ const TRIES = 100;
  * Mounts the file system image `image` at `target` over a loop device that goes away with its last mount. `flags` and
  * `data` as in mount(2). An image that is mounted already, in whichever mount namespace, is mounted over the same device:
  * two devices over one file would be two file systems that know nothing of each other and destroy it. `fresh` says that
- * nobody else can have it, which saves the search. Throws SyscallError.
+ * nobody else can have it, which saves the search; `direct` that what is written shall not be kept in memory a second time, for the
+ * file. Throws SyscallError.
  */
 export function mountImage(
   type: string,
   image: string,
   target: string,
-  options: { flags?: number; data?: string; readOnly?: boolean; fresh?: boolean } = {},
+  options: { flags?: number; data?: string; readOnly?: boolean; fresh?: boolean; direct?: boolean } = {},
 ): void {
-  const { flags = 0, data = "", readOnly = false, fresh = false } = options;
+  const { flags = 0, data = "", readOnly = false, fresh = false, direct = false } = options;
   const file = openSync(image, readOnly ? "r" : "r+");
   try {
-    const loop = (fresh ? undefined : findLoop(file)) ?? attach(file, image, readOnly);
+    const loop = (fresh ? undefined : findLoop(file)) ?? attach(file, image, readOnly, direct);
     try {
+      if (!readOnly) limitWrites(loop);
       mount(type, loop.device, target, data, flags);
     } finally {
       // From here on the mount alone holds the device; without one it is free again.
@@ -100,10 +104,27 @@ function findLoop(file: number): { device: string; fd: number } | undefined {
   return undefined;
 }
 
-function attach(file: number, name: string, readOnly: boolean): { device: string; fd: number } {
+/**
+ * Lets a device write a page at a time, unless its file is written directly. A loop device takes a write for done of which its file
+ * could only take a part, as where that finds no more space; the rest is lost and nobody is told (drivers/block/loop.c,
+ * lo_complete_rq; seen with Linux 6.18). Of a page there is no part, and a direct write says so. Large files take twice as long to
+ * write so, small ones and what is synced as long as before.
+ */
+function limitWrites({ device, fd }: { device: string; fd: number }): void {
+  const info = Buffer.alloc(INFO_BYTES);
+  check(ioctlStruct(fd, LOOP_GET_STATUS64, info), `ioctl LOOP_GET_STATUS64 ${device}`);
+  const direct = (info.readUInt32LE(INFO_FLAGS_AT) & LO_FLAGS_DIRECT_IO) !== 0;
+  const queue = `/sys/block/${device.slice("/dev/".length)}/queue`;
+  // Another may have had the device before, and left it its own limit.
+  const most = Math.min(1280, Number(readFileSync(`${queue}/max_hw_sectors_kb`, "utf8")));
+  writeFileSync(`${queue}/max_sectors_kb`, direct ? String(most) : "4");
+}
+
+function attach(file: number, name: string, readOnly: boolean, direct: boolean): { device: string; fd: number } {
   const config = Buffer.alloc(CONFIG_BYTES);
   config.writeUInt32LE(file, 0);
-  config.writeUInt32LE(LO_FLAGS_AUTOCLEAR | (readOnly ? LO_FLAGS_READ_ONLY : 0), FLAGS_AT);
+  const flags = LO_FLAGS_AUTOCLEAR | (readOnly ? LO_FLAGS_READ_ONLY : 0) | (direct ? LO_FLAGS_DIRECT_IO : 0);
+  config.writeUInt32LE(flags, FLAGS_AT);
   config.write(name.slice(0, NAME_BYTES - 1), NAME_AT);
   const control = openSync("/dev/loop-control", "r+");
   try {

@@ -1,10 +1,15 @@
+import { closeSync, openSync, readSync } from "node:fs";
 import { chown, open } from "node:fs/promises";
 import { run } from "@mags/kit";
 import { VersionError } from "./errors.ts";
 
 /** Where the superblock lies, and fields of it (linux/fs/ext4/ext4.h, struct ext4_super_block). */
-const SUPERBLOCK = { at: 1024, bytes: 1024, blocksLow: 4, logBlockSize: 24, magic: 56, blocksHigh: 336 };
+const SUPERBLOCK = {
+  ...{ at: 1024, bytes: 1024 },
+  ...{ blocksLow: 4, logBlockSize: 24, magic: 56, state: 58, features: 92, blocksHigh: 336 },
+};
 const MAGIC = 0xef53;
+const [ERROR_NOTED, HAS_JOURNAL] = [2, 4];
 /** What Mags's own volumes have, as `dumpe2fs -h` names it, and what growing them adds. */
 const FEATURES = new Set(
   (
@@ -24,6 +29,21 @@ const CONFINED = `ulimit -t ${CPU_SECONDS}; ulimit -v ${ADDRESS_SPACE_KB}
 exec 3<>"$1"; shift
 setpriv --reuid=${USER} --regid=${USER} --clear-groups --no-new-privs --bounding-set=-all --inh-caps=-all "$@" /proc/self/fd/3 2>&1
 echo "exit $?"`;
+
+/** Whether a kernel has noted an error in an ext4 image, and whether it has a journal. */
+export function stateOf(image: string): { error: boolean; journaled: boolean } {
+  const block = Buffer.alloc(SUPERBLOCK.bytes);
+  const file = openSync(image, "r");
+  try {
+    readSync(file, block, 0, block.length, SUPERBLOCK.at);
+  } finally {
+    closeSync(file);
+  }
+  return {
+    error: (block.readUInt16LE(SUPERBLOCK.state) & ERROR_NOTED) !== 0,
+    journaled: (block.readUInt32LE(SUPERBLOCK.features) & HAS_JOURNAL) !== 0,
+  };
+}
 
 /** Size of the file system in an ext4 image, `bytes`, which may be less than the file's. Throws VersionError `damaged`. */
 export async function fileSystemBytes(image: string): Promise<number> {

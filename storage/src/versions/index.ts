@@ -2,7 +2,7 @@ export type { VersionContext } from "./context.ts";
 export { type Drill, drill } from "./drill.ts";
 export { VersionError, type VersionErrorCode } from "./errors.ts";
 export { chunkKey, decodeManifest, encodeManifest, type Manifest, manifestKey, sha256 } from "./manifest.ts";
-export { makeMountable, mountVolume } from "./mountable.ts";
+export { makeMountable, mend, mountVolume } from "./mountable.ts";
 export { changedRanges, type Range } from "./ranges.ts";
 export { fit, resize } from "./resize.ts";
 export { fetchManifest, type NearVolume, PARTIAL, type Restored, restore } from "./restore.ts";

@@ -3,24 +3,35 @@ import { join } from "node:path";
 import { loopOf, MS_NODEV, mountImage, unmount } from "@mags/kit";
 import { isTrusted, trust } from "../volumes/trust.ts";
 import { VersionError } from "./errors.ts";
-import { refuseForeign, repair } from "./ext4.ts";
+import { refuseForeign, repair, stateOf } from "./ext4.ts";
 
 const MS_NOSUID = 2;
 /** Over what the superblock says, which may be that an error shall panic the kernel. */
 const OPTIONS = "errors=remount-ro";
+/** For data as for the file system's own: what the disk did not take is not passed over. */
+const JOURNALED = `${OPTIONS},data_err=abort`;
 
 /**
- * Makes a volume one that the host's kernel may mount: where somebody else than such kernels may have written it, its features are
- * looked at and e2fsck checks it, and mends what it can. Answers what was damaged, undefined when nothing was. Throws VersionError
+ * Makes a volume one that the host's kernel may mount: where somebody else than such kernels may have written it, or one of them has
+ * noted an error in it, its features are looked at and e2fsck checks it, and mends what it can. Answers what was damaged, undefined when nothing was. Throws VersionError
  * when it cannot be mended.
  */
 export async function makeMountable(volume: string): Promise<string | undefined> {
   // One that is mounted has been made mountable by an earlier process.
-  if (isTrusted(volume) || loopOf(volume)) return undefined;
-  await refuseForeign(volume);
-  const repaired = await repair(volume);
+  if ((isTrusted(volume) && !stateOf(volume).error) || loopOf(volume)) return undefined;
+  const mended = await check(volume);
   trust(volume);
-  return repaired;
+  return mended;
+}
+
+/** For one that another kernel will mount: as `makeMountable`, but only where a kernel has noted an error in it. */
+export async function mend(volume: string): Promise<string | undefined> {
+  return stateOf(volume).error && !loopOf(volume) ? check(volume) : undefined;
+}
+
+async function check(volume: string): Promise<string | undefined> {
+  await refuseForeign(volume);
+  return repair(volume);
 }
 
 /**
@@ -33,7 +44,8 @@ export function mountVolume(
   options: { flags?: number; readOnly?: boolean; fresh?: boolean } = {},
 ): void {
   const { flags = 0, ...rest } = options;
-  mountImage("ext4", volume, target, { ...rest, flags: flags | MS_NOSUID | MS_NODEV, data: OPTIONS });
+  const data = stateOf(volume).journaled ? JOURNALED : OPTIONS;
+  mountImage("ext4", volume, target, { ...rest, flags: flags | MS_NOSUID | MS_NODEV, data });
   for (const name of ["upper", "work"]) {
     if (lstatSync(join(target, name), { throwIfNoEntry: false })?.isDirectory()) continue;
     unmount(target);

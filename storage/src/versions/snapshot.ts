@@ -2,6 +2,7 @@ import { rm } from "node:fs/promises";
 import { blocking, thaw, unmount } from "@mags/kit";
 import type { ReflinkStore } from "../volumes/index.ts";
 import { trustLike } from "../volumes/trust.ts";
+import { repair } from "./ext4.ts";
 import { mountVolume } from "./mountable.ts";
 import { changedRanges } from "./ranges.ts";
 
@@ -11,14 +12,15 @@ const SUPERBLOCK_BYTES = 4096;
 /**
  * Makes `to` (new, in `store`) a copy of the volume `live` at one point in time. Where the volume is mounted, `mountedAt`
  * (any directory of that mount) is frozen for that moment; a process that is killed within it leaves it frozen, and the
- * next one has to call `thawLeftover`. Without a mount the caller sees to it that nobody writes.
+ * next one has to call `thawLeftover`. Without a mount the caller sees to it that nobody writes. Where the kernel has made
+ * it read-only because of an error, the copy is of what has reached it, mended, and `damaged` says so.
  */
 export async function snapshot(
   store: ReflinkStore,
   live: string,
   mountedAt: string | undefined,
   to: string,
-): Promise<{ frozenMs: number }> {
+): Promise<{ frozenMs: number; damaged?: string }> {
   if (mountedAt === undefined) {
     store.clone(live, to);
     return { frozenMs: 0 };
@@ -29,9 +31,14 @@ export async function snapshot(
     return { frozenMs };
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") await rm(to, { force: true });
-    throw error;
+    if (!isReadOnly(error)) throw error;
+    store.clone(live, to);
+    const mended = await repair(to);
+    return { frozenMs: 0, damaged: `${(error as Error).message}${mended ? `; mended: ${mended}` : ""}` };
   }
 }
+
+const isReadOnly = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === "EROFS";
 
 /** Thaws what a killed process has left frozen; false when nothing was. */
 export function thawLeftover(mountedAt: string): boolean {
@@ -57,7 +64,12 @@ export function thawLeftoverImage(image: string, scratch: string): boolean {
  * superblock alone differs is no difference: each freezing writes it, and any change to a file writes elsewhere too.
  */
 export async function hasChanged(live: string, mountedAt: string | undefined, parent: string): Promise<boolean> {
-  if (mountedAt !== undefined) await blocking.syncFileSystem(mountedAt);
+  try {
+    if (mountedAt !== undefined) await blocking.syncFileSystem(mountedAt);
+  } catch (error) {
+    if (isReadOnly(error)) return true;
+    throw error;
+  }
   const ranges = await changedRanges(parent, live);
   return ranges.some(({ end }) => end > SUPERBLOCK_BYTES);
 }

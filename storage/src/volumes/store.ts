@@ -70,7 +70,7 @@ export class ReflinkStore {
     await mkdir(path, { recursive: true, mode: 0o700 });
     if (native) return new ReflinkStore(path, options);
     // Freed blocks go back to the host.
-    mountImage("xfs", image, path, { data: "discard" });
+    mountImage("xfs", image, path, { data: "discard", direct: true });
     const store = new ReflinkStore(path, options, image);
     await store.grow();
     store.#watch = setInterval(() => void store.grow(), LOOK_MS);

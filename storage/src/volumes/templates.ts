@@ -47,7 +47,7 @@ export class Templates {
       const features = kind === "scratch" ? ["-O", "^has_journal"] : [];
       // The file is all holes: nothing has to be zeroed, neither now nor by the kernel behind a sandbox's back.
       const extended = ["-E", "assume_storage_prezeroed=1,nodiscard,root_owner=0:0"];
-      const args = ["-q", "-F", "-m", "0", ...features, ...extended, "-d", join(skeleton, "root")];
+      const args = ["-q", "-F", "-m", "0", "-b", "4096", ...features, ...extended, "-d", join(skeleton, "root")];
       await run("mkfs.ext4", [...args, image, `${megabytes}m`]);
       trust(image);
       await rename(image, join(dir, name));

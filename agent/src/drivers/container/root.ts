@@ -1,3 +1,4 @@
+import { accessSync, constants } from "node:fs";
 import { mkdir, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import { bindIdmapped, type Cleanup, MS_NOATIME, MS_NODEV, mountAs, unmount, unmountAside } from "@mags/kit";
@@ -29,7 +30,19 @@ export async function mountRoot(
   bindIdmapped(imageRootfs, at("lower"), userns);
   const layers = `lowerdir=${at("lower")},upperdir=${at("disk")}/upper,workdir=${at("disk")}/work`;
   mountAs(base, "overlay", "overlay", at("rootfs"), layers, MS_NODEV);
+  refuseReadOnly(at("rootfs"));
   return at("rootfs");
+}
+
+/** A script in it would run to an end, and nothing that it wrote would be there. */
+function refuseReadOnly(path: string): void {
+  try {
+    accessSync(path, constants.W_OK);
+  } catch (cause) {
+    throw new Error("the disk's file system is damaged, as the kernel has found only now; the next start mends it", {
+      cause,
+    });
+  }
 }
 
 /** Mounts the disk of a sandbox whose mounts went with an earlier process; the container has it mounted still. */

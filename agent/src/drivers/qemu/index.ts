@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { bind, Cleanup, type Logger, run, unmount } from "@mags/kit";
 import type { Trace } from "@mags/protocol";
-import { distrust, type ReflinkStore, type Templates } from "@mags/storage";
+import { distrust, mend, type ReflinkStore, type Templates } from "@mags/storage";
 import type { Network } from "../../network/index.ts";
 import { listCgroups, prepareParent, removeCgroup } from "../../sandbox/cgroups.ts";
 import {
@@ -196,6 +196,8 @@ export class QemuDriver implements Driver {
     this.#forget(id, kept ? undefined : volume, cleanup);
     if (disk && "make" in disk) await disk.make(volume);
     else if (!disk) await this.#options.volumes.create(volume, size.diskGb, "scratch");
+    const mended = kept && (await mend(volume));
+    if (mended) disk.log?.(`the disk's file system was damaged and has been repaired: ${mended}`);
     await this.#plug(blank, volume, kept);
     const limits = `${size.memoryMb * 1024 * 1024} ${PIDS_LIMIT}`;
     const options = kept ? ",discard" : "";

@@ -1,8 +1,9 @@
 /** What is particular to virtual machines: that two never share what must be one's own, and what becomes of broken ones. */
-import { copyFile, mkdtemp, open, readdir, readFile, stat } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, open, readdir, readFile, rm, stat, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { createLogger, run } from "@mags/kit";
+import { setTimeout as delay } from "node:timers/promises";
+import { createLogger, mountImage, run, unmount } from "@mags/kit";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { readImage } from "../../images/index.ts";
 import { LogCapture } from "../../logs/index.ts";
@@ -214,6 +215,35 @@ test("the disk of a machine grows under a file that is open, and is whole afterw
     );
   });
   expect(await run("e2fsck", ["-fn", volume])).toContain("Pass 5");
+});
+
+test("a machine whose disk finds no room on the host waits, and goes on when there is some", async () => {
+  const [image, small] = [join(drivers.dir, "small.xfs"), join(drivers.dir, "small")];
+  await run("truncate", ["-s", "320M", image]);
+  await run("mkfs.xfs", ["-q", "-m", "reflink=1", image]);
+  await mkdir(small);
+  mountImage("xfs", image, small);
+  const volume = join(small, "volume");
+  await run("cp", ["--sparse=always", await drivers.volume(), volume]);
+  const sandbox = (await driver.create(await readImage(imageDir, "base"), SIZE, { kept: volume })) as QemuSandbox;
+  try {
+    await destroyed([sandbox], async () => {
+      await run("fallocate", ["-l", String((await statfs(small)).bavail * 4096 - 4e6), join(small, "filler")]);
+      let written = false;
+      const command =
+        "head -c 30M /dev/urandom >/root/big && sync -f /root/big && stat -c %s /root/big; dmesg | grep -c error";
+      const writing = inside(sandbox, command).finally(() => {
+        written = true;
+      });
+      await delay(10_000);
+      expect(written).toBe(false);
+      await rm(join(small, "filler"));
+      expect(await writing).toBe(`${30 * 1024 * 1024}\n0`);
+    });
+    expect(await run("e2fsck", ["-fn", volume])).toContain("Pass 5");
+  } finally {
+    unmount(small);
+  }
 });
 
 test("what QEMU says is kept up to a limit, and it runs on", async () => {

@@ -241,11 +241,14 @@ export class QemuSandbox implements Sandbox {
   async #down(): Promise<string | undefined> {
     if (!isAlive(this.#record)) return endOf(this.#parts);
     if (this.#silent) return "QEMU did not answer";
+    const goOn = setInterval(() => void this.#goOn().catch(() => undefined), WATCH_MS);
     const down = this.#connect().then((guest) => guest.run("box down", "", DOWN_MS));
-    return down.then(
-      () => undefined,
-      (error: Error) => error.message,
-    );
+    return down
+      .then(
+        () => undefined,
+        (error: Error) => error.message,
+      )
+      .finally(() => clearInterval(goOn));
   }
 
   /** A script that places what is to be placed, and then becomes `command`. */
@@ -322,6 +325,13 @@ export class QemuSandbox implements Sandbox {
     }
   }
 
+  /** QEMU stops a machine whose disk finds no room on the host, and tries the write again when it goes on. */
+  async #goOn(): Promise<void> {
+    const { qmp } = this.#parts;
+    const { status } = await qmp.execute<{ status: string }>("query-status", {}, SILENT_MS);
+    if (status === "io-error") await qmp.execute("cont", {}, SILENT_MS);
+  }
+
   /** Answers why the machine ended, when that was none of our doing; else never. */
   async #watch(): Promise<string> {
     let asked = performance.now();
@@ -331,7 +341,7 @@ export class QemuSandbox implements Sandbox {
       if (!isAlive(this.#record)) return endOf(this.#parts);
       if (performance.now() - asked < SILENT_MS / 3) continue;
       asked = performance.now();
-      const answers = await this.#parts.qmp.execute("query-status", {}, SILENT_MS).then(
+      const answers = await this.#goOn().then(
         () => true,
         () => false,
       );
