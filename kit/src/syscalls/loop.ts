@@ -29,6 +29,7 @@ const FLAGS_AT = INFO_AT + INFO_FLAGS_AT;
 const NAME_AT = INFO_AT + 56;
 const NAME_BYTES = 64;
 const TRIES = 100;
+const [PAGE_KB, DEFAULT_KB] = [4, 1280];
 
 /**
  * Mounts the file system image `image` at `target` over a loop device that goes away with its last mount. `flags` and
@@ -115,9 +116,10 @@ function limitWrites({ device, fd }: { device: string; fd: number }): void {
   check(ioctlStruct(fd, LOOP_GET_STATUS64, info), `ioctl LOOP_GET_STATUS64 ${device}`);
   const direct = (info.readUInt32LE(INFO_FLAGS_AT) & LO_FLAGS_DIRECT_IO) !== 0;
   const queue = `/sys/block/${device.slice("/dev/".length)}/queue`;
-  // Another may have had the device before, and left it its own limit.
-  const most = Math.min(1280, Number(readFileSync(`${queue}/max_hw_sectors_kb`, "utf8")));
-  writeFileSync(`${queue}/max_sectors_kb`, direct ? String(most) : "4");
+  const kilobytes = (name: string) => Number(readFileSync(`${queue}/${name}`, "utf8"));
+  const wanted = direct ? Math.min(DEFAULT_KB, kilobytes("max_hw_sectors_kb")) : PAGE_KB;
+  // A device keeps the limit for who has it next. To set it takes some 20 ms, in which the kernel stops the device.
+  if (kilobytes("max_sectors_kb") !== wanted) writeFileSync(`${queue}/max_sectors_kb`, String(wanted));
 }
 
 function attach(file: number, name: string, readOnly: boolean, direct: boolean): { device: string; fd: number } {

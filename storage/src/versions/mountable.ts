@@ -44,8 +44,10 @@ export function mountVolume(
   options: { flags?: number; readOnly?: boolean; fresh?: boolean } = {},
 ): void {
   const { flags = 0, ...rest } = options;
-  const data = stateOf(volume).journaled ? JOURNALED : OPTIONS;
-  mountImage("ext4", volume, target, { ...rest, flags: flags | MS_NOSUID | MS_NODEV, data });
+  // What is to be kept goes to the disk at once; what is thrown away need not come there at all.
+  const { journaled } = stateOf(volume);
+  const data = journaled ? JOURNALED : OPTIONS;
+  mountImage("ext4", volume, target, { ...rest, flags: flags | MS_NOSUID | MS_NODEV, data, direct: journaled });
   for (const name of ["upper", "work"]) {
     if (lstatSync(join(target, name), { throwIfNoEntry: false })?.isDirectory()) continue;
     unmount(target);
