@@ -26,7 +26,8 @@ describe("a script", () => {
     const lines = async () =>
       (await mags.logs(requestId)).filter((entry) => entry.source === "stdout").map((entry) => entry.message);
     await vi.waitUntil(async () => (await lines()).length === 3, 30_000);
-    const { vm_id } = await mags.status(requestId);
+    // What it prints comes from its node, and may be here before the server knows that it has started.
+    const vm_id = await vi.waitUntil(async () => (await mags.status(requestId)).vm_id, 30_000);
     const uids = await hostUidsIn(vm_id as string);
     expect(uids.length).toBeGreaterThan(0);
     for (const uid of uids) expect(uid).toBeGreaterThan(65_535);

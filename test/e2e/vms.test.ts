@@ -29,6 +29,12 @@ afterAll(async () => {
 const stdoutOf = async (id: string): Promise<string[]> =>
   (await mags.logs(id)).filter((entry) => entry.source === "stdout").map((entry) => entry.message);
 
+/** What a script prints comes from its node, and may be here before the server knows that it has started. */
+async function machineOf(id: string): Promise<string> {
+  await eventually("the start", async () => (await mags.status(id)).vm_id !== null);
+  return (await mags.status(id)).vm_id as string;
+}
+
 const eventually = (what: string, check: () => Promise<boolean>) =>
   untilEmpty(async () => ((await check()) ? [] : [what]), PATIENCE_MS);
 
@@ -147,7 +153,7 @@ describe.concurrent("a job is an error with the reason, and the next one runs,",
       ...(workspaceId && { workspaceId, persistent: true }),
     });
     await eventually("the script", async () => (await stdoutOf(requestId)).length > 0);
-    return { requestId, machine: (await mags.status(requestId)).vm_id as string };
+    return { requestId, machine: await machineOf(requestId) };
   }
 
   test("where its QEMU was killed", async () => {
@@ -165,7 +171,7 @@ describe.concurrent("a job is an error with the reason, and the next one runs,",
     const inside = async () => {
       const guest = await mags.run("echo up; sleep 1000", { workspaceId: "silent" });
       await eventually("the guest", async () => (await stdoutOf(guest.requestId)).length > 0);
-      expect((await mags.status(guest.requestId)).vm_id).toBe(machine);
+      expect(await machineOf(guest.requestId)).toBe(machine);
       return guest.requestId;
     };
     const [guest, stopped] = [await inside(), await inside()];

@@ -1,7 +1,7 @@
-import { createHash } from "node:crypto";
+import { createHash, randomInt } from "node:crypto";
 import { createWriteStream } from "node:fs";
 import { access, mkdir, mkdtemp, readdir, readFile, readlink, rm } from "node:fs/promises";
-import { type AddressInfo, connect, createServer } from "node:net";
+import { type AddressInfo, connect, createServer, type Server } from "node:net";
 import { basename, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { type Running, run, spawn } from "@mags/kit";
@@ -286,10 +286,17 @@ function takesConnections(port: number): Promise<boolean> {
   }).finally(() => socket.destroy());
 }
 
-/** Ports that are free now, all different. */
+/** Ports that are free now, all different, and none of those that the kernel gives to whoever connects: those go at any moment. */
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  for (const server of servers) await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const servers: Server[] = [];
+  while (servers.length < count) {
+    const server = createServer();
+    const free = await new Promise<boolean>((resolve) => {
+      server.once("error", () => resolve(false));
+      server.listen(randomInt(10_000, 32_000), "127.0.0.1", () => resolve(true));
+    });
+    if (free) servers.push(server);
+  }
   const ports = servers.map((server) => (server.address() as AddressInfo).port);
   for (const server of servers) await new Promise((resolve) => server.close(resolve));
   return ports;
