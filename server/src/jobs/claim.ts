@@ -161,19 +161,22 @@ export async function heldJobs(
   leaseSeconds: number,
   has: string[] | null = null,
 ): Promise<Assignment[]> {
+  // By a statement of its own, see noteProgress.
+  const mine = await tx.query<{ id: string }>(
+    `SELECT id FROM jobs WHERE node = $1 AND status IN ('starting', 'running') AND ($2::uuid[] IS NULL OR status = 'starting' AND id <> ALL($2))
+     ORDER BY id FOR NO KEY UPDATE`,
+    [node, has],
+  );
   const { rows } = await tx.query<Assignment>(
-    `WITH mine AS (
-       SELECT id FROM jobs WHERE node = $1 AND status IN ('starting', 'running') AND ($4::uuid[] IS NULL OR status = 'starting' AND id <> ALL($4))
-       ORDER BY id FOR NO KEY UPDATE
-     ), j AS (
+    `WITH j AS (
        UPDATE jobs SET attempt = attempt + $2, lease_until = now() + $3::double precision * interval '1 second'
-       FROM mine WHERE jobs.id = mine.id AND node = $1 AND status IN ('starting', 'running')
+       WHERE id = ANY($4::uuid[]) AND node = $1 AND status IN ('starting', 'running')
        RETURNING jobs.id, org, attempt, name, spec, workspace, base_version, host_job, wakes, activity_because, request_id, status)
      SELECT j.id, j.org, j.attempt, j.name, j.spec, j.host_job, j.request_id, ${WAKE}, j.status = 'running' AS running, NULL AS waited_ms, ${volume("w.fence", "w.dirty")}
      FROM j
      LEFT JOIN workspaces w ON w.id = j.workspace AND w.holder_job = j.id
      LEFT JOIN versions v ON v.id = CASE WHEN j.host_job IS NULL THEN coalesce(w.latest, j.base_version) END`,
-    [node, bump ? 1 : 0, leaseSeconds, has],
+    [node, bump ? 1 : 0, leaseSeconds, mine.rows.map(({ id }) => id)],
   );
   return rows;
 }

@@ -8,13 +8,16 @@ export async function databaseClock(q: Queryable): Promise<number> {
 }
 
 /** After the clock was set back: no lease ends later than one that is renewed now, and no node was seen in the future. */
-export async function endInTime(q: Queryable, leaseSeconds: number): Promise<void> {
-  await q.query(
-    `WITH late AS (
-       SELECT id FROM jobs WHERE status IN ('starting', 'running') AND lease_until > now() + $1::double precision * interval '1 second'
-       ORDER BY id FOR NO KEY UPDATE)
-     UPDATE jobs SET lease_until = now() + $1::double precision * interval '1 second' FROM late WHERE jobs.id = late.id`,
+export async function endInTime(tx: Queryable, leaseSeconds: number): Promise<void> {
+  const end = "now() + $1::double precision * interval '1 second'";
+  // By a statement of its own, see noteProgress.
+  const late = await tx.query<{ id: string }>(
+    `SELECT id FROM jobs WHERE status IN ('starting', 'running') AND lease_until > ${end} ORDER BY id FOR NO KEY UPDATE`,
     [leaseSeconds],
   );
-  await q.query("UPDATE nodes SET seen_at = now() WHERE seen_at > now()");
+  await tx.query(`UPDATE jobs SET lease_until = ${end} WHERE id = ANY($2::uuid[])`, [
+    leaseSeconds,
+    late.rows.map(({ id }) => id),
+  ]);
+  await tx.query("UPDATE nodes SET seen_at = now() WHERE seen_at > now()");
 }

@@ -116,7 +116,9 @@ export class Dispatch {
       labels: node.labels,
       leaseSeconds: LEASE_SECONDS,
     };
-    const unheard = want.has === null ? [] : await heldJobs(this.#db, want.node, true, LEASE_SECONDS, want.has);
+    const { has } = want;
+    const held = () => this.#db.transaction((tx) => heldJobs(tx, want.node, true, LEASE_SECONDS, has));
+    const unheard = has === null ? [] : await held();
     if (unheard.length > 0)
       return withSecrets(unheard, this.#secrets, (job, problem) => this.#cannotStart(job, problem));
     while (!signal.aborted) {
@@ -308,7 +310,7 @@ export class Dispatch {
     this.#clocks = now;
     if (!stepped) return;
     this.#sweep.allowedFrom = now.steady + GRACE_MS;
-    await endInTime(this.#db, LEASE_SECONDS);
+    await this.#db.transaction((tx) => endInTime(tx, LEASE_SECONDS));
     this.#logger.warn("the database's clock was set; nodes get time to renew their leases");
   }
 

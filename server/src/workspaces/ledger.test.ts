@@ -213,4 +213,23 @@ describe("progress", () => {
     await world.sql.query("DELETE FROM workspaces");
     expect((await writer.progress(job, told)).body).toEqual({ lost: [volume().workspace?.id], raised: [] });
   });
+
+  it("twice at a time, while the workspace is changed and referred to, never waits for itself", async () => {
+    const [reference, change] = [await world.sql.connect(), await world.sql.connect()];
+    try {
+      // As who adds a version does.
+      await reference.query("BEGIN");
+      await reference.query("SELECT 1 FROM workspaces FOR KEY SHARE");
+      await change.query("BEGIN");
+      await change.query("UPDATE workspaces SET used_at = now()");
+      const both = [1, 2].map((pending_bytes) => writer.progress(job, { dirty: true, pending_bytes }));
+      const waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+      await vi.waitUntil(async () => (await world.sql.query(waiting)).rowCount === 2, 10_000);
+      await change.query("COMMIT");
+      expect((await Promise.all(both)).map(({ status }) => status)).toEqual([200, 200]);
+    } finally {
+      await reference.query("ROLLBACK");
+      for (const client of [reference, change]) client.release();
+    }
+  });
 });

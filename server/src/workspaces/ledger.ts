@@ -75,7 +75,9 @@ export class Ledger {
   async progress({ node, boot_id, all, workspaces }: ReportWorkspaces): Promise<WorkspacesReported> {
     await this.#nodes.alive(node, boot_id);
     const payload = this.#events.payload("work");
-    const { lost, raised, freed, failed } = await noteProgress(this.#db, payload, node, workspaces);
+    const { lost, raised, freed, failed } = await this.#db.transaction((tx) =>
+      noteProgress(tx, payload, node, workspaces),
+    );
     const ids = workspaces.map(({ id }) => id);
     const absent = all && (await noteAbsent(this.#db, payload, node, ids));
     if (freed || absent) this.#events.emit("work");

@@ -226,35 +226,41 @@ export async function setDurable(q: Queryable, id: string): Promise<void> {
 /**
  * What the agents say of their copies. Answers the ids that are no longer the node's, those that are under a higher fence,
  * and how many have begun to fail.
+ *
+ * Locks first, by a statement of its own: one that both locks and updates would update rows as they were before it waited, and
+ * come upon locks of who waits for it, where one of them is also referred to at that moment (a deadlock that was seen).
  */
 export async function noteProgress(
-  q: Queryable,
+  tx: Queryable,
   payload: string,
   node: string,
   told: ReportWorkspaces["workspaces"],
 ): Promise<WorkspacesReported & { freed: boolean; failed: number }> {
-  const { rows } = await q.query<{ id: string; fence: number; noted: boolean; freed: boolean; failed: boolean }>(
-    `WITH told AS (
-       SELECT * FROM jsonb_to_recordset($2) AS t (id uuid, fence integer, pending_bytes bigint, dirty boolean, durable_at timestamptz, last_sync_ms float8, error text)
-     ), ours AS (
-       SELECT w.id, w.fence, w.fence = t.fence AS current, w.dirty, w.last_error FROM workspaces w JOIN told t ON t.id = w.id
-       WHERE w.node = $1 AND (t.fence = w.fence OR w.dirty OR w.holder_job IS NOT NULL) ORDER BY w.id FOR NO KEY UPDATE OF w
-     ), noted AS (
-       UPDATE workspaces w SET pending_bytes = t.pending_bytes, dirty = t.dirty AND w.closed_fence <> w.fence, durable_at = coalesce(t.durable_at, w.durable_at),
-         last_sync_ms = coalesce(t.last_sync_ms, w.last_sync_ms), last_error = t.error
-       FROM told t JOIN ours o ON o.id = t.id AND o.current WHERE w.id = t.id RETURNING w.id, o.dirty AND NOT w.dirty AND w.holder_job IS NULL AS freed,
-         t.error IS NOT NULL AND t.error IS DISTINCT FROM o.last_error AS failed
-     )
-     SELECT id, ours.fence, current AS noted, coalesce(freed, false) AS freed, coalesce(failed, false) AS failed,
-       CASE WHEN freed THEN pg_notify('mags_events', $3) END FROM ours LEFT JOIN noted USING (id)`,
-    [node, JSON.stringify(told), payload],
+  const locked = await tx.query<{ id: string; fence: number; dirty: boolean; error: string | null }>(
+    `SELECT w.id, w.fence, w.dirty, w.last_error AS error
+     FROM workspaces w JOIN jsonb_to_recordset($2) AS t (id uuid, fence integer) ON t.id = w.id
+     WHERE w.node = $1 AND (t.fence = w.fence OR w.dirty OR w.holder_job IS NOT NULL) ORDER BY w.id FOR NO KEY UPDATE OF w`,
+    [node, JSON.stringify(told)],
   );
-  const kept = new Set(rows.map((row) => row.id));
+  const before = new Map(locked.rows.map((row) => [row.id, row]));
+  const current = told.filter(({ id, fence }) => before.get(id)?.fence === fence);
+  const { rows } = await tx.query<{ id: string; clean: boolean }>(
+    `UPDATE workspaces w SET pending_bytes = t.pending_bytes, dirty = t.dirty AND w.closed_fence <> w.fence,
+       durable_at = coalesce(t.durable_at, w.durable_at), last_sync_ms = coalesce(t.last_sync_ms, w.last_sync_ms), last_error = t.error
+     FROM jsonb_to_recordset($1)
+       AS t (id uuid, pending_bytes bigint, dirty boolean, durable_at timestamptz, last_sync_ms float8, error text)
+     WHERE w.id = t.id RETURNING w.id, NOT w.dirty AND w.holder_job IS NULL AS clean`,
+    [JSON.stringify(current)],
+  );
+  const freed = rows.some(({ id, clean }) => clean && before.get(id)?.dirty);
+  if (freed) await tx.query("SELECT pg_notify('mags_events', $1)", [payload]);
   return {
-    lost: told.map(({ id }) => id).filter((id) => !kept.has(id)),
-    raised: rows.filter(({ noted }) => !noted).map(({ id, fence }) => ({ id, fence })),
-    freed: rows.some((row) => row.freed),
-    failed: rows.filter((row) => row.failed).length,
+    lost: told.flatMap(({ id }) => (before.has(id) ? [] : [id])),
+    raised: locked.rows
+      .filter(({ id }) => !current.some((each) => each.id === id))
+      .map(({ id, fence }) => ({ id, fence })),
+    freed,
+    failed: current.filter(({ id, error }) => error != null && error !== before.get(id)?.error).length,
   };
 }
 
