@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { loopOf, unmount } from "@mags/kit";
 import type { VersionReason, VersionRef } from "@mags/protocol";
-import { hasChanged, type KnownVersion, mountVolume, snapshot, type Upload, upload } from "@mags/storage";
+import { hasChanged, type KnownVersion, mend, mountVolume, snapshot, type Upload, upload } from "@mags/storage";
 import { Fenced } from "../control-plane.ts";
 import { chunkIndex, uploaded } from "./chunk-index.ts";
 import type { LiveVolume } from "./live.ts";
@@ -117,6 +117,8 @@ export class Sync {
     }
     if (!loopOf(live)) {
       await snapshot(store, live, undefined, taken);
+      // What cannot be mended is what there is.
+      await mend(taken).catch(() => undefined);
       return 0;
     }
     // The machine is gone, but what it wrote may still be on its way to the file.

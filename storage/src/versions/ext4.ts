@@ -24,10 +24,10 @@ const USER = 65534;
 /** Much more than any volume needs: one made to make its check endless, or large, is a damaged one. */
 const [CPU_SECONDS, ADDRESS_SPACE_KB] = [600, 8 * 1024 * 1024];
 
-/** Opens the image as root, and is nobody without any right from then on; the exit code is the last line. */
+/** Opens the image as root, and is nobody without any right, and without the daemon's variables, from then on; the exit code is the last line. */
 const CONFINED = `ulimit -t ${CPU_SECONDS}; ulimit -v ${ADDRESS_SPACE_KB}
 exec 3<>"$1"; shift
-setpriv --reuid=${USER} --regid=${USER} --clear-groups --no-new-privs --bounding-set=-all --inh-caps=-all "$@" /proc/self/fd/3 2>&1
+env -i PATH="$PATH" setpriv --reuid=${USER} --regid=${USER} --clear-groups --no-new-privs --bounding-set=-all --inh-caps=-all "$@" /proc/self/fd/3 2>&1
 echo "exit $?"`;
 
 /** Whether a kernel has noted an error in an ext4 image, and whether it has a journal. */

@@ -1,10 +1,10 @@
 /** Volumes that a virtual machine had: what its kernel may have left there, and what the host's makes of it. */
-import { readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { mkdir, open } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { loopOf, mountImage, run, unmount } from "@mags/kit";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { distrust, isTrusted } from "../volumes/trust.ts";
 import { makeMountable, mountVolume } from "./mountable.ts";
 import { snapshot } from "./snapshot.ts";
@@ -66,6 +66,24 @@ test("a volume of ours and its copies are mounted as they are; one that a machin
   await snapshot(world.store, volume, target, taken);
   expect(isTrusted(taken)).toBe(true);
   expect(statSync(volume)).toMatchObject({ uid: 0, gid: 0 });
+});
+
+test("what checks a volume has none of the daemon's variables, which may be secrets", async () => {
+  const [bin, said] = [join(world.dir, "bin"), join(world.dir, "said")];
+  await mkdir(bin);
+  writeFileSync(said, "");
+  chmodSync(said, 0o666);
+  for (let dir = world.dir; dir !== "/tmp"; dir = dirname(dir)) chmodSync(dir, 0o755);
+  writeFileSync(join(bin, "e2fsck"), `#!/bin/sh\nenv >${said}\n`, { mode: 0o755 });
+  vi.stubEnv("PATH", `${bin}:${process.env.PATH}`);
+  vi.stubEnv("MAGS_S3_SECRET_ACCESS_KEY", "secret");
+  try {
+    await makeMountable(volume);
+  } finally {
+    vi.unstubAllEnvs();
+  }
+  expect(readFileSync(said, "utf8")).toContain(`PATH=${bin}:`);
+  expect(readFileSync(said, "utf8")).not.toContain("secret");
 });
 
 test("a machine that was cut off in the middle of writing left no damage", async () => {
