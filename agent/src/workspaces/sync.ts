@@ -111,8 +111,7 @@ export class Sync {
       return (await inside.stats()).written_bytes;
     }
     if (mountedAt !== undefined) {
-      const { damaged } = await snapshot(store, live, mountedAt, taken);
-      if (damaged !== undefined) steps.unwritten(damaged);
+      await this.#takeMounted(mountedAt, steps);
       return bytesWritten(mountedAt);
     }
     if (!loopOf(live)) {
@@ -124,12 +123,17 @@ export class Sync {
     // The machine is gone, but what it wrote may still be on its way to the file.
     mountVolume(live, scratch);
     try {
-      const { damaged } = await snapshot(store, live, scratch, taken);
-      if (damaged !== undefined) steps.unwritten(damaged);
+      await this.#takeMounted(scratch, steps);
     } finally {
       unmount(scratch);
     }
     return 0;
+  }
+
+  async #takeMounted(mountedAt: string, steps: SyncSteps): Promise<void> {
+    const { live, taken } = this.#live.files;
+    const { damaged } = await snapshot(this.#shared.store, live, mountedAt, taken);
+    if (damaged !== undefined) steps.unwritten(damaged);
   }
 
   async #upload(parent: KnownVersion | undefined): Promise<Upload | undefined> {

@@ -1,5 +1,5 @@
 import { closeSync, openSync, readSync } from "node:fs";
-import { chown, open } from "node:fs/promises";
+import { chown } from "node:fs/promises";
 import { run } from "@mags/kit";
 import { VersionError } from "./errors.ts";
 
@@ -32,13 +32,7 @@ echo "exit $?"`;
 
 /** Whether a kernel has noted an error in an ext4 image, and whether it has a journal. */
 export function stateOf(image: string): { error: boolean; journaled: boolean } {
-  const block = Buffer.alloc(SUPERBLOCK.bytes);
-  const file = openSync(image, "r");
-  try {
-    readSync(file, block, 0, block.length, SUPERBLOCK.at);
-  } finally {
-    closeSync(file);
-  }
+  const block = superblockOf(image);
   return {
     error: (block.readUInt16LE(SUPERBLOCK.state) & ERROR_NOTED) !== 0,
     journaled: (block.readUInt32LE(SUPERBLOCK.features) & HAS_JOURNAL) !== 0,
@@ -46,16 +40,21 @@ export function stateOf(image: string): { error: boolean; journaled: boolean } {
 }
 
 /** Size of the file system in an ext4 image, `bytes`, which may be less than the file's. Throws VersionError `damaged`. */
-export async function fileSystemBytes(image: string): Promise<number> {
-  const file = await open(image, "r");
+export function fileSystemBytes(image: string): number {
+  const block = superblockOf(image);
+  if (block.readUInt16LE(SUPERBLOCK.magic) !== MAGIC) throw damaged("it has no superblock");
+  const blocks = block.readUInt32LE(SUPERBLOCK.blocksHigh) * 2 ** 32 + block.readUInt32LE(SUPERBLOCK.blocksLow);
+  return blocks * 1024 * 2 ** block.readUInt32LE(SUPERBLOCK.logBlockSize);
+}
+
+function superblockOf(image: string): Buffer {
+  const block = Buffer.alloc(SUPERBLOCK.bytes);
+  const file = openSync(image, "r");
   try {
-    const block = Buffer.alloc(SUPERBLOCK.bytes);
-    await file.read(block, 0, block.length, SUPERBLOCK.at);
-    if (block.readUInt16LE(SUPERBLOCK.magic) !== MAGIC) throw damaged("it has no superblock");
-    const blocks = block.readUInt32LE(SUPERBLOCK.blocksHigh) * 2 ** 32 + block.readUInt32LE(SUPERBLOCK.blocksLow);
-    return blocks * 1024 * 2 ** block.readUInt32LE(SUPERBLOCK.logBlockSize);
+    readSync(file, block, 0, block.length, SUPERBLOCK.at);
+    return block;
   } finally {
-    await file.close();
+    closeSync(file);
   }
 }
 

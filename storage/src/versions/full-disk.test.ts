@@ -10,7 +10,7 @@ import {
 } from "node:fs";
 import { mkdir, mkdtemp, rm, statfs, truncate } from "node:fs/promises";
 import { join } from "node:path";
-import { createLogger, extentsOf, mountImage, run, unmount } from "@mags/kit";
+import { createLogger, extentsOf, loopOf, mountImage, run, unmount } from "@mags/kit";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { ReflinkStore, Templates } from "../volumes/index.ts";
 import { makeMountable, mountVolume, snapshot } from "./index.ts";
@@ -35,6 +35,15 @@ afterAll(async () => {
   unmount(disk);
   await rm(dir, { recursive: true, force: true });
 });
+
+/** A new volume, and where it is mounted. */
+async function mounted(name: string): Promise<{ volume: string; at: string }> {
+  const [volume, at] = [join(store.path, name), join(dir, name)];
+  await new Templates(store).create(volume, 0.1, "journaled");
+  await mkdir(at);
+  mountVolume(volume, at);
+  return { volume, at };
+}
 
 /** Until not a block is left; answers what to remove for room. */
 async function fill(): Promise<string[]> {
@@ -67,11 +76,7 @@ function pagesOf(path: string): number[] {
 const marked = (index: number, round: number) => Buffer.alloc(PAGE, `${round}.${index};`);
 
 test("on a full disk a volume takes what is written whole or says that it has not, and is mended when there is room", async () => {
-  const volume = join(store.path, "volume");
-  await new Templates(store).create(volume, 0.1, "journaled");
-  const at = join(dir, "mnt");
-  await mkdir(at);
-  mountVolume(volume, at);
+  const { volume, at } = await mounted("full");
   const path = join(at, "upper", "file");
   const write = (round: number, first: number, count: number) => {
     const fd = openSync(path, constants.O_RDWR | constants.O_CREAT);
@@ -103,7 +108,7 @@ test("on a full disk a volume takes what is written whole or says that it has no
   expect(refused).toBeGreaterThan(0);
   for (const filler of fillers) await rm(filler, { force: true });
   unmount(at);
-  await expect.poll(() => run("losetup", ["-j", volume]), { timeout: 10_000 }).toBe("");
+  await expect.poll(() => loopOf(volume), { timeout: 10_000 }).toBeUndefined();
   await makeMountable(volume);
   expect(await run("e2fsck", ["-fn", volume])).toContain("Pass 5");
   mountVolume(volume, at);
@@ -121,25 +126,20 @@ test("on a full disk a volume takes what is written whole or says that it has no
 }, 60_000);
 
 test("a volume that the kernel has made read-only is taken as it is on the disk, mended, with what is amiss", async () => {
-  const volume = join(store.path, "aborted");
-  await new Templates(store).create(volume, 0.1, "journaled");
-  const at = join(dir, "mnt-aborted");
-  await mkdir(at);
-  mountVolume(volume, at);
+  const { volume, at } = await mounted("aborted");
   const fd = openSync(join(at, "upper", "file"), "w");
   writeSync(fd, "durable");
   fsyncSync(fd);
   closeSync(fd);
-  const loop = (await run("losetup", ["-n", "-O", "NAME", "-j", volume])).trim().split("/").at(-1);
   // As after an error that the kernel has met (fs/ext4/sysfs.c).
-  writeFileSync(`/sys/fs/ext4/${loop}/trigger_fs_error`, "a test");
+  writeFileSync(`/sys/fs/ext4/${loopOf(volume)}/trigger_fs_error`, "a test");
   const taken = join(store.path, "taken-aborted");
   const { damaged } = await snapshot(store, volume, at, taken);
   expect(damaged).toMatch(/EROFS/);
   unmount(at);
   await makeMountable(taken);
   expect(await run("e2fsck", ["-fn", taken])).toContain("Pass 5");
-  await expect.poll(() => run("losetup", ["-j", volume]), { timeout: 10_000 }).toBe("");
+  await expect.poll(() => loopOf(volume), { timeout: 10_000 }).toBeUndefined();
   await makeMountable(volume);
   mountVolume(volume, at);
   try {

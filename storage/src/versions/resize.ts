@@ -49,7 +49,7 @@ const REST_BYTES = 8 * 1024 ** 2;
 export async function fit(store: ReflinkStore, path: string, diskGb: number): Promise<void> {
   const { size } = await stat(path);
   const wanted = Math.max(size, Math.ceil(diskGb * 1024) * 1024 ** 2);
-  if (wanted - (await fileSystemBytes(path)) > REST_BYTES) await growCopy(store, path, wanted);
+  if (wanted - fileSystemBytes(path) > REST_BYTES) await growCopy(store, path, wanted);
 }
 
 async function growElsewhere(owner: Owner, bytes: number): Promise<string> {

@@ -1,6 +1,13 @@
+import { randomBytes } from "node:crypto";
 import type { User } from "../../sandbox/users.ts";
 import type { Guest } from "./guest.ts";
 import { quoted, words } from "./shell.ts";
+
+/** Where a machine has the control groups of its commands, one each. */
+export const BOX = "/sys/fs/cgroup/box";
+
+/** A new name for a command; `kind` is how such names begin. */
+export const newId = (kind: string): string => `${kind}${randomBytes(6).toString("hex")}`;
 
 /** A command for a machine's box; see images/vm/guest/enter. */
 export interface Entrance {

@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import { closeSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
@@ -19,7 +18,7 @@ import type {
 import { isAlive, type SandboxRecord, writeRecord } from "../../sandbox/record.ts";
 import { environmentOf, ROOT, type User } from "../../sandbox/users.ts";
 import { adoptWrapped, startWrapped } from "../../sandbox/wrapper.ts";
-import { enterCommand, scriptText, whyNot } from "./enter.ts";
+import { BOX, enterCommand, newId, scriptText, whyNot } from "./enter.ts";
 import { Guest } from "./guest.ts";
 import { LINGERS, lingering } from "./lingering.ts";
 import { hostLimits, lastWords } from "./machine.ts";
@@ -42,8 +41,6 @@ const GROW_MS = 60_000;
 const WATCH_MS = 1000;
 const SILENT_MS = 30_000;
 const RECONNECT_MS = 10_000;
-/** Where the control groups of a machine's commands are. */
-const BOX = "/sys/fs/cgroup/box";
 /** The machine's shell, which the SSH server has started for it, does what it is given. */
 const FROM_INPUT = ". /proc/self/fd/0";
 
@@ -251,7 +248,7 @@ export class QemuSandbox implements Sandbox {
       .finally(() => clearInterval(goOn));
   }
 
-  /** A script that places what is to be placed, and then becomes `command`. */
+  /** A script that places what is to be placed, and then runs `command`. */
   async #script(command: string): Promise<string> {
     const { uid } = await this.#user(this.image.config.user);
     const text = scriptText(this.#files, uid, command);
@@ -357,8 +354,6 @@ interface BlockStats {
   "node-name"?: string;
   stats: { wr_bytes: number };
 }
-
-const newId = (kind: string) => `${kind}${randomBytes(6).toString("hex")}`;
 
 export const netnsOf = (record: Pick<MachineRecord, "pid">): string => `/proc/${record.pid}/ns/net`;
 

@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import { PassThrough, type Readable, Writable } from "node:stream";
 import { drained } from "@mags/kit";
 import type { ClientChannel } from "ssh2";
@@ -6,7 +5,7 @@ import type { Session, SessionEnd, SessionRequest } from "../../sandbox/driver.t
 import { signalOf } from "../../sandbox/exit-code.ts";
 import { environmentOf, findUser, ROOT, type User } from "../../sandbox/users.ts";
 import type { Started } from "./connection.ts";
-import { enterCommand, whyNot } from "./enter.ts";
+import { BOX, enterCommand, newId, whyNot } from "./enter.ts";
 import type { Guest } from "./guest.ts";
 import { quoted } from "./shell.ts";
 
@@ -18,7 +17,7 @@ const MOST_ANSWER = 1 << 20;
 /** Starts a session in a machine's box. Throws SessionRefused or GuestError. */
 export async function openSession(guest: Guest, request: SessionRequest): Promise<Session> {
   const user = await userOf(guest, request.user ?? "root");
-  const id = `s${randomBytes(6).toString("hex")}`;
+  const id = newId("s");
   let command = enterCommand({
     id,
     user,
@@ -39,7 +38,7 @@ export async function openSession(guest: Guest, request: SessionRequest): Promis
 
 /** Ends what an earlier agent process has left of its sessions, as a closed line does. */
 export async function hangUpSessions(guest: Guest): Promise<void> {
-  const each = 'cd /sys/fs/cgroup/box; for id in s*; do [ ! -d "$id" ] || box signal "$id" HUP; done; true';
+  const each = `cd ${BOX}; for id in s*; do [ ! -d "$id" ] || box signal "$id" HUP; done; true`;
   await guest.run(each).catch(() => undefined);
 }
 
