@@ -8,6 +8,7 @@ import { type Membership, SERVER_MEMBER } from "@mags/protocol";
 import { startServer } from "@mags/server";
 import { openObjectStore } from "@mags/storage";
 import { accessOf } from "./access-config.ts";
+import { checkStore } from "./check-store.ts";
 import { isLoopback } from "./cluster-config.ts";
 import { type Config, help, readConfig } from "./config.ts";
 import { firstRun, waitUntilReady, welcome } from "./first-run.ts";
@@ -55,7 +56,7 @@ async function start(config: Config, cleanup: Cleanup): Promise<Agent | undefine
   const objects = await openObjectStore(config.store);
   cleanup.add("object store", () => objects.close());
   if (roles.includes("server")) {
-    await objects.check();
+    await checkStore(objects, dataDir, logger);
     const files = {
       maxBytes: config.uploadMaxMb * 1024 ** 2,
       quotaBytes: config.uploadQuotaMb * 1024 ** 2,

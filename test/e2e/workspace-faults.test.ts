@@ -98,6 +98,25 @@ test("a server killed while the object store is away makes the rest durable when
   expect((await run(daemon, { base_workspace_id: "both", script: "cat /root/file" })).stdout).toEqual(["1"]);
 }, 180_000);
 
+test("a job whose server is killed while its end waits for the object store is over when all is durable, and not before", async () => {
+  const writing = await start(daemon, job("waits", "sleep 1; echo 1 >/root/file"));
+  await until(daemon, writing, ({ status }) => status === "running");
+  await s3.kill();
+  await until(daemon, writing, ({ exit_code }) => exit_code === 0);
+  // By now its machine has ended, and the sync has been tried.
+  await delay(1500);
+  await daemon.kill();
+  await daemon.start();
+  await delay(3000);
+  const waiting = await daemon.http("GET", `/api/v1/mags-jobs/${writing}/status`);
+  expect(waiting.body).toMatchObject({ status: "running", exit_code: 0 });
+  await s3.restart();
+  expect(await finished(daemon, writing)).toMatchObject({ status: "completed", exit_code: 0, error: null });
+  expect((await run(daemon, { base_workspace_id: "waits", script: "cat /root/file" })).stdout).toEqual(["1"]);
+  const { body } = await daemon.http("GET", "/api/v1/mags-workspaces/waits/versions");
+  expect(body.versions).toMatchObject([{ version: 1, request_id: writing }]);
+}, 180_000);
+
 test("a damaged chunk ends the job with the object's name; where the node has a copy that one is used", async () => {
   const objects = join(dir, "objects");
   const other = await newNode({ MAGS_STORE: objects, DATABASE_URL: "" });

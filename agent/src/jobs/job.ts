@@ -9,6 +9,7 @@ import { describeEnd, type Ended, explainUnsettled, insist } from "./end.ts";
 import { closeLog, openLog } from "./log.ts";
 import { type Guest, Machine, type Owner } from "./machine.ts";
 import type { JobRecord } from "./record.ts";
+import { Remains } from "./remains.ts";
 import { Sleeper } from "./sleeper.ts";
 import { BASE_ENVIRONMENT, start } from "./start.ts";
 
@@ -37,6 +38,8 @@ export class Job implements Owner, Guest {
   #interrupted: Ended | undefined;
   #log: LogCapture | undefined;
   #machine: Machine | undefined;
+  /** instead of a machine that was gone after a restart */
+  #remains: Remains | undefined;
   #host: Machine | undefined;
   #command: RunningCommand | undefined;
   #sleeper: Sleeper | undefined;
@@ -143,6 +146,7 @@ export class Job implements Owner, Guest {
     try {
       // Before anything waits or fails: a job that runs in this machine looks for it next.
       if (sandbox) this.#machine = Machine.adopt(this.#context, this, sandbox);
+      else this.#remains = Remains.find(this.#context, this);
       this.#log = openLog(this.#context, this.assignment);
       this.log("the agent was restarted; the job goes on");
       this.#watch();
@@ -158,8 +162,9 @@ export class Job implements Owner, Guest {
     const directory = this.#context.records.runDirectory(this.assignment);
     const { phase, token, because } = this.#record;
     if (phase === "sleeping") return this.#fallAsleep(because ?? "");
-    if (phase !== "started") return this.#deliver();
+    if (phase !== "started") return this.#deliver().then(() => this.#leave());
     if (token !== null && (await preventStart(directory, token))) {
+      await this.#remains?.remove();
       if (this.sandbox || (await this.#takeMachine())) await this.#runInMachine();
       else await this.#giveBack();
       return;
@@ -312,7 +317,7 @@ export class Job implements Owner, Guest {
     await this.#machine?.kill(`the machine of job ${this.id}, in which the script ran, was put to sleep`);
     await this.#started;
     try {
-      await this.#machine?.settle("sleep", SETTLE_MS);
+      await (this.#machine ?? this.#remains)?.settle("sleep", SETTLE_MS);
     } catch (error) {
       if (this.#context.closing.aborted) return;
       this.log(explainUnsettled(error as Error));
@@ -344,7 +349,8 @@ export class Job implements Owner, Guest {
   async #settle(end: ScriptEnd): Promise<boolean> {
     await this.#started;
     try {
-      await this.#machine?.settle(end.reason === "stopped" ? "stop" : "completion", SETTLE_MS);
+      const reason = end.reason === "stopped" ? "stop" : "completion";
+      await (this.#machine ?? this.#remains)?.settle(reason, SETTLE_MS);
     } catch (error) {
       if (this.#context.closing.aborted) return false;
       const why = explainUnsettled(error as Error);
@@ -367,8 +373,8 @@ export class Job implements Owner, Guest {
     this.#sleeper?.stop();
     this.#host?.leave(this);
     this.#host = undefined;
-    const machine = this.#machine;
-    this.#machine = undefined;
+    const machine = this.#machine ?? this.#remains;
+    [this.#machine, this.#remains] = [undefined, undefined];
     await machine?.remove();
   }
 

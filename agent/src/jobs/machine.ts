@@ -162,18 +162,11 @@ export class Machine {
    * which more is tried later, WorkspaceLost, or NotWritten when all that has reached the disk is durable.
    */
   async settle(reason: VersionReason, ms: number): Promise<void> {
-    try {
-      await this.workspace?.settle(reason, ms);
-      const { unwritten } = this.sandbox;
-      if (this.workspace && unwritten !== undefined)
-        throw new NotWritten(`${LOST} in workspace ${this.workspace.name}: ${unwritten}`);
-      if (this.workspace?.unwritten !== undefined) throw new NotWritten(this.workspace.unwritten);
-    } finally {
-      if (this.workspace)
-        await this.#context.workspaces
-          .report()
-          .catch((error) => this.#context.logger.warn({ err: error }, "telling the server about a workspace failed"));
-    }
+    const { workspace, sandbox } = this;
+    if (!workspace) return;
+    await settle(this.#context, workspace, reason, ms);
+    if (sandbox.unwritten !== undefined)
+      throw new NotWritten(`${LOST} in workspace ${workspace.name}: ${sandbox.unwritten}`);
   }
 
   async remove(): Promise<void> {
@@ -183,6 +176,19 @@ export class Machine {
     await this.workspace?.vacate();
     this.#context.pool.gone();
   }
+}
+
+/**
+ * Makes durable what was written in a workspace whose machine has ended, for at most `ms`, and tells the server. Throws NotDurable,
+ * WorkspaceLost or NotWritten.
+ */
+export async function settle({ workspaces, logger }: MachineContext, of: Workspace, reason: VersionReason, ms: number) {
+  try {
+    await of.settle(reason, ms);
+  } finally {
+    await workspaces.report().catch((err) => logger.warn({ err }, "telling the server about a workspace failed"));
+  }
+  if (of.unwritten !== undefined) throw new NotWritten(of.unwritten);
 }
 
 /** Never throws. */

@@ -189,10 +189,7 @@ export class JobNode {
   async #takeUpLate(job: Job, waited: Promise<Sandbox | undefined>): Promise<void> {
     const sandbox = await waited;
     if (this.#closing.signal.aborted || job.abandoned) return;
-    const { host_job, volume } = job.assignment;
-    if (host_job !== null) return job.adopt(undefined);
-    if (!sandbox && volume?.workspace) this.#context?.workspaces.find(volume.workspace.id)?.keepTrying();
-    await job.adopt(sandbox);
+    await job.adopt(job.assignment.host_job === null ? sandbox : undefined);
   }
 
   #made(record: JobRecord): Job {

@@ -18,13 +18,13 @@ export interface Shared {
   forgotten(id: string): void;
 }
 
-/** A machine that is up on a workspace. */
+/** A machine that is up on a workspace, or was until the agent was restarted. */
 export interface Occupant {
   job: string;
   /** where the volume is mounted in this process's mount namespace */
   mountedAt: string | undefined;
-  /** what can be done with a disk that is mounted inside of the machine, see Sandbox */
-  inside: Pick<Sandbox, "isRunning" | "whileFrozen" | "flush" | "grow" | "stats">;
+  /** what can be done with a disk that is mounted inside of the machine, see Sandbox; undefined of one that is gone */
+  inside: Pick<Sandbox, "isRunning" | "whileFrozen" | "flush" | "grow" | "stats"> | undefined;
   /** synced from time to time */
   persistent: boolean;
   /** a line for people */
