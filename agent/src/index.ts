@@ -14,6 +14,7 @@ import type { BusyLimits } from "./jobs/idleness.ts";
 import { Metrics } from "./jobs/metrics.ts";
 import { JobNode } from "./jobs/node.ts";
 import { JobRecords } from "./jobs/record.ts";
+import { SuspendedMachines } from "./jobs/suspended.ts";
 import { TrafficReports } from "./jobs/traffic.ts";
 import { LogKeeper } from "./logs/index.ts";
 import { Network, parseEgressAllow } from "./network/index.ts";
@@ -169,8 +170,9 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   cleanup.add("pool", () => pool?.close());
   cleanup.add("node", () => started.close());
   const { nodeName, logLimitBytes, busy } = options;
+  const suspended = new SuspendedMachines(store, logger);
   await node.start({
-    ...{ node: nodeName, drivers, images, pool, workspaces, traffic },
+    ...{ node: nodeName, drivers, images, pool, workspaces, suspended, traffic },
     ...{ objects, records, logLimitBytes, busy, logger },
   });
   // Not before the jobs of before it are known for what they are.

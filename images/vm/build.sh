@@ -35,7 +35,7 @@ version=$(ls "$work/kernel/lib/modules")
 root=$work/root
 mkdir -p "$root/bin" "$root/sbin" "$root/etc" "$root/proc" "$root/sys" "$root/dev" "$root/run" "$root/root" "$root/modules"
 cp "$here/guest/init" "$root/init"
-cp "$here/guest/identify" "$here/guest/box" "$here/guest/box-init" "$here/guest/enter" "$root/sbin/"
+cp "$here/guest/identify" "$here/guest/box" "$here/guest/box-init" "$here/guest/enter" "$here/guest/renew" "$here/guest/readdress" "$here/guest/rejoin" "$root/sbin/"
 chmod 755 "$root/init" "$root/sbin"/*
 cp /bin/busybox "$root/bin/busybox"
 cp /usr/bin/catatonit "$root/bin/init"

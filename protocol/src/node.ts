@@ -83,6 +83,8 @@ export const RenewLeases = z.object({
       because: z.string().nullable().default(null),
     }),
   ),
+  /** jobs whose machines sleep on this node with their memory, and how often they had been woken when they fell asleep */
+  suspended: z.array(z.object({ id: z.uuid(), wakes: z.number().int() })).default([]),
 });
 export const SleepOrder = z.object({
   id: z.uuid(),
@@ -94,6 +96,8 @@ export const LeasesRenewed = z.object({
   lost: z.array(z.uuid()),
   stop: z.array(z.uuid()),
   sleep: z.array(SleepOrder).default([]),
+  /** of `suspended`, those that will not wake there any more */
+  forget: z.array(z.uuid()).default([]),
   /** ids of machines that were removed from the cluster: their certificates open nothing any more */
   removed: z.array(z.string()).default([]),
 });

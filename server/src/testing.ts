@@ -155,6 +155,7 @@ export class TestNode {
   address = "http://127.0.0.1:9";
   imageDigests = ["0".repeat(64)];
   size = { vcpus: 4, memory_mb: 4096 };
+  isolation = ["container"];
 
   constructor(world: World, name: string) {
     this.#world = world;
@@ -167,7 +168,7 @@ export class TestNode {
       boot_id: this.bootId,
       address: this.address,
       ...this.size,
-      isolation: ["container"],
+      isolation: this.isolation,
       rootfs_types: ["base"],
       image_digests: this.imageDigests,
     });
@@ -190,11 +191,12 @@ export class TestNode {
     return answer.body.jobs;
   }
 
-  renew(jobs: { id: string; attempt: number }[]) {
+  renew(jobs: { id: string; attempt: number }[], suspended: { id: string; wakes: number }[] = []) {
     return call(this.#world, "POST", "/node/v1/renew", {
       node: this.name,
       boot_id: this.bootId,
       jobs: jobs.map(({ id, attempt }) => ({ id, attempt })),
+      suspended,
     });
   }
 

@@ -1,5 +1,5 @@
 import type { Logger } from "@mags/kit";
-import type { CreateJob, NodeRuntimes } from "@mags/protocol";
+import { levelOf, type NodeRuntimes } from "@mags/protocol";
 import type { ReflinkStore, Templates } from "@mags/storage";
 import type { Network } from "../network/index.ts";
 import type { Driver, Drivers, Sandbox } from "../sandbox/driver.ts";
@@ -52,9 +52,9 @@ export class NodeDrivers implements Drivers {
   }
 
   /** What a job runs in. The server hands out what this node has; throws when it has not got it (any more). */
-  for({ runtime, isolation }: Pick<CreateJob, "runtime" | "isolation">): Driver {
-    if (runtime === "container") return this.#container;
-    if (runtime !== "qemu" && isolation !== "vm") return this.default;
+  for(job: Parameters<Drivers["for"]>[0]): Driver {
+    if (job.runtime === "container") return this.#container;
+    if (levelOf(job) !== "vm") return this.default;
     if (!this.#qemu) throw new Error(`this node has no virtual machines: ${this.because}`);
     return this.#qemu;
   }

@@ -215,8 +215,10 @@ export class Job implements Owner, Guest {
     const { node, drivers, records, objects } = this.#context;
     const driver = drivers.for(this.spec);
     const [record, sandbox, log] = [this.#record, this.sandbox as Sandbox, this.#log as LogCapture];
-    const [guest, { signal }] = [this.#host !== undefined, this.#giveUp];
-    this.#command = await start({ node, driver, records, record, objects, sandbox, log, guest, signal });
+    const [guest, resumed, { signal }] = [this.#host !== undefined, this.#machine?.resumed === true, this.#giveUp];
+    this.#command = await start({ node, driver, records, record, objects, sandbox, log, guest, resumed, signal });
+    // Not before it is written down that the machine is up: the next process would begin it once more.
+    if (resumed) await this.#machine?.goOn();
     this.#started = this.#context.report("started", this.#record);
     if (!this.#command || wake) return this.#beAwake();
     await this.#finish(await this.#untilEnd(this.#command.end));
@@ -314,7 +316,7 @@ export class Job implements Owner, Guest {
     this.#end({ by: "sleep", because });
     Object.assign(this.#record, { phase: "sleeping", because });
     this.#context.records.write(this.#record);
-    await this.#machine?.kill(`the machine of job ${this.id}, in which the script ran, was put to sleep`);
+    await this.#machine?.putAway(`the machine of job ${this.id}, in which the script ran, was put to sleep`);
     await this.#started;
     try {
       await (this.#machine ?? this.#remains)?.settle("sleep", SETTLE_MS);
@@ -372,9 +374,8 @@ export class Job implements Owner, Guest {
   async #leave(): Promise<void> {
     this.#sleeper?.stop();
     this.#host?.leave(this);
-    this.#host = undefined;
     const machine = this.#machine ?? this.#remains;
-    [this.#machine, this.#remains] = [undefined, undefined];
+    [this.#host, this.#machine, this.#remains] = [undefined, undefined, undefined];
     await machine?.remove();
   }
 

@@ -6,6 +6,8 @@ import { type Images, ImageUnavailable } from "../images/index.ts";
 import type { Pool } from "../pool/pool.ts";
 import type { Disk, Drivers, Sandbox } from "../sandbox/driver.ts";
 import { NotWritten, type Workspace, type Workspaces } from "../workspaces/index.ts";
+import { resume } from "./resume.ts";
+import type { SuspendedMachines } from "./suspended.ts";
 import type { TrafficReports } from "./traffic.ts";
 
 /** How long a machine that ends may take to end what a guest has started, before all of it ends anyway, `ms`. */
@@ -19,6 +21,7 @@ export interface MachineContext {
   drivers: Drivers;
   images: Images;
   workspaces: Workspaces;
+  suspended: SuspendedMachines;
   traffic: TrafficReports;
   logger: Logger;
 }
@@ -49,16 +52,24 @@ export class Machine {
   readonly sandbox: Sandbox;
   readonly workspace: Workspace | undefined;
   readonly #context: MachineContext;
+  /** what went on in it before its sleep is held until `goOn` */
+  readonly resumed: boolean;
+  readonly #owner: Owner;
   readonly #network: NetworkPolicy;
-  readonly #job: string;
   readonly #guests = new Set<Guest>();
   readonly #ends = Promise.withResolvers<void>();
   #ending = false;
+  #suspended = false;
 
-  private constructor(context: MachineContext, owner: Owner, sandbox: Sandbox, workspace: Workspace | undefined) {
-    this.#context = context;
+  private constructor(
+    context: MachineContext,
+    owner: Owner,
+    sandbox: Sandbox,
+    workspace: Workspace | undefined,
+    resumed = false,
+  ) {
+    [this.#context, this.#owner, this.resumed] = [context, owner, resumed];
     this.#network = owner.assignment.spec.network;
-    this.#job = owner.assignment.id;
     this.sandbox = sandbox;
     this.workspace = workspace;
     void sandbox.ended?.then((message) => owner.machineEnds(message));
@@ -96,10 +107,12 @@ export class Machine {
     try {
       const size = { vcpus: spec.vcpus, memoryMb: spec.memory_mb, diskGb: spec.disk_gb };
       const driver = context.drivers.for(spec);
-      sandbox = await context.pool.take({ driver, image, size }, disk);
+      const wanted = { driver, image, size };
+      const resumed = attached && (await resume(context, owner, wanted, attached));
+      sandbox = resumed ?? (await context.pool.take(wanted, disk));
       if (spec.network !== "default") await sandbox.limitNetwork(spec.network);
       owner.log(`machine ${sandbox.id} ready in ${Math.round(performance.now() - started)} ms`);
-      return new Machine(context, owner, sandbox, workspace);
+      return new Machine(context, owner, sandbox, workspace, resumed !== undefined);
     } catch (error) {
       // Whatever failed, limiting its network for one: nobody else knows of it.
       if (sandbox) {
@@ -116,6 +129,8 @@ export class Machine {
     const { volume } = owner.assignment;
     const workspace = volume?.workspace ? context.workspaces.find(volume.workspace.id) : undefined;
     context.pool.adopted();
+    // What was saved of it before has gone on: an earlier process may have ended before it removed that.
+    context.suspended.remove(owner.assignment.id);
     if (volume?.workspace && !workspace) owner.workspaceLost("this node has nothing of it any more");
     return new Machine(context, owner, sandbox, workspace);
   }
@@ -148,13 +163,38 @@ export class Machine {
     await Promise.race([killed, late]);
   }
 
+  /** Lets go on what went on in it before its sleep: once, so what was saved of it goes first. */
+  async goOn(): Promise<void> {
+    this.#context.suspended.remove(this.#owner.assignment.id);
+    await this.sandbox.letGo?.();
+  }
+
   /** Ends every process in it. `message` tells its guests why. */
   async kill(message: string): Promise<void> {
+    await this.#endGuests(message);
+    await this.sandbox.kill();
+  }
+
+  /** As `kill`; what goes on in it is kept for the wake, where its job wants that and it can be done. */
+  async putAway(message: string): Promise<void> {
+    await this.#endGuests(message);
+    const { assignment } = this.#owner;
+    if (assignment.spec.sleep === "suspend" && this.workspace && this.sandbox.isRunning()) {
+      try {
+        await this.#context.suspended.put(assignment, this.sandbox, this.workspace.volume);
+        this.#suspended = true;
+      } catch (error) {
+        this.#owner.log(`its processes end, because they cannot be kept: ${(error as Error).message}`);
+      }
+    }
+    await this.sandbox.kill();
+  }
+
+  async #endGuests(message: string): Promise<void> {
     this.#ending = true;
     this.#ends.resolve();
     // Before the sandbox: a successor must not take our kill for the end of their scripts.
     await Promise.all([...this.#guests].map((guest) => guest.machineEnds(message)));
-    await this.sandbox.kill();
   }
 
   /**
@@ -164,14 +204,27 @@ export class Machine {
   async settle(reason: VersionReason, ms: number): Promise<void> {
     const { workspace, sandbox } = this;
     if (!workspace) return;
-    await settle(this.#context, workspace, reason, ms);
-    if (sandbox.unwritten !== undefined)
-      throw new NotWritten(`${LOST} in workspace ${workspace.name}: ${sandbox.unwritten}`);
+    const { suspended } = this.#context;
+    const { assignment } = this.#owner;
+    try {
+      await settle(this.#context, workspace, reason, ms);
+      if (sandbox.unwritten !== undefined)
+        throw new NotWritten(`${LOST} in workspace ${workspace.name}: ${sandbox.unwritten}`);
+      if (this.#suspended) suspended.seal(assignment, workspace.version);
+    } catch (error) {
+      if (this.#suspended) {
+        suspended.remove(assignment.id);
+        this.#owner.log("its processes end, because its disk is not durable");
+      }
+      throw error;
+    } finally {
+      this.#suspended = false;
+    }
   }
 
   async remove(): Promise<void> {
     this.#ending = true;
-    await this.#context.traffic.last(this.#job, this.sandbox);
+    await this.#context.traffic.last(this.#owner.assignment.id, this.sandbox);
     await destroy(this.#context, this.sandbox);
     await this.workspace?.vacate();
     this.#context.pool.gone();

@@ -288,8 +288,11 @@ export class JobNode {
         return { id: job.id, attempt: job.attempt, idle_ms, because };
       });
       try {
-        const { lost, stop, sleep, removed } = await controlPlane.renew({ jobs });
+        const kept = (this.#context as JobContext).suspended;
+        const suspended = kept.list().filter(({ id }) => !this.#jobs.has(id));
+        const { lost, stop, sleep, forget, removed } = await controlPlane.renew({ jobs, suspended });
         this.#options.onRemoved(removed);
+        kept.forget(forget.filter((id) => !this.#jobs.has(id)));
         for (const id of lost) this.#jobs.get(id)?.abandon();
         for (const id of stop) this.#jobs.get(id)?.stop();
         for (const { id, because, forced } of sleep) void this.#jobs.get(id)?.sleep(because, forced);

@@ -23,6 +23,8 @@ export interface Start {
   log: LogCapture;
   /** it runs in the machine of another job, which has a script there, too */
   guest: boolean;
+  /** what ran before the sleep goes on */
+  resumed: boolean;
   /** gives up */
   signal: AbortSignal;
 }
@@ -37,7 +39,8 @@ export async function start(options: Start): Promise<RunningCommand | undefined>
   const { config } = sandbox.image;
   if (!wake) await placeFiles({ sandbox, objects, org, job: id, ids: spec.file_ids, signal });
   const scriptName = options.guest ? `script-${id}` : "script";
-  const text = wake ? spec.startup_command : spec.script;
+  const woken = options.resumed ? undefined : spec.startup_command;
+  const text = wake ? woken : spec.script;
   const token = text === undefined ? null : randomUUID();
   if (text !== undefined) await sandbox.place(scriptName, text);
   Object.assign(record, {
@@ -66,6 +69,7 @@ export async function start(options: Start): Promise<RunningCommand | undefined>
     user: config.user ?? undefined,
     token,
     lingers: spec.persistent && !options.guest,
+    outlives: spec.sleep === "suspend" && !options.guest,
     stdoutFifo: log.stdoutFifo,
     stderrFifo: log.stderrFifo,
   });

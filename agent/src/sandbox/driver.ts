@@ -53,6 +53,8 @@ export interface Command {
   token: string;
   /** what it leaves in the background goes on printing after its end, for as long as the sandbox lives */
   lingers?: boolean;
+  /** likewise, and all of it goes on when nobody takes what it prints any more: after `Driver.resume` */
+  outlives?: boolean;
   stdoutFifo: string;
   stderrFifo: string;
 }
@@ -183,6 +185,13 @@ export interface Sandbox {
   kill(): Promise<void>;
   /** After `kill`: why its disk, which stays, may lack what was written before. For drivers whose disk is not mounted here. */
   readonly unwritten?: string | undefined;
+  /**
+   * As `kill`, but all that goes on in it, memory included, is written to the directory `to` first, for `Driver.resume` with the disk
+   * as it is then. Throws where that cannot be done; then it ends as by `kill`, which waits for that.
+   */
+  suspend?(to: string): Promise<void>;
+  /** After `Driver.resume`: lets the processes go on. */
+  letGo?(): Promise<void>;
   destroy(): Promise<void>;
 }
 
@@ -197,12 +206,24 @@ export interface Ready {
   discard(): Promise<void>;
 }
 
+/** Where and how a suspended sandbox is taken up. */
+export interface Resuming {
+  /** directory that `Sandbox.suspend` has written */
+  from: string;
+  image: Image;
+  size: SandboxSize;
+  /** its disk, of the same bytes as then */
+  kept: string;
+}
+
 export interface Driver {
   readonly facts: DriverFacts;
   /** most processes in a sandbox */
   readonly pidsLimit: number;
   /** `disk` is an empty one of its own by default. */
   create(image: Image, size: SandboxSize, disk?: Disk): Promise<Sandbox>;
+  /** Takes a sandbox up that was suspended, its processes held until `letGo`. Throws where that cannot be done; the disk may have been written to. */
+  resume?(resuming: Resuming): Promise<Sandbox>;
   /** Does what of `create` does not depend on the disk; drivers for which that is little leave it out. `signal` gives up. */
   prepare?(image: Image, size: SandboxSize, signal?: AbortSignal): Promise<Ready>;
   /** The sandbox `id` that an earlier agent process made, or undefined when it no longer runs. */
@@ -219,7 +240,7 @@ export interface Driver {
 export interface Drivers {
   readonly all: readonly Driver[];
   /** What a job runs in. Throws when the node has not got what it asks for. */
-  for(job: Pick<CreateJob, "runtime" | "isolation">): Driver;
+  for(job: Pick<CreateJob, "runtime" | "isolation" | "sleep">): Driver;
   adopt(id: string): Promise<Sandbox | undefined>;
   reclaim(keep: ReadonlySet<string>): Promise<number>;
 }

@@ -45,7 +45,6 @@ export class Workspace {
   #retrying: Promise<void> | undefined;
   /** nothing was written since the last sync, and nobody is there to do it */
   #settled = false;
-  /** the live volume is a copy that no machine has had yet */
   #untouched = false;
   #lost: string | undefined;
   #error: string | undefined;
@@ -65,6 +64,18 @@ export class Workspace {
   }
   get fence() {
     return this.#live.state.fence;
+  }
+  /** the last version of it that this node knows */
+  get version() {
+    return this.#live.state.version;
+  }
+  /** file of its live volume */
+  get volume() {
+    return this.#live.files.live;
+  }
+  /** the live volume is a copy of that version, which no machine has had yet */
+  get untouched() {
+    return this.#untouched;
   }
   /** its live volume is here */
   get live() {

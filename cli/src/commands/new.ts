@@ -11,6 +11,7 @@ export function addNew(program: Command): void {
     .argument("<name>", "name of the workspace; made where there is none yet")
     .option("-b, --base <name[@version]>", "start from this workspace")
     .option("--no-sleep", "never put the machine to sleep")
+    .option("--suspend", "keep its processes and memory while it sleeps (needs a virtual machine)")
     .option("--startup-command <command>", "run when a sleeping machine wakes")
     .option("--memory <MiB>", "memory limit", count)
     .option("--cpus <number>", "CPU limit", positive)
@@ -25,6 +26,7 @@ export function addNew(program: Command): void {
         signal: leave.signal,
         baseWorkspaceId: flags.base,
         noSleep: flags.sleep ? undefined : true,
+        sleep: flags.suspend ? "suspend" : undefined,
         startupCommand: flags.startupCommand,
         memoryMb: flags.memory,
         vcpus: flags.cpus,

@@ -27,6 +27,7 @@ interface Flags extends FollowFlags {
   isolation?: "container" | "vm";
   runtime?: "qemu" | "container";
   nodeRetries?: number;
+  suspend?: boolean;
   network: boolean;
   allow?: string[];
   url?: boolean;
@@ -60,6 +61,7 @@ export function addRun(program: Command): void {
     .option("-p, --persistent", "keep the machine after the script")
     .option("--ephemeral", "keep nothing (the fastest)")
     .option("--no-sleep", "never put the machine to sleep (needs --persistent)")
+    .option("--suspend", "keep its processes and memory while it sleeps (needs --persistent and a virtual machine)")
     .option("--startup-command <command>", "run when a sleeping machine wakes")
     .option("--timeout <seconds>", "time the script may run", count)
     .option("--memory <MiB>", "memory limit", count)
@@ -216,6 +218,7 @@ function toOptions(flags: Flags): RunOptions {
     isolation: flags.isolation,
     runtime: flags.runtime,
     nodeRetries: flags.nodeRetries,
+    sleep: flags.suspend ? "suspend" : undefined,
     network: flags.allow ? { allow: flags.allow } : flags.network ? undefined : "none",
   };
 }

@@ -87,6 +87,12 @@ export const CreateJob = z
       .describe("What to do while another job has the workspace: wait for it, or fail with 409"),
     no_sleep: z.boolean().default(false).describe("Never sleep when idle (needs persistent)"),
     idle_minutes: IdleMinutes.optional(),
+    sleep: z
+      .enum(["stop", "suspend"])
+      .default("stop")
+      .describe(
+        "What sleep does with the processes: end them, or keep them, memory and all, for the wake (needs persistent and a virtual machine)",
+      ),
     startup_command: z
       .string()
       .max(64 * 1024)
@@ -157,6 +163,11 @@ export const CreateJob = z
     path: ["node_retries"],
     message: "cannot be combined with persistent: true, whose machine comes up again with no_sleep",
   })
+  .refine((j) => j.sleep === "stop" || j.persistent, { path: ["sleep"], message: "suspend needs persistent: true" })
+  .refine((j) => j.sleep === "stop" || j.runtime !== "container", {
+    path: ["sleep"],
+    message: 'suspend needs a virtual machine: leave runtime: "container" out',
+  })
   .refine((j) => !(j.ephemeral && j.persistent), {
     path: ["ephemeral"],
     message: "cannot be combined with persistent: true",
@@ -172,8 +183,8 @@ export const CreateJob = z
 export type CreateJob = z.infer<typeof CreateJob>;
 
 /** The isolation that a node must be able to give for the job. */
-export const levelOf = (job: Pick<CreateJob, "isolation" | "runtime">) =>
-  job.runtime === "qemu" ? ("vm" as const) : job.isolation;
+export const levelOf = (job: Pick<CreateJob, "isolation" | "runtime" | "sleep">) =>
+  job.runtime === "qemu" || job.sleep === "suspend" ? ("vm" as const) : job.isolation;
 
 /** Time a script may run, `seconds`; null for ever: the script of a persistent job is often a server. */
 export const scriptSeconds = (job: Pick<CreateJob, "persistent" | "timeout">): number | null =>

@@ -15,6 +15,8 @@ export interface RunOptions extends CallSettings {
   noSleep?: boolean;
   /** minutes without use after which the machine sleeps; the server's setting by default */
   idleMinutes?: number;
+  /** `suspend` keeps its processes, memory and all, while it sleeps (virtual machines); `stop`, the default, ends them */
+  sleep?: "stop" | "suspend";
   startupCommand?: string;
   environment?: Record<string, string>;
   /** variables that hold secrets, by name or `name@version`; masked in the log */
@@ -54,6 +56,7 @@ export const jobBody = (options: RunOptions) => ({
   on_busy: options.onBusy,
   no_sleep: options.noSleep,
   idle_minutes: options.idleMinutes,
+  sleep: options.sleep,
   startup_command: options.startupCommand,
   environment: options.environment,
   secrets: options.secrets,

@@ -69,6 +69,8 @@ export interface CronJob {
   no_sleep: boolean;
   /** Minutes without use after which a persistent machine sleeps */
   idle_minutes?: number;
+  /** What sleep does with the processes: end them, or keep them, memory and all, for the wake (needs persistent and a virtual machine) */
+  sleep: "stop" | "suspend";
   /** Run when a sleeping machine wakes */
   startup_command?: string;
   /** Environment variables of the script */

@@ -45,7 +45,7 @@ const REGISTERED =
  * wait for it the oldest does, and `leases` locks the workspaces that nobody holds. What is not durable is on one node only,
  * and the job is left to it unless that node has been silent for 30 s, or for a lease where the job had the workspace already
  * and is to start again (its machine may not be away), neither right after a time in which no node could be heard; a node that merely has the newest copy gets 2 s, and
- * none while it is drained. Where
+ * none while it is drained; from the wake on where it may have put the machine away with its memory. Where
  * the workspace's machine is up for a persistent job, `host` is that job and the new one needs no room. A job that was asleep
  * has its workspace all the time: it goes before those that wait for it. For jobs without a
  * workspace all this costs 0.06 ms a claim.
@@ -69,7 +69,8 @@ const CLAIM = {
           AND NOT EXISTS (SELECT 1 FROM jobs e WHERE e.workspace = j.workspace AND e.seq < j.seq AND e.status = 'accepted'))) AND (
         w.node IS NULL OR w.node = $1 OR n.seen_at IS NULL
         OR ($11 AND n.seen_at < now() - CASE WHEN w.holder_job = j.id THEN interval '8 seconds' ELSE interval '30 seconds' END)
-        OR (NOT w.dirty AND (n.draining_since IS NOT NULL OR greatest(w.used_at, j.created_at) < now() - interval '2 seconds')))))
+        OR (NOT w.dirty AND (n.draining_since IS NOT NULL OR greatest(w.used_at, j.created_at,
+          CASE WHEN w.holder_job = j.id AND j.spec ->> 'sleep' = 'suspend' THEN j.activity_since END) < now() - interval '2 seconds')))))
     ORDER BY j.seq LIMIT $5 FOR UPDATE OF j SKIP LOCKED
   ), leases AS (
     SELECT id, fence, name, latest, disk_gb, used_at, dirty AND node = $1 AS dirty FROM workspaces

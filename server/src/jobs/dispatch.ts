@@ -31,7 +31,15 @@ import {
 import { withSecrets } from "./handing-out.ts";
 import { giveUp, overdueJobs, retryLost } from "./lost-store.ts";
 import { markAsleep, markWaking, restart, waitingFor } from "./sleep-store.ts";
-import { endWaiting, type JobRow, lockJobForNode, markEnded, markStarted, renewLeases } from "./store.ts";
+import {
+  endWaiting,
+  type JobRow,
+  lockJobForNode,
+  markEnded,
+  markStarted,
+  renewLeases,
+  suspendedInVain,
+} from "./store.ts";
 
 /** How long a job is a node's without renewal, `s`. */
 export const LEASE_SECONDS = 8;
@@ -164,7 +172,8 @@ export class Dispatch {
   async renew(request: z.infer<typeof RenewLeases>): Promise<z.infer<typeof LeasesRenewed>> {
     const node = await this.#nodes.alive(request.node, request.boot_id);
     const removed = await this.#cluster.removed();
-    if (request.jobs.length === 0) return { lost: [], stop: [], sleep: [], removed };
+    const forget = await suspendedInVain(this.#db, request.node, request.suspended);
+    if (request.jobs.length === 0) return { lost: [], stop: [], sleep: [], forget, removed };
     const kept = await renewLeases(this.#db, request.node, request.jobs, LEASE_SECONDS);
     const ids = new Set(kept.map((job) => job.id));
     this.#hear(request.jobs.filter((job) => ids.has(job.id)));
@@ -175,6 +184,7 @@ export class Dispatch {
         const { action, reason } = decideSleep({ ...job, draining: node.draining_since !== null }, this.#idleMinutes);
         return action === "sleep" ? [{ id: job.id, because: reason, forced: job.sleep }] : [];
       }),
+      forget,
       removed,
     };
   }

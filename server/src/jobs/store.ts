@@ -229,6 +229,26 @@ export async function listJobs(
   return { jobs, total: Number(count.total) };
 }
 
+const IN_VAIN = {
+  name: "suspended_in_vain",
+  text: `SELECT given.id FROM unnest($2::uuid[], $3::int[]) AS given (id, wakes) LEFT JOIN jobs ON jobs.id = given.id
+    WHERE jobs.id IS NULL OR jobs.status IN ('completed', 'error', 'stopped')
+      OR (jobs.status IN ('starting', 'running') AND jobs.node IS DISTINCT FROM $1)
+      OR (jobs.status = 'sleeping' AND jobs.wakes > given.wakes)`,
+};
+
+/** Of the jobs whose machines sleep on `node` with their memory, those that have ended or are awake elsewhere, or were since. */
+export async function suspendedInVain(
+  q: Queryable,
+  node: string,
+  suspended: { id: string; wakes: number }[],
+): Promise<string[]> {
+  if (suspended.length === 0) return [];
+  const ids = suspended.map(({ id }) => id);
+  const { rows } = await q.query<{ id: string }>(IN_VAIN, [node, ids, suspended.map(({ wakes }) => wakes)]);
+  return rows.map(({ id }) => id);
+}
+
 // It waits for nobody: a job that is locked just now is being changed by its own node or user, and must not cost all others of
 // the node their leases. It is renewed a second later.
 const RENEW = {

@@ -22,7 +22,7 @@ export interface Refusal {
 export function refuse(job: CreateJob, nodes: Capability[]): Refusal | undefined {
   const level = levelOf(job);
   if (level === "vm" && !nodes.some((n) => n.isolation.includes("vm"))) {
-    const [field, value] = job.isolation === "vm" ? ["isolation", "vm"] : ["runtime", "qemu"];
+    const [field, value] = vmWish(job);
     return {
       code: "isolation_unavailable",
       field,
@@ -74,3 +74,9 @@ function suits(job: CreateJob, node: Capability): boolean {
 
 const hasLabels = ({ node_labels = {} }: CreateJob, { labels }: Capability) =>
   Object.entries(node_labels).every(([name, value]) => labels[name] === value);
+
+/** Which of its fields asks for a virtual machine. */
+function vmWish({ isolation, runtime }: CreateJob): [field: string, value: string] {
+  if (isolation === "vm") return ["isolation", "vm"];
+  return runtime === "qemu" ? ["runtime", "qemu"] : ["sleep", "suspend"];
+}

@@ -212,7 +212,7 @@ describe("stop and update", () => {
     const node = await registered("a");
     const job = await running(node);
     expect((await call(world, "POST", `/api/v1/mags-jobs/${job.id}/stop`)).status).toBe(202);
-    expect((await node.renew([job])).body).toEqual({ lost: [], stop: [job.id], sleep: [], removed: [] });
+    expect((await node.renew([job])).body).toEqual({ lost: [], stop: [job.id], sleep: [], forget: [], removed: [] });
   });
 
   it("no_sleep and the startup command can be changed while the job lives", async () => {

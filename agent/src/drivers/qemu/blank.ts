@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { chownSync, closeSync } from "node:fs";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { bind, Cleanup, type Logger, makeSshKey, type SshKey, unmount } from "@mags/kit";
 import type { Network, NetworkSlot } from "../../network/index.ts";
 import { makeCgroup, removeCgroup } from "../../sandbox/cgroups.ts";
@@ -12,13 +13,13 @@ import type { Accelerator } from "./accelerator.ts";
 import type { BootFiles } from "./files.ts";
 import { Guest } from "./guest.ts";
 import { identify, makeMac } from "./identity.ts";
-import { hostLimits, type MachineSpec, openMonitor, startMachine } from "./machine.ts";
+import { hostLimits, type MachineSpec, memoryBytes, openMonitor, startMachine } from "./machine.ts";
 import type { Qmp } from "./qmp.ts";
-import { netnsOf } from "./sandbox.ts";
+import { dropUplink, netnsOf } from "./record.ts";
 import type { Boot, Saved, SavedMachines } from "./saved.ts";
 import { startMaster, writeMasterFiles } from "./ssh.ts";
-import { saveState } from "./state.ts";
-import { FIRST_ADDRESS, plugTap, removeUplink } from "./tap.ts";
+import { SETTLE_MS, saveState } from "./state.ts";
+import { FIRST_ADDRESS, plugTap } from "./tap.ts";
 
 /** First user id of machines; with a network's number it is nobody else's on this host. */
 const FIRST_UID = 0x3000_0000;
@@ -50,7 +51,7 @@ interface Process {
 }
 
 /** What is a machine's on the host, before it runs. */
-interface Place {
+export interface Place {
   id: string;
   dir: string;
   uid: number;
@@ -77,8 +78,7 @@ export async function makeBlank(
   cleanup: Cleanup,
   signal?: AbortSignal,
 ): Promise<Blank> {
-  const made = [context.boot.recipe, context.version, context.accelerator.name].join("\n");
-  const saved = await context.saved.get(made, image, size, bootToSave(context, image, size, signal));
+  const saved = await context.saved.get(madeOf(context), image, size, bootToSave(context, image, size, signal));
   signal?.throwIfAborted();
   if (!saved) return makeFrom(context, { image, size, cleanup, signal });
   const attempt = new Cleanup();
@@ -125,10 +125,21 @@ async function makeFrom(context: BlankContext, making: Making): Promise<Blank> {
   const hostKey = await identify(stranger, identity).finally(() => stranger.close());
   const guest = await Guest.connect({ netns, address, privateKey, hostKey }, isUp, within(AFTER_IDENTITY_MS));
   cleanup.add("connection", () => guest.close());
-  const master = { dir: join(place.dir, "ssh"), address };
+  const blank = { ...place, ...process, qmp, guest, hostKey, privateKey };
+  await letScriptsIn(blank, size);
+  return blank;
+}
+
+/** What else than the image and the size a saved machine depends on. */
+export const madeOf = ({ boot, version, accelerator }: BlankContext): string =>
+  [boot.recipe, version, accelerator.name].join("\n");
+
+/** Opens the connection that scripts run over. */
+export async function letScriptsIn(blank: Blank, size: MachineSpec["size"]): Promise<void> {
+  const { dir, slot, privateKey, hostKey, cgroupsPath } = blank;
+  const master = { dir: join(dir, "ssh"), address: slot.address };
   writeMasterFiles(master, privateKey, hostKey);
-  await startMaster(master, netns, await makeCgroup(place.cgroupsPath, hostLimits(size)));
-  return { ...place, ...process, qmp, guest, hostKey, privateKey };
+  await startMaster(master, netnsOf(blank), await makeCgroup(cgroupsPath, hostLimits(size)));
 }
 
 const firstAddress = (netns: string, { privateKey }: SshKey) => ({
@@ -138,19 +149,21 @@ const firstAddress = (netns: string, { privateKey }: SshKey) => ({
   hostKey: undefined,
 });
 
-type Start = Pick<MachineSpec, "size" | "mac" | "memoryFrom" | "memoryTo" | "incoming"> & {
+export type Start = Pick<MachineSpec, "size" | "mac" | "memoryFrom" | "memoryTo" | "incoming"> & {
   image: Image;
+  /** address that it still has */
+  cameFrom?: string;
   key: SshKey;
 };
 
-async function start(context: BlankContext, place: Place, options: Start): Promise<Process & { qmp: Qmp }> {
-  const { image, key, size, ...rest } = options;
+export async function start(context: BlankContext, place: Place, options: Start): Promise<Process & { qmp: Qmp }> {
+  const { image, key, size, cameFrom, ...rest } = options;
   const { boot, accelerator } = context;
   const { dir, uid, slot, cgroupsPath } = place;
   const rootDisk = await context.rootDisk(image);
   const spec: MachineSpec = { ...rest, dir, boot, rootDisk, size, accelerator, publicKey: key.publicKey };
   const groups = await makeCgroup(cgroupsPath, hostLimits(size));
-  const tap = await plugTap(slot);
+  const tap = await plugTap(slot, cameFrom);
   let pid: number;
   try {
     pid = startMachine(spec, uid, slot.netnsPath, groups, tap);
@@ -172,7 +185,7 @@ async function startSaved(context: BlankContext, place: Place, { saved, cleanup,
   context.saved.copyMemory(saved, copy);
   const memoryFrom = await showMemory(place, copy, cleanup);
   try {
-    return await start(context, place, { ...options, memoryFrom, incoming: saved.state });
+    return await start(context, place, { ...options, memoryFrom, incoming: { file: saved.state, memory: "apart" } });
   } finally {
     unmount(memoryFrom);
     await rm(copy, { force: true });
@@ -196,14 +209,16 @@ const bootToSave =
       // An orderly end: what is saved must not wait for more of this connection.
       await guest.end();
       const socket = join(place.dir, "vm", "state.sock");
-      await saveState(qmp, state, socket, () => chownSync(socket, place.uid, place.uid));
+      await delay(SETTLE_MS);
+      await saveState(qmp, state, { socket, uid: place.uid, most: memoryBytes(size) }, "apart");
+      await qmp.execute("quit").catch(() => undefined);
     } finally {
       await cleanup.run();
       chownSync(memory, 0, 0);
     }
   };
 
-async function makePlace(context: BlankContext, cleanup: Cleanup): Promise<Place> {
+export async function makePlace(context: BlankContext, cleanup: Cleanup): Promise<Place> {
   const id = `m${randomBytes(6).toString("hex")}`;
   const dir = context.dirOf(id);
   context.lives(id, cleanup);
@@ -225,15 +240,6 @@ async function showMemory({ dir, uid }: Place, file: string, cleanup: Cleanup): 
   cleanup.add("shown memory", () => unmount(shown));
   chownSync(shown, uid, uid);
   return shown;
-}
-
-/** The link goes at once by this; with the last process of its namespace it would go in a while. */
-function dropUplink(process: Process): void {
-  try {
-    if (isAlive(process)) removeUplink(netnsOf(process));
-  } catch {
-    // It is just ending by itself.
-  }
 }
 
 /** Whoever gives up does not wait for a boot: without its processes it fails at once. */

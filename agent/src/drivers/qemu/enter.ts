@@ -18,6 +18,8 @@ export interface Entrance {
   terminal?: boolean;
   /** what it leaves in the background goes on printing after its end */
   lingers?: boolean;
+  /** likewise, and all of it goes on when nobody takes what it prints any more */
+  outlives?: boolean;
   env: Readonly<Record<string, string>>;
   argv: readonly string[];
 }
@@ -25,11 +27,11 @@ export interface Entrance {
 /** Names of variables that mean something to the machine's shell itself, or that it cannot have. */
 const ODD = /^(EPOCH\w*|FUNCNAME|LINENO|OPTIND|RANDOM|__name|__odd|__program)$|^[^A-Za-z_]|\W/;
 
-export function enterCommand({ id, user, cwd, terminal = false, lingers = false, env, argv }: Entrance): string {
+export function enterCommand({ id, user, cwd, env, argv, ...how }: Entrance): string {
   const all = Object.entries(env).map(([name, value]) => ({ odd: ODD.test(name), word: `${name}=${value}` }));
   const variables = (odd: boolean) => all.filter((each) => each.odd === odd).map(({ word }) => word);
   const who = [user?.uid ?? 0, user?.gid ?? 0, user?.groups.join(",") ?? ""].map(String);
-  const mode = terminal ? "terminal" : lingers ? "lingers" : "plain";
+  const mode = how.terminal ? "terminal" : how.outlives ? "outlives" : how.lingers ? "lingers" : "plain";
   const program = [env.PATH ?? "/usr/bin:/bin", argv[0] ?? "", words(variables(true)), ...variables(false), ...argv];
   return `set -- ${words([id, ...who, cwd, mode, ...program])}; . /sbin/enter`;
 }

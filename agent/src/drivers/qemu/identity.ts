@@ -10,6 +10,9 @@ export const makeMac = (): string =>
     .toString("hex")
     .replace(/..(?!$)/g, "$&:")}`;
 
+/** The time now, `ns` since 1970, and 64 random bytes in hex, as the scripts in a machine read them. */
+export const newTime = (): string[] => [String(BigInt(Date.now()) * 1_000_000n), randomBytes(64).toString("hex")];
+
 export interface Identity {
   name: string;
   address: string;
@@ -24,8 +27,7 @@ export interface Identity {
  */
 export async function identify(guest: Guest, identity: Identity): Promise<string> {
   const { name, address, gateway, mac, publicKey } = identity;
-  const time = BigInt(Date.now()) * 1_000_000n;
-  const lines = [name, address, gateway, mac, publicKey, time, randomBytes(64).toString("hex")];
+  const lines = [name, address, gateway, mac, publicKey, ...newTime()];
   const said = await guest.run("identify", `${lines.join("\n")}\n`, IDENTIFY_MS);
   const [, hostKey] = /^ssh-ed25519 (\S+)/m.exec(said) ?? [];
   if (!hostKey) throw new Error(`a machine has not said its host key: ${said.slice(-300)}`);

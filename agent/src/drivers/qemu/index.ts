@@ -14,19 +14,21 @@ import {
   type DriverFacts,
   type Image,
   type Ready,
+  type Resuming,
   type Sandbox,
   SandboxDied,
   type SandboxSize,
 } from "../../sandbox/driver.ts";
 import { isAlive, readRecord, type SandboxRecord, writeRecord } from "../../sandbox/record.ts";
 import type { Accelerator } from "./accelerator.ts";
-import { type Blank, type BlankContext, makeBlank } from "./blank.ts";
+import { type Blank, type BlankContext, madeOf, makeBlank } from "./blank.ts";
 import { type BootFiles, diskOf, readBootFiles, Shown } from "./files.ts";
 import { hostLimits, PIDS_LIMIT, qmpPath } from "./machine.ts";
 import { Qmp } from "./qmp.ts";
-import { type MachineRecord, netnsOf, QemuSandbox } from "./sandbox.ts";
+import { dropUplink, type MachineRecord } from "./record.ts";
+import { resumeMachine } from "./resume.ts";
+import { QemuSandbox } from "./sandbox.ts";
 import { SavedMachines } from "./saved.ts";
-import { removeUplink } from "./tap.ts";
 
 export interface QemuDriverOptions {
   /** state that lives as long as the host is up, on a tmpfs: `/run/mags/<instance>-vm` */
@@ -113,22 +115,26 @@ export class QemuDriver implements Driver {
   async prepare(image: Image, size: SandboxSize, signal?: AbortSignal): Promise<Ready> {
     refuseTooLarge(size);
     const cleanup = new Cleanup();
-    const orUndo = async <T>(work: () => Promise<T>): Promise<T> => {
-      try {
-        return await work();
-      } catch (error) {
-        const failed = (failure: unknown) =>
-          this.#options.logger.warn({ err: failure }, "clean-up after a failed start");
-        await cleanup.run().catch(failed);
-        throw error;
-      }
-    };
+    const orUndo = <T>(work: () => Promise<T>) => this.#orUndo(cleanup, work);
     const blank = await orUndo(() => makeBlank(this.#context, image, size, cleanup, signal));
     return {
       isRunning: () => isAlive(blank),
       use: (wanted, disk) => orUndo(() => orDied(blank, () => this.#finish(blank, image, wanted, disk, cleanup))),
       discard: () => cleanup.run(),
     };
+  }
+
+  async resume(resuming: Resuming): Promise<Sandbox> {
+    const { image, size, kept } = resuming;
+    const cleanup = new Cleanup();
+    return this.#orUndo(cleanup, async () => {
+      const plug = async (machine: Pick<Blank, "id" | "dir" | "uid" | "qmp">) => {
+        this.#forget(machine.id, undefined, cleanup);
+        await this.#plug(machine, kept, true);
+      };
+      const blank = await resumeMachine(this.#context, resuming, plug, cleanup);
+      return this.#open(blank, { size, image, volume: kept, kept: true }, cleanup);
+    });
   }
 
   async adopt(id: string): Promise<Sandbox | undefined> {
@@ -190,7 +196,7 @@ export class QemuDriver implements Driver {
   }
 
   async #finish(blank: Blank, image: Image, size: SandboxSize, disk: Disk | undefined, cleanup: Cleanup) {
-    const { id, dir, uid, qmp, guest, slot: network, cgroupsPath, hostKey, privateKey, pid, startTime } = blank;
+    const { id, guest } = blank;
     const kept = disk !== undefined && "kept" in disk;
     const volume = kept ? disk.kept : this.#volumeOf(id);
     this.#forget(id, kept ? undefined : volume, cleanup);
@@ -202,9 +208,19 @@ export class QemuDriver implements Driver {
     const limits = `${size.memoryMb * 1024 * 1024} ${PIDS_LIMIT}`;
     const options = kept ? ",discard" : "";
     await guest.run(`box up ${limits} ${options || "''"}`, this.#options.network.resolvConf(), UP_MS);
+    return this.#open(blank, { size, image, volume, kept }, cleanup);
+  }
+
+  /** Writes down what is known of it: from here on the next agent process can take it up. */
+  async #open(
+    blank: Blank,
+    what: Pick<MachineRecord, "size" | "image" | "volume" | "kept">,
+    cleanup: Cleanup,
+  ): Promise<Sandbox> {
+    const { id, dir, uid, qmp, guest, slot: network, cgroupsPath, hostKey, privateKey, pid, startTime } = blank;
     chownSync(join(dir, "vm"), uid, uid);
     const record: MachineRecord = {
-      ...{ id, networkId: network.id, size, image, cgroupsPath, volume, kept },
+      ...{ id, networkId: network.id, cgroupsPath, made: madeOf(this.#context), ...what },
       ...{ address: network.address, hostKey, privateKey, pid, startTime },
     };
     await writeRecord(dir, record);
@@ -212,8 +228,18 @@ export class QemuDriver implements Driver {
     return new QemuSandbox({ record, dir, qmp, guest, network, cleanup, switchOff });
   }
 
+  async #orUndo<T>(cleanup: Cleanup, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      const failed = (failure: unknown) => this.#options.logger.warn({ err: failure }, "clean-up after a failed start");
+      await cleanup.run().catch(failed);
+      throw error;
+    }
+  }
+
   /** Shows the volume to QEMU, which cannot enter the directories of volumes, and plugs it in. */
-  async #plug({ dir, uid, qmp }: Blank, volume: string, kept: boolean): Promise<void> {
+  async #plug({ dir, uid, qmp }: Pick<Blank, "dir" | "uid" | "qmp">, volume: string, kept: boolean): Promise<void> {
     const shown = join(dir, "disk");
     // Its kernel may write any bytes.
     distrust(volume);
@@ -298,10 +324,6 @@ async function orDied<T>(machine: Pick<SandboxRecord, "pid" | "startTime">, work
 
 /** With its link to the host first: what it still says is nothing to anybody, and the link goes at once. */
 async function switchMachineOff(record: MachineRecord): Promise<void> {
-  try {
-    if (isAlive(record)) removeUplink(netnsOf(record));
-  } catch {
-    // It is just ending by itself.
-  }
+  dropUplink(record);
   await removeCgroup(record.cgroupsPath);
 }

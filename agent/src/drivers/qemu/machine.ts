@@ -32,8 +32,15 @@ export interface MachineSpec {
   memoryFrom?: string;
   /** file that holds all of the memory, so that it can be saved */
   memoryTo?: string;
-  /** file with the saved state of the devices, to go on from */
-  incoming?: string;
+  /** saved state to go on from */
+  incoming?: Incoming;
+}
+
+export interface Incoming {
+  file: string;
+  memory: "within" | "apart";
+  /** plugs in what was not there when it was started */
+  plug?(qmp: Qmp): Promise<void>;
 }
 
 /** Limits of the host's cgroup of a machine. */
@@ -116,7 +123,10 @@ export async function openMonitor(spec: MachineSpec, isUp: () => boolean): Promi
   const qmp = new Qmp(qmpPath(spec.dir));
   try {
     await answers(qmp, isUp);
-    if (spec.incoming !== undefined) await loadState(qmp, spec.incoming, join(spec.dir, "vm", "state.sock"));
+    if (spec.incoming) {
+      await spec.incoming.plug?.(qmp);
+      await loadState(qmp, spec.incoming.file, join(spec.dir, "vm", "state.sock"), spec.incoming.memory);
+    }
     return qmp;
   } catch (cause) {
     if (isUp()) throw cause;

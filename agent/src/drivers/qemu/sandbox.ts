@@ -15,23 +15,18 @@ import type {
   SessionRequest,
   Usage,
 } from "../../sandbox/driver.ts";
-import { isAlive, type SandboxRecord, writeRecord } from "../../sandbox/record.ts";
+import { isAlive, writeRecord } from "../../sandbox/record.ts";
 import { environmentOf, ROOT, type User } from "../../sandbox/users.ts";
 import { adoptWrapped, startWrapped } from "../../sandbox/wrapper.ts";
 import { BOX, enterCommand, newId, scriptText, whyNot } from "./enter.ts";
-import { Guest } from "./guest.ts";
+import type { Guest } from "./guest.ts";
 import { LINGERS, lingering } from "./lingering.ts";
-import { hostLimits, lastWords } from "./machine.ts";
+import { hostLimits } from "./machine.ts";
 import type { Qmp } from "./qmp.ts";
-import { hangUpSessions, openSession, userOf } from "./session.ts";
+import { connectAgain, dropUplink, endOf, type MachineRecord, netnsOf, read } from "./record.ts";
+import { openSession, userOf } from "./session.ts";
 import { aloneArgv, clientArgv, type Master } from "./ssh.ts";
-
-/** What is written down of a machine; `pid` is its supervisor's. */
-export interface MachineRecord extends SandboxRecord {
-  address: string;
-  hostKey: string;
-  privateKey: string;
-}
+import { letRun, suspendMachine } from "./suspend.ts";
 
 /** How long the end of the box may take, what it has not written yet included, before the machine is switched off all the same, `ms`. */
 const DOWN_MS = 60_000;
@@ -40,7 +35,6 @@ const GROW_MS = 60_000;
 /** How often it is looked whether a machine lives, and how long QEMU may say nothing, `ms`. */
 const WATCH_MS = 1000;
 const SILENT_MS = 30_000;
-const RECONNECT_MS = 10_000;
 /** The machine's shell, which the SSH server has started for it, does what it is given. */
 const FROM_INPUT = ". /proc/self/fd/0";
 
@@ -70,6 +64,8 @@ export class QemuSandbox implements Sandbox {
   #ahead: string | undefined;
   /** commands whose connection is the master's, or their own */
   readonly #running = new Set<RunningCommand>();
+  /** what a suspension must not meet halfway */
+  readonly #underWay = new Set<Promise<unknown>>();
   #killing: Promise<void> | undefined;
   #off: Promise<void> | undefined;
   #silent = false;
@@ -103,8 +99,12 @@ export class QemuSandbox implements Sandbox {
   }
 
   /** For a machine of an earlier agent process: connects, which may fail later as well as now. */
-  async takeOver(): Promise<void> {
-    await this.#reach();
+  takeOver(): Promise<void> {
+    return this.#wholly(async () => {
+      // That process may have ended while it suspended the machine.
+      await letRun(this.#parts.qmp);
+      await this.#reach();
+    });
   }
 
   async place(name: string, content: string): Promise<void> {
@@ -118,8 +118,8 @@ export class QemuSandbox implements Sandbox {
     if (ahead) this.#ahead = undefined;
     writeFileSync(idPath(command.directory), id, { mode: 0o600 });
     const user = await this.#user(command.user);
-    const { cwd = `~:${user.home}`, argv } = command;
-    const enter = enterCommand({ id, user, cwd, lingers, env: environmentOf(user, command), argv });
+    const { cwd = `~:${user.home}`, argv, outlives = false } = command;
+    const enter = enterCommand({ id, user, cwd, lingers, outlives, env: environmentOf(user, command), argv });
     // With the files that it needs, so that its start is one message to the machine.
     const input = new MemoryFile(await this.#script(enter));
     try {
@@ -169,23 +169,27 @@ export class QemuSandbox implements Sandbox {
     return Promise.race([dialling, aborted]);
   }
 
-  async whileFrozen<T>(action: () => T): Promise<T> {
-    const guest = await this.#reach();
-    await guest.run("box freeze");
-    try {
-      return action();
-    } finally {
-      await guest.run("box thaw").catch(() => undefined);
-    }
+  whileFrozen<T>(action: () => T): Promise<T> {
+    return this.#wholly(async () => {
+      const guest = await this.#reach();
+      await guest.run("box freeze");
+      try {
+        return action();
+      } finally {
+        await guest.run("box thaw").catch(() => undefined);
+      }
+    });
   }
 
   async flush(): Promise<void> {
     await (await this.#reach()).run("sync -f /disk");
   }
 
-  async grow(bytes: number): Promise<void> {
-    await this.#parts.qmp.execute("block_resize", { "node-name": "disk", size: bytes });
-    await (await this.#reach()).run(`box grow ${bytes}`, "", GROW_MS);
+  grow(bytes: number): Promise<void> {
+    return this.#wholly(async () => {
+      await this.#parts.qmp.execute("block_resize", { "node-name": "disk", size: bytes });
+      await (await this.#reach()).run(`box grow ${bytes}`, "", GROW_MS);
+    });
   }
 
   async limitNetwork(policy: NetworkPolicy): Promise<void> {
@@ -214,6 +218,18 @@ export class QemuSandbox implements Sandbox {
     return Number(/^oom_kill (\d+)$/m.exec(await events.catch(() => ""))?.[1] ?? 0);
   }
 
+  suspend(to: string): Promise<void> {
+    if (!this.isRunning()) return Promise.reject(new Error(`sandbox ${this.id} is gone`));
+    const suspended = this.#suspend(to);
+    // Its end is our doing from here on.
+    this.#killing = suspended.catch(() => this.#kill());
+    return suspended;
+  }
+
+  async letGo(): Promise<void> {
+    await (await this.#reach()).run("box go");
+  }
+
   kill(): Promise<void> {
     this.#killing ??= this.#kill();
     return this.#killing;
@@ -223,6 +239,28 @@ export class QemuSandbox implements Sandbox {
     await this.kill();
     await this.#off;
     await this.#parts.cleanup.run();
+  }
+
+  async #suspend(to: string): Promise<void> {
+    await Promise.allSettled(this.#underWay);
+    const guest = await this.#connect();
+    try {
+      // While there is still somebody in its network.
+      dropUplink(this.#record);
+      await suspendMachine({ ...this.#parts, record: this.#record }, guest, to);
+    } finally {
+      // Where that has failed the next one lets all go on, to end it in order.
+      guest.close();
+    }
+    await this.#parts.switchOff();
+  }
+
+  /** Does what a suspension waits for. */
+  #wholly<T>(work: () => Promise<T>): Promise<T> {
+    const done = work();
+    this.#underWay.add(done);
+    void done.finally(() => this.#underWay.delete(done)).catch(() => undefined);
+    return done;
   }
 
   async #kill(): Promise<void> {
@@ -238,6 +276,7 @@ export class QemuSandbox implements Sandbox {
   async #down(): Promise<string | undefined> {
     if (!isAlive(this.#record)) return endOf(this.#parts);
     if (this.#silent) return "QEMU did not answer";
+    await letRun(this.#parts.qmp).catch(() => undefined);
     const goOn = setInterval(() => void this.#goOn().catch(() => undefined), WATCH_MS);
     const down = this.#connect().then((guest) => guest.run("box down", "", DOWN_MS));
     return down
@@ -338,7 +377,7 @@ export class QemuSandbox implements Sandbox {
       if (!isAlive(this.#record)) return endOf(this.#parts);
       if (performance.now() - asked < SILENT_MS / 3) continue;
       asked = performance.now();
-      const answers = await this.#goOn().then(
+      const answers = await this.#wholly(() => this.#goOn()).then(
         () => true,
         () => false,
       );
@@ -355,33 +394,4 @@ interface BlockStats {
   stats: { wr_bytes: number };
 }
 
-export const netnsOf = (record: Pick<MachineRecord, "pid">): string => `/proc/${record.pid}/ns/net`;
-
-/** What was done over the connection before is over: the disk is held no longer, and its sessions are hung up. */
-async function connectAgain(record: MachineRecord): Promise<Guest> {
-  const { address, privateKey, hostKey } = record;
-  const at = { netns: netnsOf(record), address, privateKey, hostKey };
-  const guest = await Guest.connect(at, () => isAlive(record), performance.now() + RECONNECT_MS);
-  await guest.run("box thaw").catch(() => undefined);
-  await hangUpSessions(guest);
-  return guest;
-}
-
 const idPath = (directory: string) => join(directory, "guest-id");
-
-/** Why a machine ended by itself. */
-function endOf({ dir }: Parts): string {
-  const code = read(join(dir, "ended"));
-  const said = lastWords(dir);
-  if (code === "0") return "the machine ended: it was switched off from inside";
-  if (code === "1" && !said.includes("qemu-system")) return "the machine ended: its kernel panicked";
-  return `the machine ended: QEMU ended with exit code ${code || "unknown"}${said ? ` (${said})` : ""}`;
-}
-
-function read(path: string): string {
-  try {
-    return readFileSync(path, "utf8").trim();
-  } catch {
-    return "";
-  }
-}

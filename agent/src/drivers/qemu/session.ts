@@ -36,9 +36,9 @@ export async function openSession(guest: Guest, request: SessionRequest): Promis
   return new GuestSession(guest, await guest.exec(command, pty ? { pty } : {}), id, tty !== undefined);
 }
 
-/** Ends what an earlier agent process has left of its sessions, as a closed line does. */
+/** Ends what an earlier agent process has left of its sessions, as a closed line does; what they left in the background stays. */
 export async function hangUpSessions(guest: Guest): Promise<void> {
-  const each = `cd ${BOX}; for id in s*; do [ ! -d "$id" ] || box signal "$id" HUP; done; true`;
+  const each = `cd ${BOX}; for id in s*; do [ ! -d "$id" ] || [ -e "/run/exec/$id.exit" ] || box signal "$id" HUP; done; true`;
   await guest.run(each).catch(() => undefined);
 }
 

@@ -12,9 +12,10 @@ const TAP_MAC = "02:00:00:00:00:01";
 /**
  * Puts a machine into a slot's network namespace, in the place that a container has there: the namespace becomes a router
  * between the slot's link to the host and the machine, which takes the slot's address for itself. So the host's rules
- * hold for it as for any other. Answers the descriptor that carries the machine's packets.
+ * hold for it as for any other; at `cameFrom`, which another may have by now, the host alone reaches it. Answers the descriptor that
+ * carries the machine's packets.
  */
-export async function plugTap({ netnsPath, address, gateway }: NetworkSlot): Promise<number> {
+export async function plugTap({ netnsPath, address, gateway }: NetworkSlot, cameFrom?: string): Promise<number> {
   const tap = inNetns(netnsPath, () => {
     const fd = openTap(TAP);
     setNetworkSetting("ipv4/ip_forward", "1");
@@ -32,7 +33,9 @@ export async function plugTap({ netnsPath, address, gateway }: NetworkSlot): Pro
     `route add ${gateway}/32 dev eth0`,
     `route add default via ${gateway} dev eth0`,
     `route add ${address}/32 dev ${TAP} src ${LINK_ADDRESS}`,
-    `route add ${FIRST_ADDRESS}/32 dev ${TAP} src ${LINK_ADDRESS}`,
+    ...[FIRST_ADDRESS, cameFrom].map((at) =>
+      at && at !== address ? `route add ${at}/32 dev ${TAP} src ${LINK_ADDRESS}` : "",
+    ),
   ];
   await run("nsenter", [`--net=${netnsPath}`, "ip", "-batch", "-"], { input: `${commands.join("\n")}\n` });
   return tap;

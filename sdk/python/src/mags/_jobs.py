@@ -45,6 +45,7 @@ class JobCalls:
         entrypoint: Optional[bool] = None,
         isolation: Optional[str] = None,
         runtime: Optional[str] = None,
+        sleep: Optional[str] = None,
         image_digest: Optional[str] = None,
         node_labels: Optional[Mapping[str, str]] = None,
         node_retries: Optional[int] = None,
@@ -58,7 +59,7 @@ class JobCalls:
         What is not given is left to the server's defaults. ``timeout`` is how long the script may run, in seconds.
         ``network`` is ``"none"`` or ``{"allow": [names, addresses, networks]}``; ``on_busy`` is ``"wait"`` or ``"fail"``,
         while another job has the workspace. ``node_retries`` is how often the script is started again, from its beginning,
-        after its node was lost.
+        after its node was lost. ``sleep="suspend"`` keeps the processes of a virtual machine while it sleeps.
         """
         body = {
             "script": script,
@@ -81,6 +82,7 @@ class JobCalls:
             "entrypoint": entrypoint,
             "isolation": isolation,
             "runtime": runtime,
+            "sleep": sleep,
             "image_digest": image_digest,
             "node_labels": node_labels,
             "node_retries": node_retries,

@@ -30,25 +30,26 @@ class Mags(Blocking):
         environment: Optional[Mapping[str, str]] = None, secrets: Optional[Mapping[str, str]] = None,
         file_ids: Optional[Sequence[str]] = None, disk_gb: Optional[float] = None, vcpus: Optional[float] = None,
         memory_mb: Optional[int] = None, rootfs_type: Optional[str] = None, entrypoint: Optional[bool] = None,
-        isolation: Optional[str] = None, runtime: Optional[str] = None, image_digest: Optional[str] = None,
-        node_labels: Optional[Mapping[str, str]] = None, node_retries: Optional[int] = None,
-        idle_minutes: Optional[float] = None, network: Union[str, Mapping[str, Sequence[str]], None] = None,
-        on_busy: Optional[str] = None, timeout: Optional[int] = None,
+        isolation: Optional[str] = None, runtime: Optional[str] = None, sleep: Optional[str] = None,
+        image_digest: Optional[str] = None, node_labels: Optional[Mapping[str, str]] = None,
+        node_retries: Optional[int] = None, idle_minutes: Optional[float] = None,
+        network: Union[str, Mapping[str, Sequence[str]], None] = None, on_busy: Optional[str] = None,
+        timeout: Optional[int] = None,
     ) -> JobAccepted:
         """Starts a job and returns at once, with its ``request_id``, ``name`` and ``status``.
 
         What is not given is left to the server's defaults. ``timeout`` is how long the script may run, in seconds.
         ``network`` is ``"none"`` or ``{"allow": [names, addresses, networks]}``; ``on_busy`` is ``"wait"`` or ``"fail"``,
         while another job has the workspace. ``node_retries`` is how often the script is started again, from its beginning,
-        after its node was lost.
+        after its node was lost. ``sleep="suspend"`` keeps the processes of a virtual machine while it sleeps.
         """
         return complete(self._calls.run(
             script, name=name, workspace_id=workspace_id, base_workspace_id=base_workspace_id, persistent=persistent,
             ephemeral=ephemeral, no_sleep=no_sleep, no_sync=no_sync, startup_command=startup_command,
             environment=environment, secrets=secrets, file_ids=file_ids, disk_gb=disk_gb, vcpus=vcpus,
             memory_mb=memory_mb, rootfs_type=rootfs_type, entrypoint=entrypoint, isolation=isolation, runtime=runtime,
-            image_digest=image_digest, node_labels=node_labels, node_retries=node_retries, idle_minutes=idle_minutes,
-            network=network, on_busy=on_busy, timeout=timeout,
+            sleep=sleep, image_digest=image_digest, node_labels=node_labels, node_retries=node_retries,
+            idle_minutes=idle_minutes, network=network, on_busy=on_busy, timeout=timeout,
         ))
 
     def run_and_wait(

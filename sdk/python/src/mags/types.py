@@ -68,6 +68,8 @@ class _CronJob(TypedDict):
     on_busy: Literal["wait", "fail"]
     #: Never sleep when idle (needs persistent)
     no_sleep: bool
+    #: What sleep does with the processes: end them, or keep them, memory and all, for the wake (needs persistent and a virtual machine)
+    sleep: Literal["stop", "suspend"]
     #: Environment variables of the script
     environment: Dict[str, str]
     #: Variables that hold secrets, by name or name@version; masked in the log. They win over environment
