@@ -28,7 +28,10 @@ export const errors = {
   chunks_gone: { status: 409, hint: "Claim the chunks again, upload those that are missing, then commit." },
   too_large: { status: 413, hint: "Make the request smaller; the limit is in the message." },
   unsupported_media_type: { status: 415, hint: "Send Content-Type: application/json." },
-  isolation_unavailable: { status: 422, hint: "Leave out what asks for it, or use a host that offers it (`mags doctor`)." },
+  isolation_unavailable: {
+    status: 422,
+    hint: "Leave out what asks for it, or use a host that offers it (`mags doctor`).",
+  },
   image_unavailable: {
     status: 422,
     hint: "Leave image_digest out, or bring the image of the message to a node; `mags image build` and `mags image pull` do that.",
