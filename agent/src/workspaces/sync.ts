@@ -117,7 +117,8 @@ export class Sync {
     if (!loopOf(live)) {
       await snapshot(store, live, undefined, taken);
       // What cannot be mended is what there is.
-      await mend(taken).catch(() => undefined);
+      const mended = await mend(taken).catch(() => undefined);
+      if (mended !== undefined) steps.unwritten(`the file system was damaged, and is mended: ${mended}`);
       return 0;
     }
     // The machine is gone, but what it wrote may still be on its way to the file.

@@ -6,10 +6,10 @@ import { VersionError } from "./errors.ts";
 /** Where the superblock lies, and fields of it (linux/fs/ext4/ext4.h, struct ext4_super_block). */
 const SUPERBLOCK = {
   ...{ at: 1024, bytes: 1024 },
-  ...{ blocksLow: 4, logBlockSize: 24, magic: 56, state: 58, features: 92, blocksHigh: 336 },
+  ...{ blocksLow: 4, logBlockSize: 24, magic: 56, state: 58, features: 92, incompatible: 96, blocksHigh: 336 },
 };
 const MAGIC = 0xef53;
-const [ERROR_NOTED, HAS_JOURNAL] = [2, 4];
+const [ERROR_NOTED, HAS_JOURNAL, NEEDS_RECOVERY] = [2, 4, 4];
 /** What Mags's own volumes have, as `dumpe2fs -h` names it, and what growing them adds. */
 const FEATURES = new Set(
   (
@@ -30,11 +30,16 @@ exec 3<>"$1"; shift
 env -i PATH="$PATH" setpriv --reuid=${USER} --regid=${USER} --clear-groups --no-new-privs --bounding-set=-all --inh-caps=-all "$@" /proc/self/fd/3 2>&1
 echo "exit $?"`;
 
-/** Whether a kernel has noted an error in an ext4 image, and whether it has a journal. */
-export function stateOf(image: string): { error: boolean; journaled: boolean } {
+/**
+ * Whether an ext4 image that is not mounted was left in order: no kernel has noted an error in it, and its journal is empty, in which one
+ * notes an error that it could not write anywhere else. And whether it has a journal.
+ */
+export function stateOf(image: string): { clean: boolean; journaled: boolean } {
   const block = superblockOf(image);
+  const error = block.readUInt16LE(SUPERBLOCK.state) & ERROR_NOTED;
+  const recovery = block.readUInt32LE(SUPERBLOCK.incompatible) & NEEDS_RECOVERY;
   return {
-    error: (block.readUInt16LE(SUPERBLOCK.state) & ERROR_NOTED) !== 0,
+    clean: error === 0 && recovery === 0,
     journaled: (block.readUInt32LE(SUPERBLOCK.features) & HAS_JOURNAL) !== 0,
   };
 }

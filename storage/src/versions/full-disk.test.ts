@@ -3,6 +3,7 @@ import {
   constants,
   fdatasyncSync,
   fsyncSync,
+  mkdirSync,
   openSync,
   readFileSync,
   writeFileSync,
@@ -13,7 +14,7 @@ import { join } from "node:path";
 import { createLogger, extentsOf, loopOf, mountImage, run, unmount } from "@mags/kit";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { ReflinkStore, Templates } from "../volumes/index.ts";
-import { makeMountable, mountVolume, snapshot } from "./index.ts";
+import { makeMountable, mend, mountVolume, snapshot } from "./index.ts";
 
 const PAGE = 4096;
 const BLOCKS = 1024;
@@ -145,6 +146,35 @@ test("a volume that the kernel has made read-only is taken as it is on the disk,
   try {
     expect(readFileSync(join(at, "upper", "file"), "utf8")).toBe("durable");
     closeSync(openSync(join(at, "upper", "another"), "w"));
+  } finally {
+    unmount(at);
+  }
+}, 60_000);
+
+test("a volume whose journal found no room, of which the kernel has noted nothing else, is mended before it is mounted again", async () => {
+  const { volume, at } = await mounted("journal");
+  const fd = openSync(join(at, "upper", "file"), "w");
+  writeSync(fd, "durable");
+  fsyncSync(fd);
+  closeSync(fd);
+  // What is shared takes room when it is written again, the superblock as well.
+  store.clone(volume, join(store.path, "shared-journal"));
+  const fillers = await fill();
+  mkdirSync(join(at, "upper", "lost"));
+  await expect(run("sync", ["--file-system", at])).rejects.toThrow();
+  unmount(at);
+  await expect.poll(() => loopOf(volume), { timeout: 10_000 }).toBeUndefined();
+  for (const filler of fillers) await rm(filler, { force: true });
+  const copy = join(store.path, "copy-journal");
+  store.clone(volume, copy);
+  expect(await run("dumpe2fs", ["-h", copy])).toMatch(/needs_recovery[\s\S]*Filesystem state: +clean\n/);
+  await mend(copy);
+  expect(await run("e2fsck", ["-fn", copy])).toContain("Pass 5");
+  await makeMountable(volume);
+  mountVolume(volume, at);
+  try {
+    expect(readFileSync(join(at, "upper", "file"), "utf8")).toBe("durable");
+    expect(await run("dumpe2fs", ["-h", volume])).not.toMatch(/FS Error/);
   } finally {
     unmount(at);
   }

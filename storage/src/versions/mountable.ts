@@ -13,20 +13,20 @@ const JOURNALED = `${OPTIONS},data_err=abort`;
 
 /**
  * Makes a volume one that the host's kernel may mount: where somebody else than such kernels may have written it, or one of them has
- * noted an error in it, its features are looked at and e2fsck checks it, and mends what it can. Answers what was damaged, undefined when nothing was. Throws VersionError
+ * not left it in order, its features are looked at and e2fsck checks it, and mends what it can. Answers what was damaged, undefined when nothing was. Throws VersionError
  * when it cannot be mended.
  */
 export async function makeMountable(volume: string): Promise<string | undefined> {
   // One that is mounted has been made mountable by an earlier process.
-  if ((isTrusted(volume) && !stateOf(volume).error) || loopOf(volume)) return undefined;
+  if ((isTrusted(volume) && stateOf(volume).clean) || loopOf(volume)) return undefined;
   const mended = await check(volume);
   trust(volume);
   return mended;
 }
 
-/** For one that another kernel will mount: as `makeMountable`, but only where a kernel has noted an error in it. */
+/** For one that another kernel will mount: as `makeMountable`, but only where it was not left in order. */
 export async function mend(volume: string): Promise<string | undefined> {
-  return stateOf(volume).error && !loopOf(volume) ? check(volume) : undefined;
+  return stateOf(volume).clean || loopOf(volume) ? undefined : check(volume);
 }
 
 async function check(volume: string): Promise<string | undefined> {
