@@ -18,3 +18,4 @@ export { openTerminal, openWithin, resizeTerminal } from "./syscalls/terminal.ts
 export { getXattr, makeWhiteout, removeXattr, setXattr } from "./syscalls/xattr.ts";
 export { serveCalls, Threads } from "./threads.ts";
 export { type Credentials, type Fetch, fetchFrom, tlsTo, Upstream, type UpstreamOptions } from "./upstream.ts";
+export { writeFlushed } from "./write-flushed.ts";

@@ -73,14 +73,7 @@ export class Machine {
     this.sandbox = sandbox;
     this.workspace = workspace;
     void sandbox.ended?.then((message) => owner.machineEnds(message));
-    workspace?.occupy({
-      job: owner.assignment.id,
-      mountedAt: sandbox.mountedAt,
-      inside: sandbox,
-      persistent: owner.assignment.spec.persistent,
-      log: (line) => owner.log(line),
-      lost: (reason) => owner.workspaceLost(reason),
-    });
+    if (workspace) occupy(workspace, owner, sandbox);
   }
 
   /** Throws StoreFull when the node has no room for one, ImageUnavailable, and what attaching its disk throws. */
@@ -229,6 +222,18 @@ export class Machine {
     await this.workspace?.vacate();
     this.#context.pool.gone();
   }
+}
+
+/** Gives a workspace to the job `owner`: its machine is up on it, or was gone after a restart. */
+export function occupy(workspace: Workspace, owner: Owner, sandbox: Sandbox | undefined): void {
+  workspace.occupy({
+    job: owner.assignment.id,
+    mountedAt: sandbox?.mountedAt,
+    inside: sandbox,
+    persistent: sandbox !== undefined && owner.assignment.spec.persistent,
+    log: (line) => owner.log(line),
+    lost: (reason) => owner.workspaceLost(reason),
+  });
 }
 
 /**

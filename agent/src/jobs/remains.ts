@@ -1,6 +1,6 @@
 import type { VersionReason } from "@mags/protocol";
 import type { Workspace } from "../workspaces/index.ts";
-import { type MachineContext, type Owner, settle } from "./machine.ts";
+import { type MachineContext, type Owner, occupy, settle } from "./machine.ts";
 
 /**
  * What is left of a job's machine that was gone after a restart: what it wrote in the workspace. It is the job's still, which is not
@@ -16,17 +16,10 @@ export class Remains {
 
   /** Undefined where it has left nothing, or another machine is up on it. */
   static find(context: MachineContext, owner: Owner): Remains | undefined {
-    const { id, host_job, volume } = owner.assignment;
+    const { host_job, volume } = owner.assignment;
     const workspace = volume?.workspace && host_job === null ? context.workspaces.find(volume.workspace.id) : undefined;
     if (!workspace?.live || workspace.occupied) return undefined;
-    workspace.occupy({
-      job: id,
-      mountedAt: undefined,
-      inside: undefined,
-      persistent: false,
-      log: (line) => owner.log(line),
-      lost: (reason) => owner.workspaceLost(reason),
-    });
+    occupy(workspace, owner, undefined);
     return new Remains(context, workspace);
   }
 

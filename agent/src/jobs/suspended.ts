@@ -8,11 +8,10 @@ import {
   renameSync,
   rmSync,
   statSync,
-  writeFileSync,
 } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { Logger } from "@mags/kit";
+import { type Logger, writeFlushed } from "@mags/kit";
 import type { Assignment, VersionRef } from "@mags/protocol";
 import { PARTIAL, type ReflinkStore } from "@mags/storage";
 import { z } from "zod";
@@ -28,6 +27,8 @@ const KeptFile = z.object({
 });
 type KeptFile = z.infer<typeof KeptFile>;
 
+/** File of each with what is known of it. */
+const KEPT = "kept.json";
 /** How the name of one that is not good for a wake yet begins. */
 const DRAFT = "making-";
 const MiB = 1024 ** 2;
@@ -80,7 +81,7 @@ export class SuspendedMachines {
     try {
       if (!version) throw new Error("its workspace has no version");
       const kept = { wakes: wakesOf(assignment), version: version.id, taken: false };
-      write(this.#draftOf(id), kept);
+      writeFlushed(join(this.#draftOf(id), KEPT), kept);
       flush(this.#draftOf(id));
       renameSync(this.#draftOf(id), join(this.#dir, id));
       this.#kept.set(id, kept);
@@ -104,7 +105,7 @@ export class SuspendedMachines {
     const dir = join(this.#dir, id);
     if (statSync(join(dir, "disk")).size !== statSync(live).size) throw new Error("its disk has another size by now");
     const taken = { ...kept, taken: true };
-    write(dir, taken);
+    writeFlushed(join(dir, KEPT), taken);
     this.#kept.set(id, taken);
     await this.restoreDisk(id, live);
     return dir;
@@ -144,16 +145,10 @@ export class SuspendedMachines {
 
 function read(dir: string): KeptFile | undefined {
   try {
-    return KeptFile.parse(JSON.parse(readFileSync(join(dir, "kept.json"), "utf8")));
+    return KeptFile.parse(JSON.parse(readFileSync(join(dir, KEPT), "utf8")));
   } catch {
     return undefined;
   }
-}
-
-function write(dir: string, kept: KeptFile): void {
-  const path = join(dir, "kept.json");
-  writeFileSync(`${path}.new`, JSON.stringify(kept), { mode: 0o600, flush: true });
-  renameSync(`${path}.new`, path);
 }
 
 function flush(path: string): void {

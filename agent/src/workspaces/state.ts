@@ -1,6 +1,7 @@
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { writeFlushed } from "@mags/kit";
 import { CommitVersion, VersionRef } from "@mags/protocol";
 import { z } from "zod";
 
@@ -61,7 +62,7 @@ export class WorkspaceFiles {
   }
 
   writeState(state: WorkspaceState): void {
-    this.#write("state.json", state);
+    writeFlushed(join(this.dir, "state.json"), state);
   }
 
   commit(): PendingCommit | undefined {
@@ -69,7 +70,7 @@ export class WorkspaceFiles {
   }
 
   writeCommit(commit: PendingCommit | undefined): void {
-    if (commit) this.#write("commit.json", commit);
+    if (commit) writeFlushed(join(this.dir, "commit.json"), commit);
     else rmSync(join(this.dir, "commit.json"), { force: true });
   }
 
@@ -83,18 +84,5 @@ export class WorkspaceFiles {
     } catch {
       return undefined;
     }
-  }
-
-  /** Flushed before it gets its name, so that a crash of the machine leaves the old content or the new. */
-  #write(name: string, content: unknown): void {
-    const path = join(this.dir, name);
-    const fd = openSync(`${path}.new`, "w", 0o600);
-    try {
-      writeFileSync(fd, JSON.stringify(content));
-      fsyncSync(fd);
-    } finally {
-      closeSync(fd);
-    }
-    renameSync(`${path}.new`, path);
   }
 }

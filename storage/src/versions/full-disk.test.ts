@@ -2,7 +2,6 @@ import {
   closeSync,
   constants,
   fdatasyncSync,
-  fsyncSync,
   mkdirSync,
   openSync,
   readFileSync,
@@ -128,10 +127,7 @@ test("on a full disk a volume takes what is written whole or says that it has no
 
 test("a volume that the kernel has made read-only is taken as it is on the disk, mended, with what is amiss", async () => {
   const { volume, at } = await mounted("aborted");
-  const fd = openSync(join(at, "upper", "file"), "w");
-  writeSync(fd, "durable");
-  fsyncSync(fd);
-  closeSync(fd);
+  writeFileSync(join(at, "upper", "file"), "durable", { flush: true });
   // As after an error that the kernel has met (fs/ext4/sysfs.c).
   writeFileSync(`/sys/fs/ext4/${loopOf(volume)}/trigger_fs_error`, "a test");
   const taken = join(store.path, "taken-aborted");
@@ -153,10 +149,7 @@ test("a volume that the kernel has made read-only is taken as it is on the disk,
 
 test("a volume whose journal found no room, of which the kernel has noted nothing else, is mended before it is mounted again", async () => {
   const { volume, at } = await mounted("journal");
-  const fd = openSync(join(at, "upper", "file"), "w");
-  writeSync(fd, "durable");
-  fsyncSync(fd);
-  closeSync(fd);
+  writeFileSync(join(at, "upper", "file"), "durable", { flush: true });
   // What is shared takes room when it is written again, the superblock as well.
   store.clone(volume, join(store.path, "shared-journal"));
   const fillers = await fill();

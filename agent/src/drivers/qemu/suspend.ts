@@ -40,11 +40,12 @@ export async function suspendMachine(
   await guest.run("box suspend", "", HOLD_MS);
   const { uid } = statSync(join(dir, "vm"));
   const outlet = { socket: join(dir, "vm", "state.sock"), uid, most: memoryBytes(record.size) + DEVICES_BYTES };
-  const sha256 = await saveState(qmp, paths(to).state, outlet, "within");
+  const files = paths(to);
+  const sha256 = await saveState(qmp, files.state, outlet, "within");
   const { made, image, size, address, hostKey, privateKey } = record;
   const { vcpus, memoryMb } = size;
   const facts = { made, digest: image.digest, vcpus, memoryMb, address, hostKey, privateKey, sha256 };
-  await writeFile(paths(to).facts, JSON.stringify(facts), { mode: 0o600, flush: true });
+  await writeFile(files.facts, JSON.stringify(facts), { mode: 0o600, flush: true });
 }
 
 /** Lets a machine run on whose suspension has come to nothing; any other is let be. */
